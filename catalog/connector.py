@@ -1,0 +1,277 @@
+"""The connector SPI: all that a plug-in for a kind of source sees of Shoal, and all that Shoal sees of it.
+
+`Connector` is what each one must have: names, columns, splits, and reading one split as Arrow. Everything else
+is a separate `Supports...` class that a connector also inherits where it can do more; the engine asks with
+isinstance. A push-down returns None ("no effect") or a new handle and what is left to do.
+
+A connector object lives in every process that needs it (coordinator and workers), built from the same
+`CatalogDefinition`. Handles and splits are plain JSON data, so they travel; they must carry all that `read`
+needs. Methods block: callers run them off the event loop. They must be safe to call from several threads.
+
+Errors: a connector turns its driver's exceptions into SqlError (08xxx source down, HV000 the source's own error,
+58P01/58030/XX001 missing, unreadable, corrupt files), always naming the catalog or the file.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import pyarrow as pa
+
+from shoal.catalog.types import SqlType
+
+Operator = Literal["eq", "ne", "lt", "le", "gt", "ge", "in", "is_null", "is_not_null", "like", "not_like"]
+TableKind = Literal["table", "view", "system"]
+Json = Any
+"""None, bool, int, float, str, or lists and string-keyed dicts of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """`column operator values`, one conjunct of a filter, NULL comparing as unknown (the row is dropped).
+
+    `values` are Python values (Decimal for numeric, datetime.date ...): none for is_null/is_not_null, one for
+    comparisons and LIKE patterns (escape character backslash), any number for "in".
+    """
+
+    column: str
+    operator: Operator
+    values: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogDefinition:
+    """One mounted catalog: `--catalog NAME=URL` plus options; workers build their connectors from it."""
+
+    name: str
+    url: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnInfo:
+    """A column as the catalog shows it. `hidden` ones are selectable by name but not part of `*`."""
+
+    name: str
+    type: SqlType
+    nullable: bool = True
+    comment: str = ""
+    hidden: bool = False
+    default: str = ""
+    native_type: str = ""
+    """The source's own type name where it was unknown and became text (the engine sends one NOTICE)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableName:
+    schema: str
+    name: str
+    kind: TableKind = "table"
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TableHandle:
+    """A table plus what was pushed down to it. `state` is the connector's own JSON and part of equality."""
+
+    catalog: str
+    schema: str
+    name: str
+    kind: TableKind = "table"
+    state: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A part of a table that one task reads. All splits of a scan together are the whole table, once."""
+
+    state: Mapping[str, Json]
+    rows: int | None = None
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnStatistics:
+    """Estimates. `minimum`/`maximum` are Python values comparable with the column's, or None."""
+
+    distinct: float | None = None
+    null_fraction: float | None = None
+    minimum: Any = None
+    maximum: Any = None
+    average_bytes: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableStatistics:
+    """Estimates; `rows` None means nothing is known."""
+
+    rows: float | None = None
+    columns: Mapping[str, ColumnStatistics] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A declared key of the source, for pg_constraint and for the optimizer's row estimates."""
+
+    name: str
+    kind: Literal["primary", "unique", "foreign"]
+    columns: tuple[str, ...]
+    references: tuple[str, str] | None = None  # schema, table
+    referenced_columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FilterResult:
+    """`handle` enforces every offered predicate except those whose indexes are in `remaining`.
+
+    A predicate that only prunes (row groups, partitions) is in `remaining` as well.
+    """
+
+    handle: TableHandle
+    remaining: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LimitResult:
+    """`exact`: all splits together give at most the asked number of rows; else each split does."""
+
+    handle: TableHandle
+    exact: bool
+
+
+DynamicFilter = Callable[[], Sequence[Predicate]]
+"""Called during a read, again and again: the predicates known by now that rows must meet to matter. Only ever
+prunes; a connector may ignore it."""
+
+
+class Connector(ABC):
+    """One mounted catalog of some kind."""
+
+    kind: ClassVar[str]
+    placement: ClassVar[Literal["any", "coordinator"]] = "any"
+    """"coordinator": the data lives in the coordinator's process and is read only there."""
+    waits: ClassVar[bool] = False
+    """True where reading mostly waits for another system: the worker then reads ahead in a thread."""
+    default_schema: ClassVar[str] = "public"
+
+    def __init__(self, definition: CatalogDefinition) -> None:
+        self.definition = definition
+
+    @property
+    def name(self) -> str:
+        return self.definition.name
+
+    @abstractmethod
+    def schemas(self) -> list[str]:
+        """Schema names, sorted; never empty."""
+
+    @abstractmethod
+    def tables(self, schema: str) -> list[TableName]:
+        """The tables of one schema, sorted by name; an unknown schema has none."""
+
+    @abstractmethod
+    def table(self, schema: str, name: str) -> TableHandle | None:
+        """The handle of exactly this (case-sensitive) table, or None."""
+
+    @abstractmethod
+    def columns(self, handle: TableHandle) -> tuple[ColumnInfo, ...]:
+        """The table's columns in order."""
+
+    @abstractmethod
+    def splits(self, handle: TableHandle, columns: Sequence[str], target: int) -> list[Split]:
+        """The parts of the table, about `target` or more of them where the source divides; may be empty."""
+
+    @abstractmethod
+    def read(self, handle: TableHandle, split: Split, columns: Sequence[str], batch_rows: int,
+             dynamic_filter: DynamicFilter) -> Iterator[pa.RecordBatch]:
+        """The split's rows as batches of `columns` in that order, each of its `normalize`d storage form.
+
+        `columns` may be empty: the batches then carry row counts alone. About `batch_rows` rows a batch.
+        """
+
+    def constraints(self, handle: TableHandle) -> tuple[Constraint, ...]:
+        return ()
+
+    def statistics(self, handle: TableHandle) -> TableStatistics:
+        """What is cheap to know; called while planning, so cache it."""
+        return TableStatistics()
+
+    def version(self) -> object:
+        """Changes (by !=) whenever cached names or columns may be stale."""
+        return 0
+
+    def explain(self, handle: TableHandle) -> str:
+        """What was pushed down, for EXPLAIN: the remote statement, the kept partitions; "" for nothing."""
+        return ""
+
+    def close(self) -> None:
+        """Releases connections and files."""
+
+
+class SupportsFilter(ABC):
+    """Filters can be enforced, or used to prune, inside the source."""
+
+    @abstractmethod
+    def apply_filter(self, handle: TableHandle, predicates: tuple[Predicate, ...]) -> FilterResult | None: ...
+
+
+class SupportsLimit(ABC):
+    @abstractmethod
+    def apply_limit(self, handle: TableHandle, rows: int) -> LimitResult | None: ...
+
+
+class SupportsSnapshot(ABC):
+    """Several tasks of one query must see one consistent state of the source."""
+
+    @abstractmethod
+    def begin(self, query_id: str, handle: TableHandle) -> TableHandle:
+        """The handle that reads one state, held until `end`; called on the coordinator before `splits`."""
+
+    @abstractmethod
+    def end(self, query_id: str) -> None:
+        """Lets go of all that `begin` holds for the query; also after failure; unknown ids are fine."""
+
+
+class Writer(ABC):
+    """One write of one statement: batches are appended, then commit or abort, exactly one of them."""
+
+    @abstractmethod
+    def append(self, batch: pa.RecordBatch) -> None: ...
+
+    @abstractmethod
+    def commit(self) -> None:
+        """All appended rows become visible at once."""
+
+    @abstractmethod
+    def abort(self) -> None: ...
+
+
+class SupportsWrite(ABC):
+    """Tables can be made and changed. Row changes name rows by the hidden int8 column `$row_id`."""
+
+    ROW_ID: ClassVar[str] = "$row_id"
+
+    @abstractmethod
+    def create_table(self, schema: str, name: str, columns: Sequence[ColumnInfo]) -> TableHandle:
+        """Raises: DuplicateTable (42P07), InvalidSchemaName (3F000)."""
+
+    @abstractmethod
+    def drop_table(self, handle: TableHandle) -> None: ...
+
+    @abstractmethod
+    def truncate(self, handle: TableHandle) -> None: ...
+
+    @abstractmethod
+    def insert(self, handle: TableHandle) -> Writer:
+        """Batches hold all columns of the table in order, in storage form."""
+
+    @abstractmethod
+    def delete(self, handle: TableHandle) -> Writer:
+        """Batches hold one column: `$row_id`."""
+
+    @abstractmethod
+    def update(self, handle: TableHandle) -> Writer:
+        """Batches hold `$row_id`, then all columns of the table with their new values."""

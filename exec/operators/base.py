@@ -1,0 +1,83 @@
+"""What an operator is, and what a task gives it.
+
+An operator is built from its plan node and its input operators and gives batches from a generator. Batches'
+columns are positional, in the order of `node.output`. A generator yields BLOCKED when an input has nothing yet; a
+consumer passes BLOCKED on (`for batch in input: if batch is BLOCKED: yield batch; continue`), so that one compute
+thread can run all tasks of a worker in turn, a morsel at a time. It never waits otherwise.
+
+One module per operator; `operators/__init__.py` maps node classes to operator classes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from shoal.catalog.connector import Connector, Split
+from shoal.exec.batch import Batch, Output
+from shoal.exec.kernels.membership import KeySet
+from shoal.exec.plan.fragment import TaskSettings
+from shoal.exec.plan.nodes import PlanNode
+
+
+@dataclass(slots=True)
+class OperatorMetrics:
+    """What EXPLAIN ANALYZE shows for one node of one task. `seconds` is time inside the operator alone."""
+
+    label: str = ""
+    rows: int = 0
+    batches: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    peak_bytes: int = 0
+    spilled_bytes: int = 0
+    details: dict[str, int] = field(default_factory=dict)
+    """Operator's own counters, e.g. row_groups_skipped, splits, dynamic_filter_rows."""
+
+
+class TaskContext(Protocol):
+    """A task's services to its operators (implemented in worker/task.py; tests have their own)."""
+
+    settings: TaskSettings
+    partition: int
+    partitions: int
+
+    def connector(self, catalog: str) -> Connector: ...
+
+    def splits(self, scan_id: int) -> Sequence[Split]:
+        """The splits of the scan that this task reads."""
+
+    def exchange(self, fragment_id: int) -> Sequence[Iterator[Batch | object]]:
+        """One stream of batches (or BLOCKED) for each producer task of the fragment."""
+
+    def read_ahead(self, batches: Iterator[Batch]) -> Output:
+        """Runs a source iterator in a thread behind a bounded queue; for connectors whose `waits` is True."""
+
+    def publish_filter(self, filter_id: int, keys: KeySet) -> None:
+        """Called once by each task that built the join; reaches all scans that use the filter."""
+
+    def filter(self, filter_id: int) -> KeySet | None:
+        """The union over all publishing tasks once all have published; None until then."""
+
+    def expects_filter(self, filter_id: int) -> bool:
+        """Whether the filter can still come: a scan may yield BLOCKED for a while rather than read for nothing."""
+
+    def reserve(self, metrics: OperatorMetrics, bytes_held: int) -> None:
+        """States what the operator holds now. Raises: OutOfMemory (53200) beyond the query's budget."""
+
+    def metrics(self, node: PlanNode) -> OperatorMetrics: ...
+
+
+class Operator(ABC):
+    def __init__(self, context: TaskContext, node: PlanNode, inputs: Sequence[Operator]) -> None:
+        self.context, self.node, self.inputs = context, node, inputs
+        self.metrics = context.metrics(node)
+
+    @abstractmethod
+    def batches(self) -> Output:
+        """The node's rows. Called once."""
+
+    def close(self) -> None:
+        """Lets go of everything, also after an error or half way; called once, inputs are closed by the task."""

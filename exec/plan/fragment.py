@@ -1,0 +1,89 @@
+"""Fragments and tasks: what the fragmenter cuts and the scheduler sends to workers as JSON (plan/serde.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from shoal.catalog.connector import CatalogDefinition, Split
+from shoal.exec.plan import serde
+from shoal.exec.plan.nodes import PlanNode
+
+OutputKind = Literal["hash", "broadcast", "gather", "round_robin"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """A piece of the plan without exchanges inside; RemoteSource nodes stand for the fragments it reads.
+
+    `partitioning` says how many tasks run it: source = its scans' splits divided among workers, hash = one task per
+    partition of its hash-distributed inputs, single = one task on any worker, coordinator = one task inside the
+    coordinator. `output_*` say how its rows are divided among the consumer's tasks (hash: by values of the
+    columns `output_keys`). `inputs` are the fragments it reads.
+    """
+
+    id: int
+    root: PlanNode
+    partitioning: Literal["source", "hash", "single", "coordinator"]
+    output_kind: OutputKind = "gather"
+    output_keys: tuple[int, ...] = ()
+    inputs: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskId:
+    """One attempt at one partition of one fragment."""
+
+    query_id: str
+    fragment_id: int
+    partition: int
+    attempt: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.query_id}.{self.fragment_id}.{self.partition}.{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskInput:
+    """Where a task finds one producer task's output: an exchange address and the buffer to ask for there."""
+
+    fragment_id: int
+    host: str
+    port: int
+    task: TaskId
+    partition: int
+    compression: Literal["", "zstd"] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSettings:
+    """What is pinned for a whole query, so that a task re-run gives the same rows."""
+
+    now_us: int
+    time_zone: str = "UTC"
+    seed: int = 0
+    batch_rows: int = 65_536
+    memory_bytes: int = 1 << 30
+    session: Mapping[str, Any] = field(default_factory=dict)
+    """user, database, search_path, backend pid ... for functions such as current_user."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    """All a worker needs to run one task."""
+
+    id: TaskId
+    fragment: Fragment
+    partitions: int
+    """Tasks of this fragment."""
+    output_partitions: int
+    """Buffers to fill: the consumer's tasks."""
+    splits: Mapping[str, tuple[Split, ...]]
+    """By str(scan_id)."""
+    inputs: tuple[TaskInput, ...]
+    catalogs: tuple[CatalogDefinition, ...]
+    settings: TaskSettings
+
+
+serde.register(Fragment, TaskId, TaskInput, TaskSettings, TaskSpec)
