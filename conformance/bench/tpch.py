@@ -1,0 +1,100 @@
+"""TPC-H over Parquet files: Shoal through its wire protocol, and peers, query by query in one run.
+
+For each query the engines take turns; the time printed is the median of `--runs` after one warm-up run. Answers
+are checked where published ones exist for the scale (0.01 and 1).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from conformance.corpora import TPCH_QUERIES, difference, tpch_answer, tpch_data, tpch_query
+from conformance.server import PeakMemory, Server
+
+IDLE_SECONDS = 1.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--scale", default="1")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--peers", default="duckdb", help="comma-separated: duckdb, or empty")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--queries", default=",".join(TPCH_QUERIES), help="comma-separated, e.g. q01,q06")
+    parser.add_argument("--data", type=Path, help="folder of the Parquet files (default: generated once)")
+
+
+def duckdb_runner(folder: Path, threads: int) -> Callable[[str], list[tuple[Any, ...]]]:
+    import duckdb
+
+    connection = duckdb.connect(config={"threads": threads})
+    for file in sorted(folder.glob("*.parquet")):
+        connection.execute(f"CREATE VIEW {file.stem} AS SELECT * FROM read_parquet('{file}')")
+    return lambda sql: connection.execute(sql).fetchall()
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints the table; exit code 1 if any answer was wrong."""
+    folder = arguments.data or tpch_data(arguments.scale)
+    peer = duckdb_runner(folder, arguments.workers) if arguments.peers == "duckdb" else None
+    wrong = 0
+    ours: dict[str, float] = {}
+    theirs: dict[str, float] = {}
+    planning: dict[str, float] = {}
+    with Server([str(folder), "--workers", str(arguments.workers)]) as server, server.connect() as connection:
+        time.sleep(IDLE_SECONDS)
+        idle_bytes = server.resident_bytes()
+        print(f"ready in {server.ready_s:.2f} s; idle memory of {len(server.pids())} processes {idle_bytes / 1e6:.0f} MB\n")
+        print(f"{'query':6} {'shoal ms':>9} {'duckdb ms':>10} {'ratio':>6} {'plan ms':>8}  answer")
+        with PeakMemory(server) as memory:
+            for name in arguments.queries.split(","):
+                sql = tpch_query(name)
+                rows = connection.execute(sql).fetchall()
+                if peer:
+                    peer(sql)
+                mine, other = [], []
+                for _ in range(arguments.runs):
+                    mine.append(_time(lambda sql=sql: connection.execute(sql).fetchall()))
+                    if peer:
+                        other.append(_time(lambda sql=sql: peer(sql)))
+                ours[name] = statistics.median(mine)
+                plans = connection.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + sql.rstrip("; \n")).fetchall()
+                planning[name] = _planning_ms(plans)
+                expected = tpch_answer(name, arguments.scale)
+                problem = "" if expected is None else difference(rows, expected)
+                wrong += bool(problem)
+                verdict = "unchecked" if expected is None else f"WRONG: {problem}" if problem else "right"
+                line = f"{name:6} {ours[name]:9.0f}"
+                if peer:
+                    theirs[name] = statistics.median(other)
+                    line += f" {theirs[name]:10.0f} {ours[name] / theirs[name]:6.2f}"
+                else:
+                    line += f" {'':10} {'':6}"
+                print(f"{line} {planning[name]:8.1f}  {verdict}", flush=True)
+    print(f"\n{'total':6} {sum(ours.values()):9.0f}", end="")
+    if peer:
+        ratios = [ours[name] / theirs[name] for name in ours]
+        mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+        print(f" {sum(theirs.values()):10.0f} {sum(ours.values()) / sum(theirs.values()):6.2f}   geometric mean of ratios {mean:.2f}",
+              end="")
+    print(f"\nplanning: at most {max(planning.values()):.1f} ms; peak memory of all processes {memory.peak_bytes / 1e6:.0f} MB")
+    print(f"{len(ours) - wrong} of {len(ours)} right" if wrong else f"all {len(ours)} answers right or unchecked")
+    return 1 if wrong else 0
+
+
+def _time(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return (time.perf_counter() - start) * 1000
+
+
+def _planning_ms(rows: list[tuple[Any, ...]]) -> float:
+    document = rows[0][0] if len(rows) == 1 else "\n".join(row[0] for row in rows)
+    plan = json.loads(document) if isinstance(document, str) else document
+    return float((plan[0] if isinstance(plan, list) else plan)["Planning Time"])

@@ -1,0 +1,70 @@
+"""Where the third-party test data lies (SHOAL_CORPORA, default ../shared/corpora) and how answers are compared."""
+
+from __future__ import annotations
+
+import csv
+import decimal
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+CORPORA = Path(os.environ.get("SHOAL_CORPORA", ROOT.parent / "shared" / "corpora"))
+CACHE = Path(os.environ.get("SHOAL_CACHE", Path.home() / ".cache" / "shoal"))
+TPCH_QUERIES = tuple(f"q{number:02d}" for number in range(1, 23))
+RELATIVE_ERROR = 1e-9
+"""The published answers hold averages as 8-byte floats; everything else must be equal."""
+
+
+def tpch_query(name: str) -> str:
+    return (CORPORA / "tpch" / "queries" / f"{name}.sql").read_text()
+
+
+def tpch_data(scale: str) -> Path:
+    """A folder of TPC-H Parquet files at this scale, generated once."""
+    folder = CACHE / "tpch-bench" / f"sf{scale}"
+    if not folder.exists():
+        partial = folder.with_name(f"{folder.name}.{os.getpid()}")
+        program = Path(sys.executable).parent / "tpcgen-cli"
+        subprocess.run([program, "tpch", "parquet", "-s", scale, "-o", partial], check=True, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+        partial.rename(folder)
+    return folder
+
+
+def tpch_answer(name: str, scale: str) -> list[list[str]] | None:
+    """The published rows, or None where there is no answer for this scale."""
+    path = CORPORA / "tpch" / f"answers-sf{scale}" / f"{name}.csv"
+    if not path.exists():
+        return None
+    with path.open(newline="") as file:
+        return list(csv.reader(file, delimiter="|"))[1:]
+
+
+def difference(rows: Sequence[Sequence[Any]], expected: Sequence[Sequence[str]]) -> str:
+    """"" when `rows` (Python values) are the published ones in order, else the first difference."""
+    if len(rows) != len(expected):
+        return f"{len(rows)} rows in place of {len(expected)}"
+    for number, (row, want) in enumerate(zip(rows, expected, strict=True), 1):
+        if len(row) != len(want):
+            return f"row {number} has {len(row)} columns in place of {len(want)}"
+        for value, text in zip(row, want, strict=True):
+            if not _same(value, text):
+                return f"row {number}: {value!r} in place of {text!r}"
+    return ""
+
+
+def _same(value: Any, text: str) -> bool:
+    if value is None:
+        return text in ("", "NULL")
+    if isinstance(value, (int, float, decimal.Decimal)) and not isinstance(value, bool):
+        want = decimal.Decimal(text)
+        got = decimal.Decimal(value)
+        if got == want:
+            return True
+        floating = isinstance(value, float) or len(text.replace("-", "").replace(".", "").strip("0")) >= 15
+        return floating and abs(got - want) <= abs(want) * decimal.Decimal(RELATIVE_ERROR)
+    return str(value).rstrip() == text.rstrip()
