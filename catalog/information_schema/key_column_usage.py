@@ -7,7 +7,7 @@ from shoal.catalog.pg_catalog.snapshot import Snapshot
 
 
 def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
-    for relation, _, key in snapshot.keys():
+    for relation, _, key in snapshot.declared_keys():
         for number, column in enumerate(key.columns, 1):
             yield {"constraint_catalog": snapshot.database, "constraint_schema": relation.namespace.name,
                    "constraint_name": key.name, "table_catalog": snapshot.database,

@@ -7,7 +7,7 @@ from shoal.catalog.pg_catalog.snapshot import Snapshot
 
 
 def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
-    for relation, _, key in snapshot.keys():
+    for relation, _, key in snapshot.declared_keys():
         target = relation.referenced(key)
         if key.kind != "foreign" or target is None:
             continue

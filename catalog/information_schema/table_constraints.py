@@ -9,7 +9,7 @@ KIND = {"primary": "PRIMARY KEY", "unique": "UNIQUE", "foreign": "FOREIGN KEY"}
 
 
 def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
-    for relation, _, key in snapshot.keys():
+    for relation, _, key in snapshot.declared_keys():
         yield {"constraint_catalog": snapshot.database, "constraint_schema": relation.namespace.name,
                "constraint_name": key.name, "table_catalog": snapshot.database,
                "table_schema": relation.namespace.name, "table_name": relation.table.name,

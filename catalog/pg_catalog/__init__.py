@@ -16,18 +16,19 @@ from functools import cache
 from typing import Any
 
 import pyarrow as pa
-
 from shoal.catalog.connector import (
     CatalogDefinition,
     ColumnInfo,
     Connector,
     DynamicFilter,
     Split,
+    SupportsDatabases,
     TableHandle,
     TableName,
     TableStatistics,
 )
-from shoal.catalog.pg_catalog.snapshot import DATA, FEDERATED, Snapshot, SystemRelation, system_relations
+from shoal.catalog.pg_catalog.snapshot import DATA, Snapshot, SystemRelation, system_relations
+from shoal.catalog.registry import FEDERATED, SYSTEM, Catalogs
 from shoal.catalog.types import SqlType, storage_type
 
 SYSTEM_SCHEMAS = ("information_schema", "pg_catalog")
@@ -35,32 +36,31 @@ PACKAGES = {"pg_catalog": "shoal.catalog.pg_catalog.views", "information_schema"
 Rows = Iterable[Mapping[str, Any]]
 
 
-class PgCatalog(Connector):
-    """The reserved catalog of system schemas; `table` handles carry the database they show."""
+class PgCatalog(Connector, SupportsDatabases):
+    """The reserved catalog of system schemas; `table_in` handles carry the database they show."""
 
     kind = "pg_catalog"
     placement = "coordinator"
     default_schema = "pg_catalog"
 
-    def __init__(self, definition: CatalogDefinition, databases: Callable[[], Iterable[str]],
-                 connector: Callable[[str], Connector], version: Callable[[], object],
-                 feeds: Mapping[str, Callable[[], Rows]] | None = None) -> None:
+    def __init__(self, catalogs: Catalogs, feeds: Mapping[str, Callable[[], Rows]] | None = None) -> None:
         """`feeds`: rows of relations that only the server knows, such as pg_settings, by relation name."""
-        super().__init__(definition)
-        self._databases, self._connector, self._version = databases, connector, version
+        super().__init__(CatalogDefinition(SYSTEM, "pg_catalog:"))
+        self.catalogs = catalogs
         self.feeds: dict[str, Callable[[], Rows]] = dict(feeds or {})
         self._snapshots: dict[str, tuple[object, Snapshot]] = {}
 
     def snapshot(self, database: str) -> Snapshot:
         """What `database` shows now; reused until some catalog changes."""
-        version = self._version()
+        version = self.version()
         cached = self._snapshots.get(database)
         if cached is None or cached[0] != version:
-            cached = self._snapshots[database] = (version, Snapshot(database, self._databases(), self._connector))
+            cached = self._snapshots[database] = (version, Snapshot(database, self.catalogs))
         return cached[1]
 
     def version(self) -> object:
-        return self._version()
+        """That of all the other catalogs."""
+        return tuple((name, self.catalogs.connector(name).version()) for name in self.catalogs.names())
 
     def schemas(self) -> list[str]:
         return list(SYSTEM_SCHEMAS)

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import csv
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 
+from shoal.catalog import access
 from shoal.catalog.connector import ColumnInfo, Connector, Constraint, TableHandle, TableName, TableStatistics
 from shoal.catalog.errors import SqlError
+from shoal.catalog.registry import FEDERATED, SYSTEM, Catalogs
 from shoal.catalog.types import NUMERIC, OID, OIDS, TEXT, SqlType
 
 DATA = Path(__file__).parent / "data"
 FIRST_OID, LAST_OID = 16_384, 2_147_483_647
 PG_CATALOG_OID, INFORMATION_SCHEMA_OID, PUBLIC_OID, SUPERUSER_OID = 11, 13_000, 2200, 10
-FEDERATED = "shoal"
-"""The database that shows every catalog's schemas, as `catalog.schema`."""
 
 
 def stable_oid(*name: str) -> int:
@@ -52,12 +52,12 @@ def system_relations() -> dict[tuple[str, str], SystemRelation]:
             sql_type = NUMERIC if type_name == "numeric" else SqlType(type_name) if type_name in OIDS else TEXT
             columns.setdefault((schema, relation, kind, int(oid)), []).append(ColumnInfo(column, sql_type, not_null == "f"))
     found = {}
-    for (schema, relation, kind, oid), infos in columns.items():
+    for (schema, relation, kind, relation_oid), infos in columns.items():
         if kind == "r" and not any(info.name == "oid" for info in infos):
             infos.append(ColumnInfo("oid", OID, hidden=True))
         hidden = [ColumnInfo("tableoid", OID, hidden=True), ColumnInfo("xmin", SqlType("xid"), hidden=True),
                   ColumnInfo("ctid", TEXT, hidden=True)]
-        found[schema, relation] = SystemRelation(schema, relation, kind, oid, (*infos, *hidden))
+        found[schema, relation] = SystemRelation(schema, relation, kind, relation_oid, (*infos, *hidden))
     return found
 
 
@@ -132,37 +132,30 @@ class Relation:
 class Snapshot:
     """What one database shows. Build a new one when `Catalogs.version()` changed."""
 
-    def __init__(self, database: str, databases: Iterable[str], connector: Callable[[str], Connector]) -> None:
-        self.database = database
-        self.databases = sorted({*databases, FEDERATED})
-        self._connector = connector
+    def __init__(self, database: str, catalogs: Catalogs) -> None:
+        self.database, self.catalogs = database, catalogs
+        self.databases = sorted({*catalogs.names(), FEDERATED})
 
     def database_oid(self, name: str) -> int:
         return stable_oid("database", name)
 
     @cached_property
     def namespaces(self) -> list[Namespace]:
-        """The schemas of the sources (system schemas apart)."""
-        federated = self.database == FEDERATED
+        """The schemas of the sources (system schemas apart); of sources that cannot be reached, none."""
+        own_public = self.database != FEDERATED
         found = []
-        for catalog in (self.databases if federated else [self.database]):
-            if catalog == FEDERATED:
-                continue
-            try:
-                schemas = self._connector(catalog).schemas()
-            except SqlError:  # a source that is down hides nothing else
-                continue
-            for schema in schemas:
-                public = not federated and schema == "public"
-                found.append(Namespace(PUBLIC_OID if public else stable_oid("schema", catalog, schema),
-                                       f"{catalog}.{schema}" if federated else schema, catalog, schema))
+        for seen, connector, schema in access.Namespace(self.catalogs, self.database).schemas():
+            if connector.name != SYSTEM:
+                public = own_public and seen == "public" and connector.name == self.database
+                oid = PUBLIC_OID if public else stable_oid("schema", connector.name, schema)
+                found.append(Namespace(oid, seen, connector.name, schema))
         return found
 
     @cached_property
     def relations(self) -> list[Relation]:
         found = []
         for namespace in self.namespaces:
-            connector = self._connector(namespace.catalog)
+            connector = self.catalogs.connector(namespace.catalog)
             try:
                 tables = connector.tables(namespace.schema)
             except SqlError:
@@ -189,7 +182,7 @@ class Snapshot:
             return relation.namespace.oid
         return PG_CATALOG_OID if relation.schema == "pg_catalog" else INFORMATION_SCHEMA_OID
 
-    def keys(self) -> Iterator[tuple[Relation, int, Constraint]]:
+    def declared_keys(self) -> Iterator[tuple[Relation, int, Constraint]]:
         """All declared keys: (relation, the constraint's OID, the key)."""
         for relation in self.relations:
             for oid, constraint in relation.constraints:

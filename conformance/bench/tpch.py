@@ -12,8 +12,11 @@ import math
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import psycopg
 
 from conformance.corpora import TPCH_QUERIES, difference, tpch_answer, tpch_data, tpch_query
 from conformance.server import PeakMemory, Server
@@ -55,16 +58,16 @@ def run(arguments: argparse.Namespace) -> int:
         with PeakMemory(server) as memory:
             for name in arguments.queries.split(","):
                 sql = tpch_query(name)
-                rows = connection.execute(sql).fetchall()
+                rows = _fetch(connection, sql)
                 if peer:
                     peer(sql)
                 mine, other = [], []
                 for _ in range(arguments.runs):
-                    mine.append(_time(lambda sql=sql: connection.execute(sql).fetchall()))
+                    mine.append(_time(partial(_fetch, connection, sql)))
                     if peer:
-                        other.append(_time(lambda sql=sql: peer(sql)))
+                        other.append(_time(partial(peer, sql)))
                 ours[name] = statistics.median(mine)
-                plans = connection.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + sql.rstrip("; \n")).fetchall()
+                plans = _fetch(connection, "EXPLAIN (ANALYZE, FORMAT JSON) " + sql.rstrip("; \n"))
                 planning[name] = _planning_ms(plans)
                 expected = tpch_answer(name, arguments.scale)
                 problem = "" if expected is None else difference(rows, expected)
@@ -81,11 +84,16 @@ def run(arguments: argparse.Namespace) -> int:
     if peer:
         ratios = [ours[name] / theirs[name] for name in ours]
         mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-        print(f" {sum(theirs.values()):10.0f} {sum(ours.values()) / sum(theirs.values()):6.2f}   geometric mean of ratios {mean:.2f}",
-              end="")
-    print(f"\nplanning: at most {max(planning.values()):.1f} ms; peak memory of all processes {memory.peak_bytes / 1e6:.0f} MB")
+        whole = sum(theirs.values())
+        print(f" {whole:10.0f} {sum(ours.values()) / whole:6.2f}   geometric mean of ratios {mean:.2f}", end="")
+    print(f"\nplanning: at most {max(planning.values()):.1f} ms; "
+          f"peak memory of all processes {memory.peak_bytes / 1e6:.0f} MB")
     print(f"{len(ours) - wrong} of {len(ours)} right" if wrong else f"all {len(ours)} answers right or unchecked")
     return 1 if wrong else 0
+
+
+def _fetch(connection: psycopg.Connection, sql: str) -> list[tuple[Any, ...]]:
+    return connection.execute(sql.encode()).fetchall()
 
 
 def _time(work: Callable[[], Any]) -> float:

@@ -14,7 +14,7 @@ def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
         yield from _columns(system.oid, [c for c in system.columns if not c.hidden])
     for relation in snapshot.relations:
         yield from _columns(relation.oid, relation.columns)
-    for relation, _, key in snapshot.keys():
+    for relation, _, key in snapshot.declared_keys():
         if key.kind != "foreign":
             by_name = {c.name: c for c in relation.columns}
             yield from _columns(snapshot.index_oid(relation, key), [by_name[n] for n in key.columns if n in by_name])

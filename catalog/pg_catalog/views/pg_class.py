@@ -17,7 +17,7 @@ def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
                    relation.statistics.rows)
         row["relhasindex"] = any(key.kind != "foreign" for _, key in relation.constraints)
         yield row
-    for relation, _, key in snapshot.keys():
+    for relation, _, key in snapshot.declared_keys():
         if key.kind != "foreign":
             yield _row(snapshot.index_oid(relation, key), key.name, relation.namespace.oid, "i", len(key.columns), 0.0)
 

@@ -9,7 +9,7 @@ KIND = {"primary": "p", "unique": "u", "foreign": "f"}
 
 
 def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
-    for relation, oid, key in snapshot.keys():
+    for relation, oid, key in snapshot.declared_keys():
         target = relation.referenced(key)
         yield {
             "oid": oid, "conname": key.name, "connamespace": relation.namespace.oid, "contype": KIND[key.kind],

@@ -7,7 +7,7 @@ from shoal.catalog.pg_catalog.snapshot import Snapshot
 
 
 def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
-    for relation, _, key in snapshot.keys():
+    for relation, _, key in snapshot.declared_keys():
         if key.kind == "foreign":
             continue
         numbers = [relation.attribute_number(c) for c in key.columns]
