@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 
+from shoal.catalog.errors import SqlError
 from shoal.catalog.types import SqlType
 
 Operator = Literal["eq", "ne", "lt", "le", "gt", "ge", "in", "is_null", "is_not_null", "like", "not_like"]
@@ -207,6 +208,11 @@ class Connector(ABC):
         """What was pushed down, for EXPLAIN: the remote statement, the kept partitions; "" for nothing."""
         return ""
 
+    def replan_after(self, handle: TableHandle, error: SqlError) -> bool:
+        """A task failed with `error` reading this table: True if the connector has learnt something by it, so that
+        planning and running the query anew may go well (asked once, and only before any row was sent)."""
+        return False
+
     def close(self) -> None:
         """Releases connections and files."""
 
@@ -221,6 +227,18 @@ class SupportsFilter(ABC):
 class SupportsLimit(ABC):
     @abstractmethod
     def apply_limit(self, handle: TableHandle, rows: int) -> LimitResult | None: ...
+
+
+class SupportsPieces(ABC):
+    """Splits fall into pieces that are cheap to read again for further columns (late materialisation)."""
+
+    @abstractmethod
+    def pieces(self, handle: TableHandle, split: Split, dynamic_filter: DynamicFilter) -> Iterator[Split] | None:
+        """The split's pieces in order, lazily, without those that pushed or dynamic predicates rule out.
+
+        `read` of a piece with equal `batch_rows` and no dynamic filter gives the same rows in the same batches
+        whatever the columns, so that columns read in two goes belong together. None: read the split as it is.
+        """
 
 
 class SupportsSnapshot(ABC):
@@ -275,3 +293,23 @@ class SupportsWrite(ABC):
     @abstractmethod
     def update(self, handle: TableHandle) -> Writer:
         """Batches hold `$row_id`, then all columns of the table with their new values."""
+
+
+class SupportsSchemas(ABC):
+    """Schemas can be made and dropped."""
+
+    @abstractmethod
+    def create_schema(self, name: str) -> None:
+        """Raises: DuplicateSchema (42P06)."""
+
+    @abstractmethod
+    def drop_schema(self, name: str, cascade: bool = False) -> None:
+        """Raises: InvalidSchemaName (3F000), DependentObjectsStillExist (2BP01) while it holds tables."""
+
+
+class SupportsDatabases(ABC):
+    """Tables differ with the database the session is connected to (pg_catalog, information_schema)."""
+
+    @abstractmethod
+    def table_in(self, database: str, schema: str, name: str) -> TableHandle | None:
+        """`Connector.table` as seen from `database`."""

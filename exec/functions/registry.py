@@ -1,40 +1,65 @@
 """The registry of functions, operators, aggregates and window functions: one declaration each.
 
-The binder resolves names here with PostgreSQL's rules (chapter 10 "Type Conversion"); the evaluator finds kernels
-here; \\df and the manual page of functions are generated from here. A kernel is called as
+The binder resolves names here with PostgreSQL's rules (resolution.py); the evaluator finds kernels here; \\df and
+the manual page of functions (reference.py) are generated from here. A scalar kernel is called as
 
     kernel(call: Call, args: list[pa.Array | pa.Scalar], rows: int, context: EvaluationContext) -> pa.Array | pa.Scalar
 
 with arguments in the storage form of `call.args[i].type` (catalog/types.py; numeric may be int64, decimal128 or
-decimal256; strings may be dictionary arrays) and gives the storage form of `call.type`. `strict` functions are never
-asked about NULL rows' results: their rows are NULL whatever the kernel gives there.
+decimal256; strings may be dictionary arrays) and gives the storage form of `call.type`. Constants come as scalars,
+but never all of several arguments at once. `strict` functions are never asked about NULL rows' results: their
+rows are NULL whatever the kernel gives there, values under NULL are arbitrary and must not raise.
+
+A set-returning kernel (kind "set") is called alike and gives `(counts, columns)`: how many rows each input row
+becomes (int64 numpy array), and a tuple of Arrow arrays with all those rows one after another.
+Aggregates and window functions have no kernel here: their operators implement them by name.
+
+Operators are functions with a `symbol` ("+" is add); `hidden` ones cannot be called by name in SQL.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from shoal.catalog.types import SqlType
+from shoal.catalog.errors import InternalError
+from shoal.catalog.types import NUMERIC, SqlType
 
-ReturnType = SqlType | Callable[[Sequence[SqlType]], SqlType]
+ReturnType = SqlType | Callable[..., SqlType]
+Kind = Literal["scalar", "aggregate", "window", "set"]
+Volatility = Literal["immutable", "stable", "volatile"]
+POLYMORPHIC = frozenset({"any", "anyelement", "anyarray", "anynonarray", "anycompatible", "anycompatiblearray",
+                         "anycompatiblenonarray"})
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One overload. `arguments` are pg_type names or the pseudo-types any, anyelement, anyarray, anycompatible."""
+    """One overload. `arguments` are pg_type names or the pseudo-types any, anyelement, anyarray, anynonarray,
+    anycompatible, anycompatiblearray.
+
+    A callable `returns` gets the argument types after coercion; with `typed_by_constants` also the physical values
+    of those arguments that are literals (None elsewhere). `variadic`: the last argument may repeat, at least once.
+    `raises`: some argument values are errors, so the evaluator only shows it the rows that really need it.
+    """
 
     name: str
     arguments: tuple[str, ...]
     returns: ReturnType
     kernel: Callable[..., Any] | None = None
-    volatility: Literal["immutable", "stable", "volatile"] = "immutable"
+    volatility: Volatility = "immutable"
     strict: bool = True
     variadic: bool = False
-    kind: Literal["scalar", "aggregate", "window", "set"] = "scalar"
+    kind: Kind = "scalar"
     doc: str = ""
     example: str = ""
+    symbol: str = ""
+    hidden: bool = False
+    raises: bool = True
+    typed_by_constants: bool = False
+    family: str = ""
+    columns: tuple[tuple[str, str], ...] = ()
+    """(name, type) of a set function that gives several columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +70,89 @@ class Resolution:
     function: Function
     arguments: tuple[SqlType, ...]
     returns: SqlType
+
+
+_BY_NAME: dict[str, list[Function]] = {}
+_BY_SYMBOL: dict[str, list[Function]] = {}
+
+
+def named_type(name: str) -> SqlType:
+    """The unmodified type of a declaration's type name."""
+    return NUMERIC if name == "numeric" else SqlType(name)
+
+
+def declare(name: str, *signatures: str, returns: ReturnType | None = None, **attributes: Any) -> None:
+    """Adds one overload for each signature: "text int4 -> text", "-> timestamptz"; `returns` replaces the part
+    after the arrow. Other attributes are Function's."""
+    for signature in signatures:
+        left, _, right = signature.partition("->")
+        result = returns
+        if result is None:
+            target = right.strip()
+            if target in POLYMORPHIC:
+                raise InternalError(f"{name}: a polymorphic result needs a `returns` callable")
+            result = named_type(target)
+        add(Function(name, tuple(left.split()), result, **attributes))
+
+
+def add(function: Function) -> None:
+    """Adds one overload; the same signature may not be declared twice."""
+    found = _BY_NAME.setdefault(function.name, [])
+    if any(f.arguments == function.arguments and f.symbol == function.symbol for f in found):
+        raise InternalError(f"{function.name}({', '.join(function.arguments)}) is declared twice")
+    found.append(function)
+    if function.symbol:
+        _BY_SYMBOL.setdefault(function.symbol, []).append(function)
+
+
+def find(name: str) -> list[Function]:
+    """All overloads of a registry name, hidden ones too; [] for an unknown name."""
+    return list(_BY_NAME.get(name, ()))
+
+
+def find_symbol(symbol: str) -> list[Function]:
+    """All overloads of an operator symbol."""
+    return list(_BY_SYMBOL.get(symbol, ()))
+
+
+def all_functions() -> list[Function]:
+    """Every overload, in the order of declaration."""
+    return [function for overloads in _BY_NAME.values() for function in overloads]
+
+
+def names() -> Iterable[str]:
+    """The names SQL may call."""
+    return (name for name, overloads in _BY_NAME.items() if any(not f.hidden for f in overloads))
+
+
+def exact(name: str, arguments: Sequence[SqlType]) -> Function | None:
+    """The overload whose declared arguments are these types (after the binder's casts), for the evaluator."""
+    candidates = _BY_NAME.get(name, ())
+    if len(candidates) == 1:
+        return candidates[0]
+    best: tuple[int, Function] | None = None
+    for function in candidates:
+        score = _fit(function, arguments)
+        if score is not None and (best is None or score > best[0]):
+            best = (score, function)
+    return best[1] if best else None
+
+
+def _fit(function: Function, arguments: Sequence[SqlType]) -> int | None:
+    """How many arguments are declared by their very name; None where the call cannot be meant."""
+    declared = function.arguments
+    if function.variadic and len(arguments) >= len(declared):
+        declared = declared + (declared[-1],) * (len(arguments) - len(declared))
+    if len(declared) != len(arguments):
+        return None
+    score = 0
+    for want, have in zip(declared, arguments, strict=True):
+        if want == have.name:
+            score += 2
+        elif want in POLYMORPHIC:
+            if want.endswith("array") and want != "anynonarray" and not have.is_array:
+                return None
+            score += 1
+        elif not (want in ("text", "varchar") and have.name in ("varchar", "text", "unknown")):
+            return None
+    return score

@@ -64,8 +64,19 @@ class TaskContext(Protocol):
     def expects_filter(self, filter_id: int) -> bool:
         """Whether the filter can still come: a scan may yield BLOCKED for a while rather than read for nothing."""
 
+    def turn_over(self) -> bool:
+        """Asked between batches by what reads or multiplies rows: whether to yield BLOCKED once, so that others run.
+
+        Raises: the error that ends the task (QueryCanceled ...)."""
+
     def reserve(self, metrics: OperatorMetrics, bytes_held: int) -> None:
         """States what the operator holds now. Raises: OutOfMemory (53200) beyond the query's budget."""
+
+    def turn_over(self) -> bool:
+        """Asked by scans after each batch: True when other tasks should have a turn now, so yield BLOCKED once.
+
+        Raises: QueryCanceled (57014) when the query was stopped meanwhile.
+        """
 
     def metrics(self, node: PlanNode) -> OperatorMetrics: ...
 

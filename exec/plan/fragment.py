@@ -84,6 +84,8 @@ class TaskSpec:
     inputs: tuple[TaskInput, ...]
     catalogs: tuple[CatalogDefinition, ...]
     settings: TaskSettings
+    publishes: tuple[int, ...] = ()
+    """Dynamic filters built here that scans of other fragments use: their keys go to the coordinator."""
 
 
 serde.register(Fragment, TaskId, TaskInput, TaskSettings, TaskSpec)

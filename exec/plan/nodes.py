@@ -43,24 +43,27 @@ class PlanNode:
 
     def children(self) -> tuple[PlanNode, ...]:
         """Input nodes: the fields `input`, `left`, `right` and `inputs`."""
-        found: list[PlanNode] = []
-        for name in (f.name for f in fields(self)):
-            if name in ("input", "left", "right"):
-                found.append(getattr(self, name))
-            elif name == "inputs":
-                found.extend(getattr(self, name))
-        return tuple(found)
+        names = _INPUTS.get(type(self))
+        if names is None:
+            names = _INPUTS[type(self)] = tuple(
+                f.name for f in fields(self) if f.name in ("input", "left", "right", "inputs"))
+        if not names:
+            return ()
+        if names[0] == "inputs":
+            return tuple(self.inputs)  # type: ignore[attr-defined]
+        return tuple([getattr(self, name) for name in names])
 
     def with_children(self, children: tuple[PlanNode, ...]) -> PlanNode:
         """The same node over other inputs, given in the order of `children()`."""
-        changes: dict[str, Any] = {}
-        rest = list(children)
-        for f in fields(self):
-            if f.name in ("input", "left", "right"):
-                changes[f.name] = rest.pop(0)
-            elif f.name == "inputs":
-                changes[f.name], rest = tuple(rest), []
-        return replace(self, **changes) if changes else self
+        self.children()
+        names = _INPUTS[type(self)]
+        if not names:
+            return self
+        return replace(self, **({"inputs": children} if names[0] == "inputs" else dict(zip(names, children, strict=True))))
+
+
+_INPUTS: dict[type, tuple[str, ...]] = {}
+"""The input fields of each node class, noted when first asked for: rules ask very often."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,347 @@
+"""Engine: the only API the server calls: prepare, execute, cancel (hops 2 to 7 of a query's way).
+
+    prepare   parse -> bind                                   in a thread: connectors are asked for names and columns
+    execute   parameters -> optimize -> fragments -> splits   in a thread
+              -> scheduler -> tasks -> batches of rows        the event loop moves them, workers make them
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import pyarrow as pa
+
+from shoal.catalog.access import Namespace
+from shoal.catalog.connectors.system import SystemConnector
+from shoal.catalog.errors import AdminShutdown, ConfigurationError, FeatureNotSupported, InternalError, SqlError
+from shoal.catalog.types import INT8, SqlType
+from shoal.exec.coordinator.coordinator import Coordinator, QueryRun
+from shoal.exec.coordinator.scheduler import QuerySubmitted
+from shoal.exec.execution import Execution, QueryExecution, ResultField, RowsExecution
+from shoal.exec.explaining import analyzed, explained
+from shoal.exec.history import History, QueryRecord
+from shoal.exec.launcher import LocalLauncher
+from shoal.exec.plan.nodes import Field, PlanNode, TableWrite, walk_plan
+from shoal.exec.planning import PlannedQuery, plan_query
+
+if TYPE_CHECKING:
+    from shoal.catalog.registry import Catalogs
+    from shoal.exec.plan.fragment import TaskSettings
+    from shoal.exec.session_context import SessionContext
+    from shoal.exec.sql.bound import Bound, CreateTable, Explain
+
+__all__ = ["Engine", "EngineOptions", "Execution", "Prepared", "ResultField"]
+
+WORKERS_START_S: Final = 30.0
+WORKERS_WAIT_S: Final = 10.0
+PLANNING_THREADS: Final = 8
+DRAIN_S: Final = 30.0
+
+T = TypeVar("T")
+log = logging.getLogger("shoal.engine")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How an engine runs. `workers`: local worker processes (0: remote ones are waited for).
+
+    `memory_bytes`: what all queries of one worker may hold; a query may have all of it. `secret` is shared with the
+    workers; without one a random one is made, which only local workers know.
+    """
+
+    workers: int = 2
+    host: str = "127.0.0.1"
+    cluster_port: int = 0
+    secret: bytes = field(default=b"", repr=False)
+    memory_bytes: int = 2 << 30
+    batch_rows: int = 65_536
+    spill_dir: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A parsed and bound statement: good for any number of executions while the catalogs stay as they are."""
+
+    sql: str
+    bound: Bound
+    fields: tuple[ResultField, ...]
+    parameters: tuple[SqlType, ...]
+    tag: str
+    """Without the count of rows, e.g. "SELECT", "INSERT 0", "CREATE TABLE"."""
+    returns_rows: bool
+    notices: tuple[str, ...] = ()
+    bind_s: float = 0.0
+
+
+class Engine:
+    """One coordinator with its local workers over `catalogs`; lives in one event loop."""
+
+    def __init__(self, catalogs: Catalogs, options: EngineOptions | None = None) -> None:
+        self.catalogs, self.options = catalogs, options or EngineOptions()
+        self.history = History()
+        self._secret = self.options.secret or secrets.token_bytes(32)
+        self._threads = ThreadPoolExecutor(PLANNING_THREADS, thread_name_prefix="planning")
+        self._launcher: LocalLauncher | None = None
+        self._executions: dict[str, Execution] = {}
+        self._number = 0
+        self._prefix = f"{int(time.time()):x}{os.urandom(2).hex()}"
+        self._stopping = False
+        self._drained = asyncio.Event()
+
+    # -- life
+
+    async def start(self) -> None:
+        """Listens for workers, starts the local ones and waits until they have joined.
+
+        Raises: ConfigurationError (F0000) when the cluster port is taken; InternalError when workers do not come.
+        """
+        options = self.options
+        self._coordinator = Coordinator(self._secret, self.catalogs.connector)
+        try:
+            await self._coordinator.start(options.host, options.cluster_port)
+        except OSError as error:
+            raise ConfigurationError(f"cannot listen on {options.host}:{options.cluster_port}: {error.strerror}") from None
+        self.history.coordinator = self._coordinator
+        if "system" not in self.catalogs:
+            self.catalogs.add(SystemConnector(source=self.history))
+        if options.workers:
+            self._launcher = LocalLauncher(options.workers, options.memory_bytes, options.spill_dir)
+            host = "127.0.0.1" if options.host in ("0.0.0.0", "") else "::1" if options.host == "::" else options.host
+            await self._launcher.start((host, self._coordinator.port), self._secret)
+            if not await self._coordinator.wait_for_workers(options.workers, WORKERS_START_S):
+                await self.stop(drain=False)
+                raise InternalError(f"local workers did not start within {WORKERS_START_S:.0f} s")
+
+    async def stop(self, drain: bool = True) -> None:
+        """Ends everything; `drain`: what runs may finish first, for a while."""
+        self._stopping = True
+        if drain and self._executions:
+            self._drained.clear()
+            try:
+                async with asyncio.timeout(DRAIN_S):
+                    await self._drained.wait()
+            except TimeoutError:
+                log.warning("%d statements did not end within %.0f s", len(self._executions), DRAIN_S)
+        for execution in list(self._executions.values()):
+            await execution.close()
+        if self._launcher is not None:
+            await self._launcher.stop()
+        await self._coordinator.stop()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def cluster_address(self) -> tuple[str, int]:
+        """Where workers join."""
+        return self._coordinator.host, self._coordinator.port
+
+    @property
+    def workers(self) -> int:
+        """Workers that take tasks now."""
+        return self._coordinator.workers
+
+    @property
+    def local_pids(self) -> dict[str, int]:
+        """Process ids of the local workers by name."""
+        return self._launcher.pids if self._launcher is not None else {}
+
+    # -- statements
+
+    async def prepare(self, sql: str, session: SessionContext, parameter_types: Sequence[SqlType | None] = ()) -> Prepared:
+        """Parses and binds one statement. Raises: any of the binder's errors, with a position where SQL is to blame."""
+        return await self._in_thread(self._prepare, sql, session, tuple(parameter_types))
+
+    def _prepare(self, sql: str, session: SessionContext, parameter_types: tuple[SqlType | None, ...]) -> Prepared:
+        from shoal.exec.sql.bind import bind
+        from shoal.exec.sql.parse import parse
+
+        started = time.perf_counter()
+        bound = bind(parse(sql), self._namespace(session), session, parameter_types)
+        fields = tuple(ResultField(f.name, f.type, origin)
+                       for f, origin in zip(bound.fields, bound.origins or (None,) * len(bound.fields), strict=True))
+        return Prepared(sql, bound, fields, bound.parameters, bound.tag, bound.returns_rows, bound.notices,
+                        time.perf_counter() - started)
+
+    async def execute(self, prepared: Prepared, session: SessionContext, parameters: Sequence[Any] = (), *,
+                      max_rows: int | None = None) -> Execution:
+        """Starts a statement with physical values for its parameters. At most `max_rows` rows are given out, if set.
+
+        Raises: what planning raises; errors of running come with the rows.
+        """
+        if self._stopping:
+            raise AdminShutdown("terminating connection due to administrator command")
+        self._number += 1
+        query_id = f"{self._prefix}_{self._number}"
+        bound = prepared.bound
+        record = self.history.open(query_id, prepared.sql, session.user, session.database)
+        record.planning_s = prepared.bind_s
+        try:
+            match bound.kind:
+                case "select" | "insert" | "update" | "delete":
+                    assert bound.plan is not None
+                    execution: Execution = await self._run(
+                        query_id, bound, bound.plan, prepared, session, parameters, record, max_rows)
+                case "create_table_as":
+                    execution = self._create_table_as(query_id, prepared, session, parameters, record)
+                case "explain":
+                    execution = self._explain(query_id, prepared, session, parameters, record)
+                case _:
+                    execution = self._command(query_id, prepared, session, record)
+        except SqlError as error:
+            record.close("failed", error)
+            raise
+        except BaseException:
+            record.close("canceled")
+            raise
+        self._executions[query_id] = execution
+        return execution
+
+    async def cancel(self, query_id: str) -> bool:
+        """Stops a statement by its id (as in system.runtime.queries); False when it does not run."""
+        execution = self._executions.get(query_id)
+        if execution is not None:
+            await execution.cancel()
+        return execution is not None
+
+    async def _run(self, query_id: str, bound: Bound, plan: PlanNode, prepared: Prepared, session: SessionContext,
+                   parameters: Sequence[Any], record: QueryRecord, max_rows: int | None = None) -> QueryExecution:
+        """Plans and starts a query."""
+        settings = self._settings(session)
+        attempt = 0
+
+        async def begin() -> tuple[QueryRun, PlannedQuery]:
+            own_id = query_id if attempt == 0 else f"{query_id}r{attempt}"
+            planned = await self._in_thread(lambda: plan_query(
+                own_id, plan, parameters, bound.parameters, self.catalogs, settings, self.workers or self.options.workers))
+            if not self.workers and any(f.partitioning != "coordinator" for f in planned.fragments):
+                await self._coordinator.wait_for_workers(1, WORKERS_WAIT_S)
+            submitted = QuerySubmitted(own_id, planned.fragments, planned.splits, planned.catalogs, settings)
+            return self._coordinator.submit(submitted), planned
+
+        async def again(error: SqlError) -> tuple[QueryRun, PlannedQuery] | None:
+            nonlocal attempt
+            if attempt or error.kind == "user" or not await self._in_thread(self._learnt, planned, error):
+                return None
+            attempt = 1
+            return await begin()
+
+        run, planned = await begin()
+        record.planning_s += planned.optimize_s + planned.split_s
+        record.run, record.state = run, "running"
+        counts = bound.kind != "select" and not bound.fields
+        return QueryExecution(self._coordinator, run, planned, prepared.fields if bound is prepared.bound else (), bound.tag,
+                              record, counts=counts, end=self._end, again=again, forget=self._forget,
+                              max_rows=max_rows, notices=prepared.notices)
+
+    def _learnt(self, planned: PlannedQuery, error: SqlError) -> bool:
+        learnt = [self.catalogs.connector(scan.handle.catalog).replan_after(scan.handle, error) for scan in planned.scans()]
+        return any(learnt)
+
+    async def _end(self, planned: PlannedQuery) -> None:
+        if planned.snapshots:
+            await self._in_thread(planned.end)
+
+    def _create_table_as(self, query_id: str, prepared: Prepared, session: SessionContext, parameters: Sequence[Any],
+                         record: QueryRecord) -> Execution:
+        from shoal.exec.commands import create_table, drop_created
+
+        bound = prepared.bound
+        command: CreateTable = bound.command  # type: ignore[assignment]
+        notices: list[str] = list(prepared.notices)
+
+        async def work() -> list[list[pa.Array]]:
+            handle = await self._in_thread(create_table, command, self._namespace(session), notices)
+            execution.notices = tuple(notices)
+            if handle is None or not command.with_data:
+                execution.tag = "CREATE TABLE AS"
+                return []
+            assert bound.plan is not None
+            try:
+                writing = await self._run(query_id, replace(bound, kind="insert", fields=(), tag="SELECT"),
+                                          _write_into(bound.plan, handle), prepared, session, parameters, record)
+                execution.inner = writing
+                async for _ in writing:
+                    pass
+            except BaseException:
+                await asyncio.shield(self._in_thread(drop_created, handle, self.catalogs.connector(handle.catalog)))
+                raise
+            execution.tag, execution.rows = writing.tag, writing.rows
+            return []
+
+        execution = RowsExecution(query_id, (), prepared.tag, work, record, notices, self._forget)
+        return execution
+
+    def _explain(self, query_id: str, prepared: Prepared, session: SessionContext, parameters: Sequence[Any],
+                 record: QueryRecord) -> Execution:
+        command: Explain = prepared.bound.command  # type: ignore[assignment]
+        inner = command.bound
+
+        async def work() -> list[list[pa.Array]]:
+            plan = inner.plan
+            if plan is None:
+                raise FeatureNotSupported(f"EXPLAIN of {inner.tag} is not supported")
+            if not command.analyze:
+                planned = await self._in_thread(lambda: plan_query(
+                    query_id, plan, parameters, prepared.bound.parameters, self.catalogs, self._settings(session),
+                    self.workers or self.options.workers, trace=command.verbose, read=False))
+                return explained(command, planned, self.catalogs)
+            if inner.kind == "create_table_as":
+                raise FeatureNotSupported("EXPLAIN ANALYZE of CREATE TABLE AS is not supported")
+            started = time.perf_counter()
+            running = await self._run(query_id, replace(inner, parameters=prepared.bound.parameters), plan, prepared,
+                                      session, parameters, record)
+            running.keep_reports = True
+            execution.inner = running
+            async for _ in running:
+                pass
+            return analyzed(command, running.planned, list(running.run.reports.values()), self.catalogs,
+                            prepared.bind_s, time.perf_counter() - started)
+
+        execution = RowsExecution(query_id, prepared.fields, "EXPLAIN", work, record, prepared.notices, self._forget)
+        return execution
+
+    def _command(self, query_id: str, prepared: Prepared, session: SessionContext, record: QueryRecord) -> Execution:
+        from shoal.exec.commands import run_command
+
+        command = prepared.bound.command
+
+        async def work() -> list[list[pa.Array]]:
+            if command is None:
+                raise FeatureNotSupported(f"{prepared.tag} is not supported")
+            notices = await self._in_thread(run_command, command, self._namespace(session))
+            execution.notices = (*prepared.notices, *notices)
+            return []
+
+        execution = RowsExecution(query_id, (), prepared.tag, work, record, prepared.notices, self._forget)
+        return execution
+
+    # -- helpers of the above
+
+    def _forget(self, query_id: str) -> None:
+        self._executions.pop(query_id, None)
+        if not self._executions:
+            self._drained.set()
+
+    def _namespace(self, session: SessionContext) -> Namespace:
+        return Namespace(self.catalogs, session.database, session.search_path)
+
+    def _settings(self, session: SessionContext) -> TaskSettings:
+        own = session.settings
+        return session.task_settings(
+            seed=int.from_bytes(os.urandom(6), "big"), batch_rows=int(own.get("shoal.batch_rows", self.options.batch_rows)),
+            memory_bytes=int(own.get("shoal.query_memory", self.options.memory_bytes)))
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+
+def _write_into(plan: PlanNode, handle: Any) -> TableWrite:
+    largest = max(f.id for node in walk_plan(plan) for f in node.output)
+    return TableWrite(plan, handle, "insert", tuple(f.ref() for f in plan.output), Field(largest + 1, "rows", INT8))

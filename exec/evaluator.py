@@ -1,0 +1,707 @@
+"""Compiles typed expressions to closures over batches (hop 6): no tree is walked once rows flow.
+
+`compile_expression` gives arrays, `compile_predicate` boolean masks; both pick kernels from the function registry.
+The evaluator itself knows only what must be lazy or is shared by all functions: NULLs of strict functions,
+constants (folded once, handed to kernels as scalars), dictionary-encoded strings (a function of one such column
+runs once per distinct value), equal subtrees (evaluated once a batch), AND/OR/CASE/COALESCE (what may raise only
+sees the rows that reach it) and volatile calls.
+
+Spec: PostgreSQL 15 documentation, 4.2.14 "Expression Evaluation Rules".
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from shoal.catalog.errors import FeatureNotSupported, InternalError, SqlError
+from shoal.catalog.types import SqlType, storage_type
+from shoal.exec.batch import Batch, Selection
+from shoal.exec.functions import registry
+from shoal.exec.functions.cast_kernels import Conversion, conversion
+from shoal.exec.functions.registry import Function
+from shoal.exec.kernels import decimals, nulls, views
+from shoal.exec.kernels.assembling import assemble
+from shoal.exec.kernels.constants import array_of_constant, physical, scalar_of
+from shoal.exec.kernels.lists_of_constants import ConstantList
+from shoal.exec.plan.expr import Call, Case, Cast, ColumnRef, Expr, Literal, Parameter, walk
+from shoal.exec.plan.fragment import TaskSettings
+
+Value = pa.Array | pa.Scalar
+Evaluate = Callable[["Frame"], Value]
+Positions = Mapping[int, int]
+DEFAULT_SETTINGS = TaskSettings(now_us=0)
+
+
+class Names(Protocol):
+    """What functions may ask of the catalog: names of object identifiers and back, definitions, comments."""
+
+    def name_of(self, kind: str, oid: int) -> str | None:
+        """The name a reg* type prints for an oid; kind is the type's name ("regclass")."""
+
+    def oid_of(self, kind: str, name: str) -> int | None:
+        """The oid that a name means as a reg* type."""
+
+    def text_of(self, function: str, arguments: Sequence[Any]) -> str | None:
+        """The answer of a catalog function that gives text, such as pg_get_viewdef or obj_description."""
+
+
+@dataclass(slots=True)
+class EvaluationContext:
+    """What kernels may know beside their arguments. One per task; not shared between threads."""
+
+    settings: TaskSettings = DEFAULT_SETTINGS
+    names: Names | None = None
+    partition: int = 0
+    calls: int = 0
+    """Evaluations of volatile functions so far: with settings.seed and partition it seeds random()."""
+    time_zone: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.time_zone = self.settings.time_zone
+
+    def random(self) -> np.random.Generator:
+        """A generator that gives the same numbers when a task is run again."""
+        self.calls += 1
+        return np.random.default_rng([self.settings.seed & 0xFFFFFFFF, self.partition, self.calls])
+
+
+class Frame:
+    """One evaluation: a batch (or some of its rows) and the values of shared subtrees already known."""
+
+    __slots__ = ("batch", "context", "rows", "shared")
+
+    def __init__(self, batch: Batch, context: EvaluationContext) -> None:
+        self.batch, self.context, self.rows = batch, context, batch.rows
+        self.shared: dict[int, Value] = {}
+
+    def narrowed(self, indices: np.ndarray) -> Frame:
+        return Frame(self.batch.take(Selection(indices)), self.context)
+
+    def array(self, value: Value) -> pa.Array:
+        return nulls.spread(value, self.rows) if isinstance(value, pa.Scalar) else value
+
+
+@dataclass(slots=True)
+class Truth:
+    """A three-valued mask: where `true`, and where `null` (None: nowhere). Both never overlap."""
+
+    true: np.ndarray
+    null: np.ndarray | None
+
+
+@dataclass(slots=True)
+class Node:
+    """A compiled subtree. `constant` is its value when it is the same for every row and batch; `steady` ones are
+    the same for all rows of a batch; `cost` is only good for ordering."""
+
+    run: Evaluate
+    type: SqlType
+    constant: pa.Scalar | None = None
+    raises: bool = False
+    cost: float = 0.0
+    mask: Callable[[Frame], Truth] | None = None
+
+    def truth(self, frame: Frame) -> Truth:
+        if self.mask is not None:
+            return self.mask(frame)
+        return truth_of(self.run(frame), frame.rows)
+
+
+def truth_of(value: Value, rows: int) -> Truth:
+    if isinstance(value, pa.Scalar):
+        known = value.is_valid
+        return Truth(np.full(rows, known and value.as_py()), None if known else np.ones(rows, np.bool_))
+    data, valid = views.values(value), views.validity(value)
+    return Truth(data, None) if valid is None else Truth(data & valid, ~valid)
+
+
+def compile_expression(expr: Expr, positions: Positions) -> Callable[[Batch, EvaluationContext], pa.Array]:
+    """A closure giving one array of `batch.rows` values in the storage form of `expr.type`.
+
+    `positions`: column id -> position in the batch.
+    """
+    run = compile_expressions([expr], positions)
+    return lambda batch, context: run(batch, context)[0]
+
+
+def compile_expressions(exprs: Sequence[Expr], positions: Positions) -> Callable[[Batch, EvaluationContext], list[pa.Array]]:
+    """Like compile_expression for a projection list: equal subtrees of all expressions are evaluated once a batch."""
+    compiler = Compiler(positions, exprs)
+    nodes = [compiler.compile(expr) for expr in exprs]
+
+    def run(batch: Batch, context: EvaluationContext) -> list[pa.Array]:
+        frame = Frame(batch, context)
+        return [frame.array(node.run(frame)) for node in nodes]
+    return run
+
+
+def compile_predicate(expr: Expr, positions: Positions) -> Callable[[Batch, EvaluationContext], np.ndarray]:
+    """A closure giving the boolean mask of rows for which `expr` is true (NULL counts as false)."""
+    node = Compiler(positions, [expr]).compile(expr)
+    if isinstance(expr, Call) and expr.name == "and":
+        from shoal.exec.plan.expr import conjuncts
+        compiler = Compiler(positions, [expr])
+        parts = [compiler.compile(part) for part in conjuncts(expr)]
+        return lambda batch, context: filter_mask(parts, Frame(batch, context))
+    return lambda batch, context: node.truth(Frame(batch, context)).true
+
+
+def evaluate_constant(expr: Expr, context: EvaluationContext) -> Any:
+    """The physical value of an expression without columns."""
+    array = compile_expression(expr, {})(Batch([], 1), context)
+    return physical(array, 0, expr.type)
+
+
+def filter_mask(parts: Sequence[Node], frame: Frame) -> np.ndarray:
+    """AND of conjuncts, cheapest first; those that may raise see only the rows the others left over."""
+    alive: np.ndarray | None = None
+    mask: np.ndarray | None = None
+    rows = frame.rows
+    for node in sorted(parts, key=lambda part: (part.raises, part.cost)):
+        if mask is not None:
+            kept = int(np.count_nonzero(mask))
+            if kept == 0:
+                return np.zeros(rows, np.bool_)
+            if kept < len(mask) and (node.raises or kept < len(mask) * (0.15 if node.cost < 2 else 0.7)):
+                chosen = np.flatnonzero(mask)
+                alive = chosen if alive is None else alive[chosen]
+                frame, mask = frame.narrowed(chosen), None
+        found = node.truth(frame).true
+        mask = found if mask is None else mask & found
+    if mask is None:
+        return np.ones(rows, np.bool_)
+    if alive is None:
+        return mask
+    result = np.zeros(rows, np.bool_)
+    result[alive[mask]] = True
+    return result
+
+
+class Compiler:
+    """Turns expressions over columns at `positions` into Nodes; subtrees that occur twice share one evaluation."""
+
+    def __init__(self, positions: Positions, exprs: Sequence[Expr]) -> None:
+        self.positions = positions
+        counts = Counter(node for expr in exprs for node in walk(expr) if isinstance(node, (Call, Cast, Case)))
+        self._shared = {expr: i for i, (expr, count) in enumerate(counts.items()) if count > 1 and not _has_volatile(expr)}
+        self._done: dict[Expr, Node] = {}
+
+    def compile(self, expr: Expr) -> Node:
+        slot = self._shared.get(expr) if isinstance(expr, (Call, Cast, Case)) else None
+        if slot is None:
+            return self._compile(expr)
+        node = self._done.get(expr)
+        if node is None:
+            node = self._done[expr] = self._sharing(self._compile(expr), slot)
+        return node
+
+    @staticmethod
+    def _sharing(node: Node, slot: int) -> Node:
+        if node.constant is not None:
+            return node
+        run = node.run
+
+        def once(frame: Frame) -> Value:
+            found = frame.shared.get(slot)
+            if found is None:
+                found = frame.shared[slot] = run(frame)
+            return found
+        return Node(once, node.type, None, node.raises, node.cost)
+
+    def _compile(self, expr: Expr) -> Node:
+        if isinstance(expr, ColumnRef):
+            position = self.positions[expr.id]
+            return Node(lambda frame: frame.batch.array(position), expr.type)
+        if isinstance(expr, Literal):
+            return constant_node(scalar_of(expr.value, expr.type), expr.type)
+        if isinstance(expr, Cast):
+            return self._cast(expr)
+        if isinstance(expr, Case):
+            return self._case(expr)
+        if isinstance(expr, Call):
+            special = getattr(self, f"_call_{expr.name}", None)
+            return special(expr) if special is not None else self._call(expr)
+        if isinstance(expr, Parameter):
+            raise InternalError(f"parameter ${expr.index} was never given a value")
+        raise InternalError(f"{type(expr).__name__} cannot be evaluated")
+
+    # --- ordinary functions
+
+    def _call(self, expr: Call) -> Node:
+        function = registry.exact(expr.name, [arg.type for arg in expr.args])
+        if function is None or function.kernel is None:
+            types = ", ".join(arg.type.sql for arg in expr.args)
+            if function is None:
+                raise InternalError(f"no kernel for {expr.name}({types})")
+            raise FeatureNotSupported(f"function {expr.name}({types}) is not supported here")
+        args = [self.compile(arg) for arg in expr.args]
+        run = invocation(expr, function, args)
+        raises = function.raises or any(arg.raises for arg in args)
+        cost = 1.0 + sum(arg.cost for arg in args) + _COSTS.get(function.name, 0.0)
+        if function.volatility == "immutable" and all(arg.constant is not None for arg in args):
+            folded = folded_node(run, expr.type)
+            if folded is not None:
+                return folded
+        if expr.type.name == "bool":
+            return Node(lambda frame: boolean_value(run(frame)), expr.type, None, raises, cost,
+                        lambda frame: raw_truth(run(frame), frame.rows))
+        return Node(run, expr.type, None, raises, cost)
+
+    def _call_in(self, expr: Call) -> Node:
+        items, subject = expr.args[1:], expr.args[0]
+        if not items or not all(isinstance(item, Literal) for item in items) or not ConstantList.handles(subject.type):
+            return self._call(expr)
+        values = [_at_scale(item, subject.type) for item in items if isinstance(item, Literal) and item.value is not None]
+        constants = ConstantList([v for v in values if v is not _BETWEEN], subject.type)
+        has_null = any(isinstance(item, Literal) and item.value is None for item in items)
+        node = self.compile(subject)
+        test = Lifting(lambda array: constants.test(array), raises=False)
+
+        def mask(frame: Frame) -> Truth:
+            array = frame.array(node.run(frame))
+            found, valid = test.mask(array), nulls.validity(array)
+            if valid is not None:
+                found = found & valid
+            if has_null:
+                return Truth(found, ~found)
+            return Truth(found, None if valid is None else ~valid)
+        return mask_node(mask, node.raises, node.cost + 1.0)
+
+    # --- conversions
+
+    def _cast(self, expr: Cast) -> Node:
+        node = self.compile(expr.arg)
+        if expr.arg.type == expr.type:
+            return node
+        convert = conversion(expr.arg.type, expr.type, expr.explicit)
+        run = cast_run(convert, node, expr.type)
+        if node.constant is not None and not convert.stable:
+            folded = folded_node(run, expr.type)
+            if folded is not None:
+                return folded
+        return Node(run, expr.type, None, node.raises or convert.raises, node.cost + 1.0)
+
+    # --- three-valued logic
+
+    def _call_and(self, expr: Call) -> Node:
+        return self._logic(expr, conjunction=True)
+
+    def _call_or(self, expr: Call) -> Node:
+        return self._logic(expr, conjunction=False)
+
+    def _logic(self, expr: Call, conjunction: bool) -> Node:
+        parts = [self.compile(arg) for arg in flattened(expr)]
+        parts.sort(key=lambda part: (part.raises, part.cost))
+
+        def mask(frame: Frame) -> Truth:
+            return logic(parts, frame, conjunction)
+        return mask_node(mask, any(p.raises for p in parts), sum(p.cost for p in parts))
+
+    def _call_not(self, expr: Call) -> Node:
+        node = self.compile(expr.args[0])
+
+        def mask(frame: Frame) -> Truth:
+            truth = node.truth(frame)
+            return Truth(~truth.true if truth.null is None else ~(truth.true | truth.null), truth.null)
+        return mask_node(mask, node.raises, node.cost)
+
+    def _null_test(self, expr: Call, wanted: bool) -> Node:
+        node = self.compile(expr.args[0])
+
+        def mask(frame: Frame) -> Truth:
+            value = node.run(frame)
+            if isinstance(value, pa.Scalar):
+                return Truth(np.full(frame.rows, value.is_valid != wanted), None)
+            valid = nulls.validity(value)
+            if valid is None:
+                return Truth(np.full(frame.rows, not wanted), None)
+            return Truth(~valid if wanted else valid, None)
+        return mask_node(mask, node.raises, node.cost + 0.1)
+
+    def _call_is_null(self, expr: Call) -> Node:
+        return self._null_test(expr, True)
+
+    def _call_is_not_null(self, expr: Call) -> Node:
+        return self._null_test(expr, False)
+
+    def _truth_test(self, expr: Call, test: Callable[[Truth], np.ndarray]) -> Node:
+        node = self.compile(expr.args[0])
+        return mask_node(lambda frame: Truth(test(node.truth(frame)), None), node.raises, node.cost)
+
+    def _call_is_true(self, expr: Call) -> Node:
+        return self._truth_test(expr, lambda t: t.true)
+
+    def _call_is_not_true(self, expr: Call) -> Node:
+        return self._truth_test(expr, lambda t: ~t.true)
+
+    def _call_is_false(self, expr: Call) -> Node:
+        return self._truth_test(expr, lambda t: ~t.true if t.null is None else ~(t.true | t.null))
+
+    def _call_is_not_false(self, expr: Call) -> Node:
+        return self._truth_test(expr, lambda t: t.true if t.null is None else t.true | t.null)
+
+    def _call_is_unknown(self, expr: Call) -> Node:
+        return self._truth_test(expr, lambda t: np.zeros(len(t.true), np.bool_) if t.null is None else t.null)
+
+    def _call_is_not_unknown(self, expr: Call) -> Node:
+        return self._truth_test(expr, lambda t: np.ones(len(t.true), np.bool_) if t.null is None else ~t.null)
+
+    # --- branches
+
+    def _case(self, expr: Case) -> Node:
+        conditions = [self.compile(condition) for condition in expr.conditions]
+        results = [self.compile(result) for result in (*expr.results, expr.default)]
+        every = (*conditions, *results)
+        sql_type = expr.type
+
+        def run(frame: Frame) -> Value:
+            return branch(conditions, results, frame, sql_type)
+        return Node(run, sql_type, None, any(n.raises for n in every), sum(n.cost for n in every) + 2.0)
+
+    def _call_coalesce(self, expr: Call) -> Node:
+        nodes = [self.compile(arg) for arg in expr.args]
+        sql_type = expr.type
+
+        def run(frame: Frame) -> Value:
+            return first_not_null(nodes, frame, sql_type)
+        return Node(run, sql_type, None, any(n.raises for n in nodes), sum(n.cost for n in nodes) + 1.0)
+
+
+_COSTS = {"like": 4.0, "not_like": 4.0, "ilike": 8.0, "not_ilike": 8.0, "regex_match": 16.0, "regex_imatch": 16.0,
+          "regex_not_match": 16.0, "regex_not_imatch": 16.0, "similar": 16.0}
+
+
+def _has_volatile(expr: Expr) -> bool:
+    return any(isinstance(node, Call) and (node.volatile or _declared_volatile(node.name)) for node in walk(expr))
+
+
+def _declared_volatile(name: str) -> bool:
+    return any(function.volatility == "volatile" for function in registry.find(name))
+
+
+def constant_node(value: pa.Scalar, sql_type: SqlType) -> Node:
+    return Node(lambda frame: value, sql_type, value)
+
+
+def mask_node(mask: Callable[[Frame], Truth], raises: bool, cost: float) -> Node:
+    def run(frame: Frame) -> Value:
+        truth = mask(frame)
+        return views.array_of(truth.true, pa.bool_(), None if truth.null is None else ~truth.null)
+    return Node(run, SqlType("bool"), None, raises, cost, mask)
+
+
+def folded_node(run: Evaluate, sql_type: SqlType) -> Node | None:
+    """The constant that `run` gives without any row; None where it raises (it must then raise at run time)."""
+    try:
+        value = run(Frame(Batch([], 1), EvaluationContext()))
+    except SqlError:
+        return None
+    value = boolean_value(value)
+    if isinstance(value, pa.Array):
+        value = nulls.decoded(value)[0]
+    return constant_node(value, sql_type)
+
+
+def boolean_value(value: Any) -> Value:
+    """Mask kernels give numpy masks; Arrow booleans are made only where somebody needs them."""
+    if isinstance(value, np.ndarray):
+        return views.array_of(value, pa.bool_())
+    if isinstance(value, Truth):
+        return views.array_of(value.true, pa.bool_(), None if value.null is None else ~value.null)
+    return value
+
+
+def raw_truth(value: Any, rows: int) -> Truth:
+    if isinstance(value, Truth):
+        return value
+    if isinstance(value, np.ndarray):
+        return Truth(value, None)
+    return truth_of(value, rows)
+
+
+def flattened(expr: Call) -> list[Expr]:
+    """Nested ANDs (or ORs) as one list."""
+    return [part for arg in expr.args
+            for part in (flattened(arg) if isinstance(arg, Call) and arg.name == expr.name else [arg])]
+
+
+_BETWEEN = object()
+"""Stands for a numeric constant with more digits than the column's scale: equal to no value."""
+
+
+def _at_scale(item: Expr, subject: SqlType) -> Any:
+    assert isinstance(item, Literal)
+    if subject.name != "numeric":
+        return item.value
+    value, scale = item.value, item.type.scale or 0
+    while scale > (subject.scale or 0):
+        if value % 10:
+            return _BETWEEN
+        value, scale = value // 10, scale - 1
+    return value * decimals.POWERS[(subject.scale or 0) - scale]
+
+
+class Lifting:
+    """Runs a function of one string column once per distinct value where the column is dictionary-encoded.
+
+    The last dictionary's result is kept: all batches of a row group share one dictionary.
+    """
+
+    def __init__(self, function: Callable[[pa.Array], Any], raises: bool) -> None:
+        self._function, self._raises = function, raises
+        self._dictionary: pa.Array | None = None
+        self._result: Any = None
+
+    def _over_dictionary(self, array: pa.Array) -> tuple[np.ndarray, Any] | None:
+        """(codes, result for each code), or None where decoding is cheaper."""
+        dictionary = array.dictionary
+        codes = views.values(array)
+        if array.null_count:
+            valid = views.validity(array.indices)
+            if valid is not None:
+                codes = np.where(valid, codes, 0)
+        if self._dictionary is not None and same_buffers(self._dictionary, dictionary):
+            return codes, self._result
+        if len(dictionary) == 0 or len(dictionary) > max(len(array), 64) or dictionary.null_count:
+            return None
+        if self._raises:
+            used = np.zeros(len(dictionary), np.bool_)
+            used[codes if array.null_count == 0 else codes[views.validity(array.indices)]] = True
+            if not used.all():
+                kept = np.flatnonzero(used)
+                if len(kept) == 0:
+                    return None
+                places = np.zeros(len(dictionary), np.int32)
+                places[kept] = np.arange(len(kept), dtype=np.int32)
+                return places[codes], self._function(dictionary.take(pa.array(kept)))
+        self._result = self._function(dictionary)
+        self._dictionary = dictionary
+        return codes, self._result
+
+    def mask(self, array: pa.Array) -> np.ndarray:
+        """For functions giving a boolean numpy mask."""
+        if pa.types.is_dictionary(array.type):
+            lifted = self._over_dictionary(array)
+            if lifted is not None:
+                codes, result = lifted
+                return result[codes]
+            array = array.dictionary_decode()
+        return self._function(array)
+
+    def value(self, array: pa.Array) -> Any:
+        """For functions giving an Arrow array, or a mask."""
+        if not pa.types.is_dictionary(array.type):
+            return self._function(array)
+        lifted = self._over_dictionary(array)
+        if lifted is None:
+            return self._function(array.dictionary_decode())
+        codes, result = lifted
+        if isinstance(result, np.ndarray):
+            return result[codes]
+        valid = views.validity(array.indices)
+        if isinstance(result, pa.Scalar):
+            return nulls.with_validity(nulls.spread(result, len(array)), valid)
+        return taken(result, codes, valid)
+
+
+def taken(result: pa.Array, codes: np.ndarray, valid: np.ndarray | None) -> pa.Array:
+    """result[codes]; strings as a dictionary again, with its values distinct."""
+    if pa.types.is_dictionary(result.type):
+        result = result.dictionary_decode()
+    if pa.types.is_string(result.type):
+        encoded = result.dictionary_encode()
+        inner = views.validity(encoded.indices)
+        if inner is not None:
+            valid = nulls.both(valid, inner[codes])
+        places = views.values(encoded)
+        if inner is not None:
+            places = np.where(inner, places, 0)
+        return views.dictionary_of(places[codes], encoded.dictionary, valid)
+    if views.is_fixed(result.type):
+        own = views.validity(result)
+        return views.array_of(views.values(result)[codes], result.type, nulls.both(valid, None if own is None else own[codes]))
+    return result.take(pa.array(codes, mask=None if valid is None else ~valid))
+
+
+def same_buffers(left: pa.Array, right: pa.Array) -> bool:
+    """Whether two arrays are views of the very same memory (the first is kept alive, so addresses are not reused)."""
+    if left is right:
+        return True
+    if len(left) != len(right) or left.offset != right.offset or left.type != right.type:
+        return False
+    return all((a is None) == (b is None) and (a is None or a.address == b.address)
+               for a, b in zip(left.buffers(), right.buffers(), strict=True))
+
+
+def invocation(expr: Call, function: Function, nodes: Sequence[Node]) -> Callable[[Frame], Any]:
+    """How a kernel is called for a batch: NULL handling, constants, dictionaries."""
+    kernel = function.kernel
+    assert kernel is not None
+    strict, null = function.strict, pa.scalar(None, storage_type(expr.type))
+    if strict and any(node.constant is not None and not node.constant.is_valid for node in nodes):
+        return lambda frame: null
+    moving = [i for i, node in enumerate(nodes) if node.constant is None]
+    constants = [node.constant for node in nodes]
+    liftable = strict and len(moving) == 1 and function.volatility != "volatile" and nodes[moving[0]].type.is_string
+    states: list[Any] = [None]
+
+    def over(array: pa.Array) -> Any:
+        args = list(constants)
+        args[moving[0]] = array
+        return kernel(expr, args, len(array), states[0])
+    lifting = Lifting(over, function.raises) if liftable else None
+
+    def run(frame: Frame) -> Any:
+        args: list[Any] = [constants[i] if constants[i] is not None else nodes[i].run(frame) for i in range(len(nodes))]
+        if strict and any(isinstance(arg, pa.Scalar) and not arg.is_valid for arg in args):
+            return null
+        if args and all(isinstance(arg, pa.Scalar) for arg in args):
+            if function.volatility == "volatile" and frame.rows != 1:
+                args = [nulls.spread(arg, frame.rows) for arg in args]
+            else:
+                result = boolean_value(kernel(expr, [array_of_constant(arg) for arg in args], 1, frame.context))
+                return nulls.decoded(result)[0] if isinstance(result, pa.Array) else result
+        if lifting is not None:
+            array = args[moving[0]]
+            if isinstance(array, pa.Array) and pa.types.is_dictionary(array.type):
+                states[0] = frame.context
+                result = lifting.value(array)
+                if isinstance(result, np.ndarray):
+                    valid = nulls.validity(array)
+                    return Truth(result, None) if valid is None else Truth(result & valid, ~valid)
+                return nulls.with_validity(result, nulls.validity(array)) if isinstance(result, pa.Array) else result
+        args = [nulls.decoded(arg) if isinstance(arg, pa.Array) else arg for arg in args]
+        result = kernel(expr, args, frame.rows, frame.context)
+        if not strict:
+            return result
+        valid = nulls.merged_validity(args)
+        if valid is None:
+            return result
+        if isinstance(result, np.ndarray):
+            return Truth(result & valid, ~valid)
+        if isinstance(result, pa.Scalar):
+            result = nulls.spread(result, frame.rows)
+        return nulls.with_validity(result, valid)
+    return run
+
+
+def cast_run(convert: Conversion, node: Node, target: SqlType) -> Evaluate:
+    states: list[Any] = [None]
+    lifting = Lifting(lambda array: convert.run(array, states[0]), convert.raises)
+
+    def run(frame: Frame) -> Value:
+        value = node.run(frame)
+        if isinstance(value, pa.Scalar):
+            if not value.is_valid:
+                return pa.scalar(None, storage_type(target))
+            return nulls.decoded(convert.run(array_of_constant(value), frame.context))[0]
+        if convert.keeps_dictionary:
+            return value
+        if pa.types.is_dictionary(value.type):
+            states[0] = frame.context
+            return lifting.value(value)
+        return convert.run(value, frame.context)
+    return run
+
+
+def logic(parts: Sequence[Node], frame: Frame, conjunction: bool) -> Truth:
+    """AND or OR with three values. A part that may raise, or costs much, sees only undecided rows."""
+    rows = frame.rows
+    decided = np.zeros(rows, np.bool_)  # known FALSE for AND, known TRUE for OR
+    null = np.zeros(rows, np.bool_)
+    for i, node in enumerate(parts):
+        count = int(np.count_nonzero(decided)) if i else 0
+        if count == rows and i:
+            break
+        if count and (node.raises or rows - count < rows * (0.15 if node.cost < 2 else 0.7)):
+            open_rows = np.flatnonzero(~decided)
+            truth = node.truth(frame.narrowed(open_rows))
+            unknown = truth.null
+            settles = truth.true if not conjunction else ~truth.true if unknown is None else ~(truth.true | unknown)
+            decided[open_rows] = settles
+            if unknown is not None:
+                null[open_rows] |= unknown
+            continue
+        truth = node.truth(frame)
+        if conjunction:
+            decided |= ~truth.true if truth.null is None else ~(truth.true | truth.null)
+        else:
+            decided |= truth.true
+        if truth.null is not None:
+            null |= truth.null
+    null &= ~decided
+    some_null = null if null.any() else None
+    if not conjunction:
+        return Truth(decided, some_null)
+    return Truth(~decided if some_null is None else ~(decided | null), some_null)
+
+
+def branch(conditions: Sequence[Node], results: Sequence[Node], frame: Frame, sql_type: SqlType) -> Value:
+    """CASE: each condition for the rows that came so far, each result for the rows that chose it."""
+    rows = frame.rows
+    rest: np.ndarray | None = None  # row numbers still without a branch; None: all
+    parts: list[tuple[np.ndarray | None, Value]] = []
+    current = frame
+    for condition, result in zip(conditions, results[:-1], strict=True):
+        hit = condition.truth(current).true
+        count = int(np.count_nonzero(hit))
+        if count == 0:
+            continue
+        if count == len(hit):
+            parts.append((rest, result.run(current)))
+            rest = np.empty(0, np.int64)
+            break
+        local = np.flatnonzero(hit)
+        chosen = local if rest is None else rest[local]
+        parts.append((chosen, _for_rows(result, frame, current, chosen, local)))
+        left = np.flatnonzero(~hit)
+        rest = left if rest is None else rest[left]
+        if condition is not conditions[-1]:
+            current = frame.narrowed(rest)
+    if rest is None or len(rest):
+        default = results[-1]
+        whole = frame if rest is None else None
+        parts.append((rest, default.run(whole) if whole is not None else _for_rows(default, frame, frame, rest, rest)))
+    if len(parts) == 1 and (parts[0][0] is None or rows == 0):
+        return frame.array(parts[0][1])
+    return assemble(parts, rows, sql_type)
+
+
+def _for_rows(node: Node, whole: Frame, current: Frame, chosen: Any, local: np.ndarray) -> Value:
+    if node.constant is not None:
+        return node.constant
+    return node.run(whole.narrowed(chosen))
+
+
+def first_not_null(nodes: Sequence[Node], frame: Frame, sql_type: SqlType) -> Value:
+    """COALESCE: each argument for the rows that are still NULL."""
+    rest: np.ndarray | None = None
+    parts: list[tuple[np.ndarray | None, Value]] = []
+    for i, node in enumerate(nodes):
+        current = frame if rest is None else frame.narrowed(rest)
+        value = node.run(current) if node.constant is None else node.constant
+        valid = None
+        if isinstance(value, pa.Scalar):
+            if not value.is_valid and i < len(nodes) - 1:
+                continue
+        else:
+            valid = nulls.validity(value)
+        if valid is None or i == len(nodes) - 1:
+            if rest is None:
+                return frame.array(value)
+            parts.append((rest, value))
+            rest = np.empty(0, np.int64)
+            break
+        found = np.flatnonzero(valid)
+        missing = np.flatnonzero(~valid)
+        if len(found):
+            chosen = found if rest is None else rest[found]
+            parts.append((chosen, value.take(pa.array(found))))
+        rest = missing if rest is None else rest[missing]
+    return assemble(parts, frame.rows, sql_type)

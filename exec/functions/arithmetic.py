@@ -1,0 +1,125 @@
+"""Arithmetic operators on numbers. Those on dates and intervals are in datetime.py.
+
+Spec: PostgreSQL 15 documentation, 9.3 "Mathematical Functions and Operators".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from shoal.catalog.types import storage_type
+from shoal.exec.functions import numeric_types
+from shoal.exec.functions.registry import declare
+from shoal.exec.kernels import decimals, numbers, views
+from shoal.exec.kernels.comparing import raw
+from shoal.exec.kernels.nulls import merged_validity
+from shoal.exec.plan.expr import Call
+
+_DECIMAL: dict[str, Callable[..., np.ndarray]] = {"add": decimals.add, "sub": decimals.subtract}
+
+
+def numeric_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
+    """+ - * / % on numerics, exact at the result's scale."""
+    scales = [arg.type.scale or 0 for arg in call.args]
+    target = call.type.scale or 0
+    a, b = (decimals.unscaled(arg) for arg in args)
+    valid = merged_validity(args)
+    if call.name == "mul":
+        data: Any = decimals.rescaled(decimals.multiply(a, b, valid), target - sum(scales), valid)
+    elif call.name == "div":
+        data = decimals.divide(a, b, target + scales[1] - scales[0], rows, valid)
+    else:
+        a = decimals.rescaled(a, target - scales[0], valid)
+        b = decimals.rescaled(b, target - scales[1], valid)
+        if call.name == "mod":
+            b = numbers.nonzero(b, valid)
+            data = np.sign(a) * (abs(a) % abs(b))
+        else:
+            data = _DECIMAL[call.name](a, b, valid)
+    return decimals.packed(data, target)
+
+
+def integer_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
+    """+ - * / % on integers."""
+    a, b = raw(args[0]), raw(args[1])
+    valid, kind = merged_validity(args), call.type.name
+    if call.name == "div":
+        data = numbers.integer_division(a, b, kind, valid)
+    elif call.name == "mod":
+        data = numbers.integer_remainder(a, b, kind, valid)
+    else:
+        data = numbers.integer_operation(call.name, a, b, kind, valid)
+    return views.array_of(data, storage_type(call.type))
+
+
+def float_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
+    """+ - * / on floats."""
+    data = numbers.float_operation(call.name, raw(args[0]), raw(args[1]), call.type.name, merged_validity(args))
+    return views.array_of(data, storage_type(call.type))
+
+
+def neg_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
+    if call.type.name == "numeric":
+        return decimals.packed(decimals.subtract(0, decimals.unscaled(args[0]), merged_validity(args)), call.type.scale or 0)
+    data = views.values(args[0])
+    if call.type.is_integer:
+        data = numbers.integer_operation("sub", 0, data, call.type.name, merged_validity(args))
+        return views.array_of(data, storage_type(call.type))
+    return views.array_of(-data, storage_type(call.type))
+
+
+def plus_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
+    return args[0]
+
+
+def bit_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
+    """& | # ~ << >>; shifts by the count modulo the width, as C compilers do it."""
+    kind = call.type.name
+    dtype = numbers.dtype_of(kind)
+    a = raw(args[0])
+    if call.name == "bit_not_op":
+        return views.array_of(~a, storage_type(call.type))
+    b = raw(args[1])
+    if call.name.startswith("shift"):
+        width = 31 if kind in ("int2", "int4") else 63
+        wide = np.asarray(a).astype(np.int32 if width == 31 else np.int64)
+        count = (np.asarray(b) & width).astype(wide.dtype)
+        data = (wide << count if call.name == "shift_left" else wide >> count).astype(dtype)
+    else:
+        a, b = np.asarray(a).astype(dtype), np.asarray(b).astype(dtype)
+        data = a & b if call.name == "bit_and_op" else a | b if call.name == "bit_or_op" else a ^ b
+    return views.array_of(data, storage_type(call.type))
+
+
+_INTEGERS = ("int2", "int4", "int8")
+_INTEGER_SIGNATURES = [f"{a} {b} -> {max(a, b)}" for a in _INTEGERS for b in _INTEGERS]
+_FLOAT_SIGNATURES = ["float4 float4 -> float4", "float4 float8 -> float8", "float8 float4 -> float8",
+                     "float8 float8 -> float8"]
+
+for _name, _symbol, _result in (("add", "+", numeric_types.sum_of_two), ("sub", "-", numeric_types.sum_of_two),
+                                ("mul", "*", numeric_types.product), ("div", "/", numeric_types.quotient)):
+    declare(_name, *_INTEGER_SIGNATURES, symbol=_symbol, hidden=True, kernel=integer_kernel, family="arithmetic")
+    declare(_name, *_FLOAT_SIGNATURES, symbol=_symbol, hidden=True, kernel=float_kernel, family="arithmetic")
+    declare(_name, "numeric numeric", returns=_result, kernel=numeric_kernel, raises=_name == "div", symbol=_symbol, hidden=True, family="arithmetic")
+
+declare("mod", "int2 int2 -> int2", "int4 int4 -> int4", "int8 int8 -> int8", symbol="%", kernel=integer_kernel, family="arithmetic",
+        doc="The remainder of a truncating division; it has the dividend's sign.", example="mod(9, 4) = 1")
+declare("mod", "numeric numeric", returns=numeric_types.remainder, symbol="%", kernel=numeric_kernel, family="arithmetic")
+declare("neg", "int2 -> int2", "int4 -> int4", "int8 -> int8", "float4 -> float4", "float8 -> float8", symbol="-",
+        hidden=True, kernel=neg_kernel, family="arithmetic")
+declare("neg", "numeric", returns=numeric_types.same, symbol="-", hidden=True, kernel=neg_kernel, raises=False, family="arithmetic")
+declare("plus", "int2 -> int2", "int4 -> int4", "int8 -> int8", "float4 -> float4", "float8 -> float8", symbol="+",
+        hidden=True, kernel=plus_kernel, raises=False, family="arithmetic")
+declare("plus", "numeric", returns=numeric_types.same, symbol="+", hidden=True, kernel=plus_kernel, raises=False, family="arithmetic")
+for _name, _symbol in (("bit_and_op", "&"), ("bit_or_op", "|"), ("bit_xor_op", "#")):
+    declare(_name, "int2 int2 -> int2", "int4 int4 -> int4", "int8 int8 -> int8", symbol=_symbol, hidden=True,
+            kernel=bit_kernel, raises=False, family="arithmetic")
+for _name, _symbol in (("shift_left", "<<"), ("shift_right", ">>")):
+    declare(_name, "int2 int4 -> int2", "int4 int4 -> int4", "int8 int4 -> int8", symbol=_symbol, hidden=True,
+            kernel=bit_kernel, raises=False, family="arithmetic")
+declare("bit_not_op", "int2 -> int2", "int4 -> int4", "int8 -> int8", symbol="~", hidden=True, kernel=bit_kernel,
+        raises=False, family="arithmetic")

@@ -1,0 +1,517 @@
+"""Text to dates, times, timestamps and intervals, in all the spellings PostgreSQL reads (DateStyle ISO, MDY).
+
+Spec: PostgreSQL 15 documentation, 8.5.1 "Date/Time Input", 8.5.4 "Interval Input", appendix B.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from shoal.catalog.errors import DatetimeOverflow, InvalidDatetimeFormat, InvalidParameterValue, SqlError
+from shoal.exec.kernels.calendar import JULIAN_1970, days_from_civil, month_length
+from shoal.exec.kernels.timezones import (ABBREVIATIONS, DATE_INFINITY, DATE_MINUS_INFINITY, DAY_US, INFINITY, MINUS_INFINITY,
+                                          SECOND_US, local_to_utc, utc_to_local, zone_of)
+
+MONTHS = {name: i // 2 + 1 for i, name in enumerate(
+    "jan january feb february mar march apr april may may jun june jul july aug august sep september oct october nov november "
+    "dec december".split())} | {"sept": 9}
+_WEEKDAYS = frozenset("sun sunday mon monday tue tues tuesday wed weds wednesday thu thur thurs thursday fri friday sat saturday".split())
+_WORDS = {"date": "date", "time": "time", "timetz": "time with time zone", "timestamp": "timestamp",
+          "timestamptz": "timestamp with time zone", "interval": "interval"}
+_TOKEN = re.compile(r"""
+    (?P<time>\d{1,3}:\d{1,2}(?::\d{1,2}(?:\.\d*)?)?(?:\.\d*)?)
+  | (?P<iso>[+-]?\d{4,}-\d{1,2}-\d{1,2})
+  | (?P<offset>[+-]\d{1,2}(?::\d{2}(?::\d{2})?)?(?![\d/-]) | [+-]\d{4}(?![\d/-]) )
+  | (?P<date>\d{1,}[-/.](?:\d{1,2}|[A-Za-z]{3,})[-/.]\d{1,}|\d{1,2}[-/][A-Za-z]{3,}|[A-Za-z]{3,}[-/]\d{1,2}[-/]\d+)
+  | (?P<ordinal>\d{4,}\.\d{3}(?!\d))
+  | (?P<julian>[Jj]\d+(?:\.\d+)?)
+  | (?P<zone>[A-Za-z]+(?:_[A-Za-z]+)*/[A-Za-z_/+-]+[A-Za-z0-9]*)
+  | (?P<number>\d+(?:\.\d+)?)
+  | (?P<word>[A-Za-z]+)
+  | (?P<skip>[\s,]+)
+""", re.VERBOSE)
+_ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[ T](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,6}))?)?)?$")
+
+
+@dataclass(slots=True)
+class Moment:
+    """What a text said: each part None where it said nothing. `zone` is a name or seconds east of UTC."""
+
+    days: int | None = None
+    us: int | None = None
+    zone: str | int | None = None
+    special: str = ""
+
+
+def _bad(text: str, kind: str) -> InvalidDatetimeFormat:
+    return InvalidDatetimeFormat(f'invalid input syntax for type {_WORDS[kind]}: "{text}"')
+
+
+def _range(text: str, hint: bool = False) -> DatetimeOverflow:
+    return DatetimeOverflow(f'date/time field value out of range: "{text}"',
+                            hint='Perhaps you need a different "datestyle" setting.' if hint else "")
+
+
+def parse_moment(text: str, kind: str) -> Moment:
+    """The parts of a date or time. Raises: InvalidDatetimeFormat (22007), DatetimeOverflow (22008)."""
+    match = _ISO.match(text)
+    if match is not None:
+        year, month, day = int(match[1]), int(match[2]), int(match[3])
+        days = _checked_date(year, month, day, text)
+        if match[4] is None:
+            return Moment(days)
+        return Moment(days, _clock(int(match[4]), int(match[5]), int(match[6] or 0), match[7] or "", text))
+    return _Reader(text, kind).read()
+
+
+def _checked_date(year: int, month: int, day: int, text: str) -> int:
+    if not 1 <= month <= 12:
+        raise _range(text, hint=True)
+    if not 1 <= day <= 31:
+        raise _range(text, hint=True)
+    if year == 0 or day > month_length(year, month):
+        raise _range(text)
+    return int(days_from_civil(year, month, day))
+
+
+def _clock(hour: int, minute: int, second: int, fraction: str, text: str) -> int:
+    if minute > 59 or second > 60 or hour > 24 or (hour == 24 and (minute or second or fraction.strip("0"))):
+        raise _range(text)
+    return ((hour * 60 + minute) * 60 + second) * SECOND_US + _fraction_us(fraction)
+
+
+def _fraction_us(digits: str) -> int:
+    return round(float("0." + digits) * SECOND_US) if digits else 0
+
+
+class _Reader:
+    """Reads one text, token by token; the meaning of a bare number depends on what is already known."""
+
+    def __init__(self, text: str, kind: str) -> None:
+        self.text, self.kind = text, kind
+        self.year: int | None = None
+        self.month: int | None = None
+        self.day: int | None = None
+        self.moment = Moment()
+        self.bc = False
+        self.half = ""
+
+    def read(self) -> Moment:
+        text = self.text.strip()
+        position, seen = 0, False
+        while position < len(text):
+            if text[position] in "Tt" and seen and re.match(r"[Tt]\d", text[position:]) and self._has_date():
+                position += 1
+                continue
+            match = _TOKEN.match(text, position)
+            if match is None:
+                raise _bad(self.text, self.kind)
+            position = match.end()
+            if match.lastgroup != "skip":
+                seen = True
+                self._take(str(match.lastgroup), match.group())
+        if not seen:
+            raise _bad(self.text, self.kind)
+        return self._finish()
+
+    def _has_date(self) -> bool:
+        return self.moment.days is not None or self.day is not None
+
+    def _take(self, group: str, token: str) -> None:
+        if group == "time":
+            self._time(token)
+        elif group == "iso" or group == "date":
+            self._date(token)
+        elif group == "offset":
+            self._offset(token)
+        elif group == "ordinal":
+            year, day = token.split(".")
+            if not 1 <= int(day) <= 366:
+                raise _range(self.text)
+            self.moment.days = int(days_from_civil(int(year), 1, 1)) + int(day) - 1
+        elif group == "julian":
+            whole, _, fraction = token[1:].partition(".")
+            self.moment.days = int(whole) - JULIAN_1970
+            if fraction:
+                self.moment.us = round(float("0." + fraction) * DAY_US)
+        elif group == "zone":
+            zone_of(token)
+            self.moment.zone = token
+        elif group == "number":
+            self._number(token)
+        else:
+            self._word(token.lower())
+
+    def _time(self, token: str) -> None:
+        if self.moment.us is not None:
+            raise _bad(self.text, self.kind)
+        clock, _, fraction = token.partition(".")
+        parts = [int(part) for part in clock.split(":")]
+        if len(parts) == 2 and fraction:  # minutes and seconds
+            parts = [0, *parts]
+        self.moment.us = _clock(parts[0], parts[1], parts[2] if len(parts) > 2 else 0, fraction, self.text)
+
+    def _date(self, token: str) -> None:
+        if self._has_date():
+            raise _bad(self.text, self.kind)
+        sign = token.startswith("-")
+        parts = re.split(r"[-/.]", token.lstrip("+-"))
+        if sign:
+            raise _bad(self.text, self.kind)
+        named = next((i for i, part in enumerate(parts) if part.isalpha()), None)
+        if named is not None:
+            month = MONTHS.get(parts[named].lower())
+            if month is None:
+                raise _bad(self.text, self.kind)
+            rest = [part for i, part in enumerate(parts) if i != named]
+            self.month = month
+            if len(rest) == 1:
+                self.day = int(rest[0])
+            elif len(rest[0]) > 2:
+                self.year, self.day = int(rest[0]), int(rest[1])
+            else:
+                self.day, self.year = int(rest[0]), self._year(rest[1])
+        elif len(parts[0]) > 2:
+            self.year, self.month, self.day = int(parts[0]), int(parts[1]), int(parts[2])
+        else:
+            self.month, self.day, self.year = int(parts[0]), int(parts[1]), self._year(parts[2])
+
+    @staticmethod
+    def _year(digits: str) -> int:
+        year = int(digits)
+        if len(digits) <= 2:
+            return year + (2000 if year < 70 else 1900)
+        return year
+
+    def _offset(self, token: str) -> None:
+        if self.moment.us is None and self.kind in ("date",) and not self._has_date():
+            raise _bad(self.text, self.kind)
+        sign = -1 if token[0] == "-" else 1
+        body = token[1:]
+        parts = [int(part) for part in body.split(":")] if ":" in body else (
+            [int(body[:2]), int(body[2:])] if len(body) == 4 else [int(body)])
+        hours, minutes, seconds = (parts + [0, 0])[:3]
+        if hours > 15 or minutes > 59 or seconds > 59:
+            raise InvalidParameterValue(f'time zone displacement out of range: "{self.text}"')
+        self.moment.zone = sign * (hours * 3600 + minutes * 60 + seconds)
+
+    def _number(self, token: str) -> None:
+        digits, _, fraction = token.partition(".")
+        moment = self.moment
+        if self._has_complete_date() and moment.us is None and len(digits) in (2, 4, 6):
+            if len(digits) != 2:
+                parts = [int(digits[i:i + 2]) for i in range(0, len(digits), 2)] + [0]
+                moment.us = _clock(parts[0], parts[1], parts[2] if len(digits) == 6 else 0, fraction, self.text)
+                return
+        if fraction:
+            if self.kind in ("time", "timetz") and len(digits) == 6:
+                moment.us = _clock(int(digits[:2]), int(digits[2:4]), int(digits[4:6]), fraction, self.text)
+                return
+            raise _bad(self.text, self.kind)
+        if self.kind in ("time", "timetz") and moment.us is None and len(digits) in (4, 6) and self.month is None:
+            moment.us = _clock(int(digits[:2]), int(digits[2:4]), int(digits[4:] or 0), "", self.text)
+            return
+        if self.month is None and self.day is None and moment.days is None and len(digits) in (6, 8):
+            year = digits[:-4]
+            self.year, self.month, self.day = self._year(year), int(digits[-4:-2]), int(digits[-2:])
+            return
+        if self.month is not None and self.day is None and len(digits) <= 2:
+            self.day = int(digits)
+        elif self.month is not None and self.year is None:
+            self.year = self._year(digits)
+        elif self.month is None and self.day is None and self.year is None:
+            if len(digits) > 2:
+                self.year = int(digits)
+            else:
+                self.day = int(digits)
+        elif self.year is None and len(digits) > 2:
+            self.year = int(digits)
+        elif self.day is None:
+            self.day = int(digits)
+        else:
+            raise _bad(self.text, self.kind)
+
+    def _has_complete_date(self) -> bool:
+        return self.moment.days is not None or None not in (self.year, self.month, self.day)
+
+    def _word(self, word: str) -> None:
+        moment = self.moment
+        if word in MONTHS:
+            if self.month is not None:
+                raise _bad(self.text, self.kind)
+            self.month = MONTHS[word]
+        elif word in ("bc", "ad"):
+            self.bc = word == "bc"
+        elif word in ("am", "pm"):
+            self.half = word
+        elif word in ("epoch", "infinity", "now", "today", "tomorrow", "yesterday", "allballs"):
+            if moment.special or (word in ("epoch", "infinity", "now") and self._has_date()):
+                raise _bad(self.text, self.kind)
+            moment.special = ("-" if word == "infinity" and self.text.strip().startswith("-") else "") + word
+        elif word in _WEEKDAYS or word in ("at", "on", "t"):
+            return
+        elif word in ABBREVIATIONS:
+            moment.zone = word
+        else:
+            try:
+                zone_of(word)
+            except SqlError:
+                raise _bad(self.text, self.kind) from None
+            moment.zone = word
+
+    def _finish(self) -> Moment:
+        moment = self.moment
+        if self.half and moment.us is not None:
+            hour = moment.us // (3600 * SECOND_US)
+            if not 0 <= hour <= 12:
+                raise _range(self.text)
+            if self.half == "am" and hour == 12:
+                moment.us -= 12 * 3600 * SECOND_US
+            elif self.half == "pm" and hour != 12:
+                moment.us += 12 * 3600 * SECOND_US
+        if moment.days is None and (self.month is not None or self.day is not None or self.year is not None):
+            if self.year is None or self.month is None or self.day is None:
+                raise _bad(self.text, self.kind)
+            year = self.year
+            if self.bc:
+                if year < 1:
+                    raise _range(self.text)
+                moment.days = _checked_proleptic(1 - year, self.month, self.day, self.text)
+            else:
+                moment.days = _checked_date(year, self.month, self.day, self.text)
+        return moment
+
+
+def _checked_proleptic(year: int, month: int, day: int, text: str) -> int:
+    if not 1 <= month <= 12 or not 1 <= day <= month_length(year, month):
+        raise _range(text)
+    return int(days_from_civil(year, month, day))
+
+
+def _trimmed_special(text: str) -> str:
+    return text.strip().lower()
+
+
+def parse_date(text: str, now_us: int, zone: str) -> int:
+    """Days since 1970. Raises: InvalidDatetimeFormat (22007), DatetimeOverflow (22008)."""
+    fold = _trimmed_special(text)
+    if fold in ("infinity", "-infinity"):
+        return DATE_INFINITY if fold == "infinity" else DATE_MINUS_INFINITY
+    moment = parse_moment(text, "date")
+    if moment.special:
+        return _special_us(moment, now_us, zone) // DAY_US
+    if moment.days is None:
+        raise _bad(text, "date")
+    if not -2_451_507 - 2 <= moment.days <= 2_145_031_948:
+        raise DatetimeOverflow(f'date out of range: "{text}"')
+    return moment.days
+
+
+def _special_us(moment: Moment, now_us: int, zone: str) -> int:
+    """Local microseconds of a special word, with the time of day the text may also name."""
+    if moment.special == "epoch":
+        return 0
+    local = int(utc_to_local(now_us, zone))
+    if moment.special == "now":
+        return local
+    shift = {"tomorrow": 1, "yesterday": -1}.get(moment.special, 0)
+    return (local // DAY_US + shift) * DAY_US + (moment.us or 0)
+
+
+def parse_time(text: str, now_us: int, zone: str) -> int:
+    """Microseconds since midnight. Raises: InvalidDatetimeFormat (22007), DatetimeOverflow (22008)."""
+    moment = parse_moment(text, "time")
+    if moment.special == "allballs":
+        return 0
+    if moment.special == "now":
+        return int(utc_to_local(now_us, zone)) % DAY_US
+    if moment.us is None:
+        raise _bad(text, "time")
+    return moment.us
+
+
+def parse_timetz(text: str, now_us: int, zone: str) -> tuple[int, int]:
+    """(microseconds since midnight, seconds east of UTC)."""
+    from shoal.exec.kernels.timezones import utc_offset
+    moment = parse_moment(text, "timetz")
+    us = int(utc_to_local(now_us, zone)) % DAY_US if moment.special == "now" else moment.us
+    if moment.special == "allballs":
+        us, moment.zone = 0, 0
+    if us is None:
+        raise _bad(text, "timetz")
+    if isinstance(moment.zone, int):
+        return us, moment.zone
+    name = moment.zone or zone
+    return us, utc_offset((moment.days or now_us // DAY_US) * DAY_US + us, name)
+
+
+def parse_timestamp(text: str, now_us: int, zone: str, with_zone: bool) -> int:
+    """Microseconds since 1970, local or UTC. A zone in the text of a plain timestamp is ignored.
+
+    Raises: InvalidDatetimeFormat (22007), DatetimeOverflow (22008).
+    """
+    kind = "timestamptz" if with_zone else "timestamp"
+    fold = _trimmed_special(text)
+    if fold in ("infinity", "-infinity"):
+        return INFINITY if fold == "infinity" else MINUS_INFINITY
+    moment = parse_moment(text, kind)
+    if moment.special:
+        if moment.special == "epoch":
+            return 0
+        local = _special_us(moment, now_us, zone)
+        return int(local_to_utc(local, zone)) if with_zone else local
+    if moment.days is None:
+        raise _bad(text, kind)
+    us = moment.days * DAY_US + (moment.us or 0)
+    if with_zone:
+        if isinstance(moment.zone, int):
+            us -= moment.zone * SECOND_US
+        else:
+            us = int(local_to_utc(us, moment.zone or zone))
+    if not MINUS_INFINITY < us < INFINITY:
+        raise DatetimeOverflow(f'timestamp out of range: "{text}"')
+    return us
+
+
+# --- intervals
+
+_UNITS: dict[str, tuple[int, int, int]] = {}
+for _words, _value in (
+        ("microsecond microseconds us usec usecs usecond useconds", (0, 0, 1)),
+        ("millisecond milliseconds ms msec msecs mseconds msecond", (0, 0, 1000)),
+        ("second seconds s sec secs", (0, 0, SECOND_US)),
+        ("minute minutes m min mins", (0, 0, 60 * SECOND_US)),
+        ("hour hours h hr hrs", (0, 0, 3600 * SECOND_US)),
+        ("day days d", (0, 1, 0)), ("week weeks w", (0, 7, 0)),
+        ("month months mon mons", (1, 0, 0)), ("quarter quarters qtr", (3, 0, 0)), ("year years y yr yrs", (12, 0, 0)),
+        ("decade decades dec decs", (120, 0, 0)), ("century centuries c cent", (1200, 0, 0)),
+        ("millennium millennia mil mils", (12000, 0, 0))):
+    for _word in _words.split():
+        _UNITS[_word] = _value
+_INTERVAL_TOKEN = re.compile(r"""
+    (?P<clock>[+-]?\d+:\d+(?::\d+(?:\.\d*)?)?(?:\.\d*)?)
+  | (?P<years>[+-]?\d+-\d+)
+  | (?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)
+  | (?P<word>[A-Za-z]+)
+  | (?P<skip>[\s,@]+)
+""", re.VERBOSE)
+_ISO_PART = re.compile(r"([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)([YMWDHS])")
+
+
+def parse_interval(text: str, fields: str = "") -> list[int]:
+    """[months, days, microseconds]. `fields` names the unit of a bare number (INTERVAL '3' DAY).
+
+    Raises: InvalidDatetimeFormat (22007), DatetimeOverflow (22008).
+    """
+    body = text.strip()
+    if body[:1] in ("P", "p") and len(body) > 1:
+        return _iso_interval(body.upper(), text)
+    total = [0, 0, 0]
+    tokens = []
+    position = 0
+    while position < len(body):
+        match = _INTERVAL_TOKEN.match(body, position)
+        if match is None:
+            raise _bad(text, "interval")
+        position = match.end()
+        if match.lastgroup != "skip":
+            tokens.append((str(match.lastgroup), match.group()))
+    if not tokens:
+        raise _bad(text, "interval")
+    if tokens[-1] == ("word", "ago"):
+        tokens.pop()
+        return [-v for v in _sum_tokens(tokens, text, fields, total)]
+    return _sum_tokens(tokens, text, fields, total)
+
+
+def _sum_tokens(tokens: list[tuple[str, str]], text: str, fields: str, total: list[int]) -> list[int]:
+    i, seen = 0, False
+    while i < len(tokens):
+        group, token = tokens[i]
+        if group == "clock":
+            total[2] += _interval_clock(token, text, fields)
+        elif group == "years":
+            sign = -1 if token.startswith("-") else 1
+            years, months = (int(part) for part in token.lstrip("+-").split("-"))
+            if months > 11:
+                raise DatetimeOverflow(f'interval field value out of range: "{text}"')
+            total[0] += sign * (years * 12 + months)
+        elif group == "number":
+            unit = tokens[i + 1][1].lower() if i + 1 < len(tokens) and tokens[i + 1][0] == "word" else ""
+            if unit:
+                i += 1
+            elif i + 1 < len(tokens) and tokens[i + 1][0] == "clock":
+                unit = "day"
+            else:
+                unit = fields or "second"
+            if unit not in _UNITS:
+                raise _bad(text, "interval")
+            _add_units(total, token, _UNITS[unit], text)
+        else:
+            raise _bad(text, "interval")
+        seen = True
+        i += 1
+    if not seen:
+        raise _bad(text, "interval")
+    if not (abs(total[0]) < 1 << 31 and abs(total[1]) < 1 << 31 and abs(total[2]) < 1 << 63):
+        raise DatetimeOverflow(f'interval field value out of range: "{text}"')
+    return total
+
+
+def _interval_clock(token: str, text: str, fields: str) -> int:
+    sign = -1 if token.startswith("-") else 1
+    clock, _, fraction = token.lstrip("+-").partition(".")
+    parts = [int(part) for part in clock.split(":")]
+    if len(parts) == 2:
+        if fraction or fields == "second_to":
+            parts = [0, *parts]
+        else:
+            parts.append(0)
+    if parts[1] > 59 or parts[2] > 60:
+        raise DatetimeOverflow(f'interval field value out of range: "{text}"')
+    return sign * (((parts[0] * 60 + parts[1]) * 60 + parts[2]) * SECOND_US + _fraction_us(fraction))
+
+
+def _add_units(total: list[int], token: str, unit: tuple[int, int, int], text: str) -> None:
+    """Adds a number of units; fractions of a month become days, fractions of a day time."""
+    from decimal import ROUND_HALF_EVEN, Decimal
+    number = Decimal(token)
+    whole = int(number)
+    rest = number - whole
+    months, days, us = unit
+    if us:
+        total[2] += whole * us + int((rest * us).quantize(Decimal(1), ROUND_HALF_EVEN))
+        return
+    total[0] += whole * months
+    total[1] += whole * days
+    if not rest:
+        return
+    if months:
+        exact = rest * months
+        total[0] += int(exact) if months > 1 else 0
+        part = (exact - int(exact)) * 30 if months == 1 else Decimal(0)
+        if months > 1:  # PostgreSQL rounds fractions of years to whole months
+            total[0] += int((exact - int(exact)).quantize(Decimal(1), ROUND_HALF_EVEN))
+        total[1] += int(part)
+        total[2] += int(((part - int(part)) * DAY_US).quantize(Decimal(1), ROUND_HALF_EVEN))
+    else:
+        exact = rest * days
+        total[1] += int(exact)
+        total[2] += int(((exact - int(exact)) * DAY_US).quantize(Decimal(1), ROUND_HALF_EVEN))
+
+
+def _iso_interval(body: str, text: str) -> list[int]:
+    total = [0, 0, 0]
+    date, _, time = body[1:].partition("T")
+    for part, units in ((date, {"Y": "year", "M": "month", "W": "week", "D": "day"}), (time, {"H": "hour", "M": "minute", "S": "second"})):
+        position = 0
+        while position < len(part):
+            match = _ISO_PART.match(part, position)
+            if match is None or match[2] not in units:
+                raise _bad(text, "interval")
+            _add_units(total, match[1], _UNITS[units[match[2]]], text)
+            position = match.end()
+    if not date and not time:
+        raise _bad(text, "interval")
+    return total

@@ -1,0 +1,17 @@
+"""Boolean logic with three values. AND and OR are evaluated lazily by the evaluator itself.
+
+Spec: PostgreSQL 15 documentation, 9.1 "Logical Operators" and 9.2.
+"""
+
+from __future__ import annotations
+
+from shoal.catalog.types import BOOL
+from shoal.exec.functions.registry import declare
+
+declare("and", "bool", returns=BOOL, variadic=True, strict=False, hidden=True, raises=False, family="logic")
+declare("or", "bool", returns=BOOL, variadic=True, strict=False, hidden=True, raises=False, family="logic")
+declare("not", "bool", returns=BOOL, hidden=True, raises=False, family="logic")
+for _name in ("is_null", "is_not_null"):
+    declare(_name, "any", returns=BOOL, strict=False, hidden=True, raises=False, family="logic")
+for _name in ("is_true", "is_not_true", "is_false", "is_not_false", "is_unknown", "is_not_unknown"):
+    declare(_name, "bool", returns=BOOL, strict=False, hidden=True, raises=False, family="logic")

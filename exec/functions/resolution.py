@@ -1,0 +1,228 @@
+"""Which overload a call means: PostgreSQL's rules for functions and operators, unknown literals included.
+
+Spec: PostgreSQL 15 documentation, 10.2 "Operators" and 10.3 "Functions"; polymorphic types as in 38.2.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shoal.catalog.errors import AmbiguousFunction, UndefinedFunction, did_you_mean
+from shoal.catalog.types import OIDS, PREFERRED, TEXT, SqlType, array_of
+from shoal.exec.functions import registry
+from shoal.exec.functions.casts import BINARY_COERCIBLE, bare_sql, can_coerce, cast_result, common_type
+from shoal.exec.functions.registry import POLYMORPHIC, Function, Resolution, named_type
+
+_SYMBOLS = {"!=": "<>", "like": "~~", "ilike": "~~*", "not like": "!~~", "not ilike": "!~~*"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    function: Function
+    declared: tuple[str, ...]
+    """One declared type for each argument given (variadic ones repeated)."""
+
+
+def resolve_function(name: str, arguments: Sequence[SqlType], constants: Sequence[Any] = ()) -> Resolution:
+    """The overload that name(arguments) calls. `constants`: physical values of arguments that are literals, None
+    for the others (they decide result scales, e.g. round(x, 2)).
+
+    Raises: UndefinedFunction (42883), AmbiguousFunction (42725).
+    """
+    overloads = [f for f in registry.find(name) if not f.hidden]
+    candidates = list(_candidates(overloads, arguments))
+    if len(arguments) == 1 and not any(c.declared[0] == arguments[0].name for c in candidates):
+        cast = _as_cast(name, arguments[0])
+        if cast is not None:
+            return cast
+    chosen = _choose(candidates, arguments)
+    spelled = f"{name}({', '.join(map(bare_sql, arguments))})"
+    if chosen is None:
+        hint = "" if overloads else did_you_mean(name, registry.names())
+        raise UndefinedFunction(f"function {spelled} does not exist", hint=hint or (
+            "No function matches the given name and argument types. You might need to add explicit type casts."))
+    if isinstance(chosen, list):
+        raise AmbiguousFunction(f"function {spelled} is not unique",
+                                hint="Could not choose a best candidate function. You might need to add explicit type casts.")
+    return _resolution(chosen, arguments, constants)
+
+
+def resolve_operator(symbol: str, left: SqlType | None, right: SqlType, constants: Sequence[Any] = ()) -> Resolution:
+    """The overload that `left symbol right` means; left None for a prefix operator. LIKE and friends may be given
+    as words.
+
+    Raises: UndefinedFunction (42883), AmbiguousFunction (42725).
+    """
+    symbol = _SYMBOLS.get(symbol.lower(), symbol)
+    arguments = (right,) if left is None else (left, right)
+    candidates = list(_candidates(registry.find_symbol(symbol), arguments))
+    chosen: _Candidate | list[_Candidate] | None = None
+    if left is not None and (left.name == "unknown") != (right.name == "unknown"):
+        known = right.name if left.name == "unknown" else left.name
+        chosen = next((c for c in candidates if c.declared == (known, known)), None)
+    if chosen is None:
+        chosen = _choose(candidates, arguments)
+    spelled = " ".join(([bare_sql(left)] if left else []) + [symbol, bare_sql(right)])
+    if chosen is None:
+        raise UndefinedFunction(f"operator does not exist: {spelled}", hint=(
+            "No operator matches the given name and argument types. You might need to add explicit type casts."
+            if left else "No operator matches the given name and argument type. You might need to add an explicit type cast."))
+    if isinstance(chosen, list):
+        raise AmbiguousFunction(f"operator is not unique: {spelled}", hint=(
+            "Could not choose a best candidate operator. You might need to add explicit type casts."))
+    return _resolution(chosen, arguments, constants)
+
+
+def _candidates(overloads: Sequence[Function], arguments: Sequence[SqlType]) -> Iterator[_Candidate]:
+    """The overloads that take this many arguments, without variadic ones that a plain one equals."""
+    seen: set[tuple[str, ...]] = set()
+    for function in sorted(overloads, key=lambda f: f.variadic):
+        declared = function.arguments
+        if function.variadic:
+            extra = len(arguments) - len(declared)
+            if extra < 0:
+                continue
+            declared = declared + (declared[-1],) * extra
+        if len(declared) == len(arguments) and declared not in seen:
+            seen.add(declared)
+            yield _Candidate(function, declared)
+
+
+def _as_cast(name: str, argument: SqlType) -> Resolution | None:
+    """type_name(x) is a cast where x is an unknown literal or binary-coercible (10.3, step 3)."""
+    if name not in OIDS or name.startswith("_") or name in ("unknown", "record", "void"):
+        return None
+    target = named_type(name)
+    string_io = argument.category == "S" or target.category == "S"
+    if argument.name != "unknown" and (argument.name, name) not in BINARY_COERCIBLE and not string_io:
+        return None
+    if string_io and argument.name != "unknown" and not can_coerce(argument, target, "explicit"):
+        return None
+    function = Function(name, (name,), target, raises=False, doc=f"Conversion to {target.sql}.", family="conversion")
+    identity = next((f for f in registry.find("cast_value")), function)
+    return Resolution(identity, (target,), target)
+
+
+def _accepts(declared: str, have: SqlType) -> bool:
+    if have.name == "unknown":
+        return True
+    if declared in POLYMORPHIC:
+        if declared in ("anyarray", "anycompatiblearray"):
+            return have.is_array or have.name in ("int2vector", "oidvector")
+        if declared in ("anynonarray", "anycompatiblenonarray"):
+            return not have.is_array
+        return True
+    return declared == have.name or can_coerce(have, named_type(declared))
+
+
+def _choose(candidates: list[_Candidate], arguments: Sequence[SqlType]) -> _Candidate | list[_Candidate] | None:
+    """One candidate, None for none, or the list of those that remain equally good."""
+    exact = [c for c in candidates if all(d == a.name for d, a in zip(c.declared, arguments, strict=True))]
+    if exact:
+        return exact[0]
+    left = [c for c in candidates if all(_accepts(d, a) for d, a in zip(c.declared, arguments, strict=True))
+            and _polymorphic(c.declared, arguments) is not None]
+    if len(left) <= 1:
+        return left[0] if left else None
+    # varchar counts as text here: PostgreSQL matches it exactly through its base type's binary coercion
+    left = _most(left, lambda c: sum(d == a.name for d, a in _known(c, arguments)))
+    if len(left) > 1:
+        left = _most(left, lambda c: sum(d == a.name or _prefers(d, a) for d, a in _known(c, arguments)))
+    if len(left) > 1:
+        left = _by_unknown_category(left, arguments)
+    if len(left) > 1:
+        known = {a.name for a in arguments if a.name != "unknown"}
+        if len(known) == 1 and any(a.name == "unknown" for a in arguments):
+            only = SqlType(next(iter(known)))
+            fitting = [c for c in left if all(_accepts(d, only) for d in c.declared)]
+            if len(fitting) == 1:
+                left = fitting
+    return left[0] if len(left) == 1 else left
+
+
+def _known(candidate: _Candidate, arguments: Sequence[SqlType]) -> list[tuple[str, SqlType]]:
+    return [(d, a) for d, a in zip(candidate.declared, arguments, strict=True) if a.name != "unknown"]
+
+
+def _prefers(declared: str, have: SqlType) -> bool:
+    return declared in PREFERRED and named_type(declared).category == have.category
+
+
+def _most(candidates: list[_Candidate], score: Any) -> list[_Candidate]:
+    scores = [score(c) for c in candidates]
+    best = max(scores)
+    return [c for c, s in zip(candidates, scores, strict=True) if s == best]
+
+
+def _category(declared: str) -> str:
+    return "P" if declared in POLYMORPHIC else named_type(declared).category
+
+
+def _by_unknown_category(candidates: list[_Candidate], arguments: Sequence[SqlType]) -> list[_Candidate]:
+    """Unknown literals are taken for strings where some candidate takes one, else for the one category all take."""
+    kept = candidates
+    for i, argument in enumerate(arguments):
+        if argument.name != "unknown":
+            continue
+        categories = {_category(c.declared[i]) for c in candidates}
+        if "S" in categories:
+            chosen = "S"
+        elif len(categories) == 1:
+            chosen = next(iter(categories))
+        else:
+            return candidates
+        fitting = [c for c in kept if _category(c.declared[i]) == chosen]
+        preferred = [c for c in fitting if c.declared[i] in PREFERRED]
+        kept = preferred or fitting
+    return kept or candidates
+
+
+def _polymorphic(declared: Sequence[str], arguments: Sequence[SqlType]) -> dict[str, SqlType] | None:
+    """What anyelement and anycompatible stand for in this call ({} for neither); None where they disagree."""
+    found: dict[str, SqlType] = {}
+    elements: list[SqlType] = []
+    compatible: list[SqlType] = []
+    for want, have in zip(declared, arguments, strict=True):
+        into = elements if want in ("anyelement", "anyarray", "anynonarray") else (
+            compatible if want.startswith("anycompatible") else None)
+        if into is None or have.name == "unknown":
+            continue
+        into.append(have.element if want.endswith("array") and not want.endswith("nonarray") and have.is_array else have)
+    if any(w in ("anyelement", "anyarray", "anynonarray") for w in declared):
+        if len({t.name for t in elements}) > 1:
+            return None
+        found["anyelement"] = common_type(elements) if elements else TEXT
+    if any(w.startswith("anycompatible") for w in declared):
+        try:
+            found["anycompatible"] = common_type(compatible)
+        except Exception:
+            return None
+    return found
+
+
+def _resolution(candidate: _Candidate, arguments: Sequence[SqlType], constants: Sequence[Any]) -> Resolution:
+    stands_for = _polymorphic(candidate.declared, arguments) or {}
+    targets = tuple(_target(want, have, stands_for) for want, have in zip(candidate.declared, arguments, strict=True))
+    returns = candidate.function.returns
+    if callable(returns):
+        if candidate.function.typed_by_constants:
+            padded = [*constants, *[None] * (len(targets) - len(constants))]
+            returns = returns(targets, padded)
+        else:
+            returns = returns(targets)
+    return Resolution(candidate.function, targets, returns)
+
+
+def _target(want: str, have: SqlType, stands_for: dict[str, SqlType]) -> SqlType:
+    if want == "any":
+        return TEXT if have.name == "unknown" else have
+    if want in POLYMORPHIC:
+        element = stands_for["anycompatible" if want.startswith("anycompatible") else "anyelement"]
+        if want.endswith("array") and not want.endswith("nonarray"):
+            return have if have.is_array and have.element == element else array_of(element)
+        return element
+    if want == have.name:
+        return have
+    return cast_result(have, named_type(want))

@@ -1,0 +1,318 @@
+"""Values as PostgreSQL prints them: whole columns at a time, for the wire, casts to text, COPY and EXPLAIN (hop 7).
+
+Styles are fixed: DateStyle ISO, IntervalStyle postgres, bytea_output hex, extra_float_digits 1.
+Spec: PostgreSQL 15 documentation, chapter 8 and 20.11.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shoal.catalog.types import OID_LIKE, SqlType
+from shoal.exec.kernels import decimals, nulls, views
+from shoal.exec.kernels.calendar import civil_from_days
+from shoal.exec.kernels.timezones import (DATE_INFINITY, DATE_MINUS_INFINITY, DAY_US, INFINITY, MINUS_INFINITY, SECOND_US,
+                                          utc_to_local)
+
+if TYPE_CHECKING:
+    from shoal.exec.evaluator import Names
+    from shoal.exec.plan.fragment import TaskSettings
+
+_MIN_DAY, _MAX_DAY = -719_162, 2_932_896  # 0001-01-01 and 9999-12-31
+_QUOTED_IN_ARRAY = frozenset('{}",\\ \t\n\r\v\f')
+
+
+def to_text(array: pa.Array, sql_type: SqlType, settings: TaskSettings, names: Names | None = None) -> pa.StringArray:
+    """The text form of every value, NULL for NULL. `names` gives reg* types their names (else numbers).
+
+    A dictionary-encoded string column stays one.
+    """
+    kind = sql_type.name
+    if sql_type.is_string:
+        return array
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if pa.types.is_null(array.type):
+        return pa.nulls(len(array), pa.string())
+    if kind == "numeric":
+        return _numeric(array, sql_type)
+    if kind == "bool":
+        return _spread(["f", "t"], views.values(array).view(np.int8), views.validity(array))
+    if kind in ("float4", "float8"):
+        return _floats(array)
+    if kind == "date":
+        return _dates(array)
+    if kind == "time":
+        return _times(array)
+    if kind == "timestamp":
+        return _timestamps(views.values(array), views.validity(array))
+    if kind == "timestamptz":
+        return _timestamps_with_zone(array, settings.time_zone)
+    if kind == "interval":
+        return _intervals(array)
+    if kind == "bytea":
+        return _bytes(array)
+    if kind in OID_LIKE and kind not in ("oid", "xid", "cid"):
+        from shoal.exec.functions.registers import register_names
+        return register_names(array, kind, names)
+    if sql_type.is_array:
+        return _arrays(array, sql_type, settings, names)
+    if kind in ("int2vector", "oidvector"):
+        return pa.array([None if v is None else " ".join(map(str, v)) for v in array.to_pylist()], pa.string())
+    return pc.cast(array, pa.string())
+
+
+def _spread(words: list[str], codes: np.ndarray, valid: np.ndarray | None) -> pa.StringArray:
+    """words[codes] as a plain string array."""
+    return pa.array(words, pa.string()).take(pa.array(codes, mask=None if valid is None else ~valid))
+
+
+# --- numbers
+
+def _numeric(array: pa.Array, sql_type: SqlType) -> pa.StringArray:
+    scale = sql_type.scale or 0
+    valid = views.validity(array)
+    if scale == 0:
+        text = pc.cast(array, pa.string())
+        return text
+    if pa.types.is_decimal(array.type):
+        text = pc.cast(array, pa.string())
+        wide = decimals.unscaled(array)
+    else:
+        wide = views.values(array)
+        text = pc.cast(_as_decimal128(wide, scale, valid), pa.string())
+    if scale > 6:  # Arrow prints values below 1e-6 in scientific form
+        tiny = abs(wide) < decimals.POWERS[scale - 6]
+        if valid is not None:
+            tiny &= valid
+        if tiny.any():
+            text = _replace(text, tiny, [_plain(int(v), scale) for v in wide[tiny]])
+    if sql_type.trim:
+        text = pc.utf8_rtrim(pc.utf8_rtrim(text, characters="0"), characters=".")
+    return text
+
+
+def _as_decimal128(data: np.ndarray, scale: int, valid: np.ndarray | None) -> pa.Array:
+    words = np.empty((len(data), 2), np.int64)
+    words[:, 0] = data
+    words[:, 1] = data >> 63
+    return pa.Array.from_buffers(pa.decimal128(38, scale), len(data), [views.bitmap(valid), pa.py_buffer(words)])
+
+
+def _plain(value: int, scale: int) -> str:
+    digits = str(abs(value)).rjust(scale + 1, "0")
+    return f"{'-' if value < 0 else ''}{digits[:-scale]}.{digits[-scale:]}" if scale else str(value)
+
+
+def _replace(text: pa.StringArray, where: np.ndarray, values: list[str]) -> pa.StringArray:
+    return pc.replace_with_mask(text, pa.array(where), pa.array(values, pa.string()))
+
+
+def _floats(array: pa.Array) -> pa.StringArray:
+    text = pc.cast(array, pa.string())
+    data = views.values(array)
+    single = data.dtype == np.float32
+    magnitude = np.abs(data)
+    with np.errstate(invalid="ignore"):
+        plain = ((magnitude >= 1e-4) & (magnitude < (1e6 if single else 1e10))) | (data == 0)
+    if not plain.all():
+        valid = views.validity(array)
+        odd = ~plain if valid is None else ~plain & valid
+        text = _replace(text, odd, [float_text(value, single) for value in data[odd]])
+    return text
+
+
+def float_text(value: Any, single: bool = False) -> str:
+    """One float as PostgreSQL prints it: the fewest digits that give it back, exponents of two digits at least."""
+    if value != value:
+        return "NaN"
+    if np.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    number = np.float32(value) if single else np.float64(value)
+    scientific = np.format_float_scientific(number, unique=True, trim="-", exp_digits=2)
+    exponent = int(scientific.partition("e")[2])
+    if -4 <= exponent < (6 if single else 15):
+        return np.format_float_positional(number, unique=True, trim="-")
+    return scientific
+
+
+# --- dates and times
+
+def _dates(array: pa.Array) -> pa.StringArray:
+    days = views.values(array)
+    text = pc.cast(array, pa.string())
+    if len(days) and (int(days.min()) < _MIN_DAY or int(days.max()) > _MAX_DAY):
+        odd = (days < _MIN_DAY) | (days > _MAX_DAY)
+        valid = views.validity(array)
+        if valid is not None:
+            odd &= valid
+        text = _replace(text, odd, [date_text(day) for day in days[odd].tolist()])
+    return text
+
+
+def date_text(days: int) -> str:
+    """One date, also outside the years 1 to 9999 and infinite."""
+    if days == DATE_INFINITY:
+        return "infinity"
+    if days == DATE_MINUS_INFINITY:
+        return "-infinity"
+    year, month, day = civil_from_days(days)
+    return f"{year if year > 0 else 1 - year:04d}-{month:02d}-{day:02d}{'' if year > 0 else ' BC'}"
+
+
+def _trimmed(text: pa.StringArray) -> pa.StringArray:
+    """Without trailing zeros of the six fraction digits."""
+    return pc.utf8_rtrim(pc.utf8_rtrim(text, characters="0"), characters=".")
+
+
+def _times(array: pa.Array) -> pa.StringArray:
+    us = views.values(array)
+    midnight = us == DAY_US
+    valid = views.validity(array)
+    clean = views.array_of(np.where(midnight, 0, us) if valid is None else np.where(midnight | ~valid, 0, us), pa.time64("us"), valid)
+    text = _trimmed(pc.cast(clean, pa.string()))
+    if midnight.any():
+        text = _replace(text, midnight if valid is None else midnight & valid,
+                        ["24:00:00"] * int(np.count_nonzero(midnight if valid is None else midnight & valid)))
+    return text
+
+
+def _timestamps(us: np.ndarray, valid: np.ndarray | None) -> pa.StringArray:
+    low, high = _MIN_DAY * DAY_US, (_MAX_DAY + 1) * DAY_US
+    odd = (us < low) | (us >= high) if len(us) and (int(us.min()) < low or int(us.max()) >= high) else None
+    if odd is not None:
+        clean = np.where(odd, 0, us)
+        if valid is not None:
+            odd &= valid
+    else:
+        clean = us
+    if valid is None and odd is None and not (clean % SECOND_US).any():
+        return pc.cast(pa.Array.from_buffers(pa.timestamp("s"), len(us), [None, pa.py_buffer(clean // SECOND_US)]), pa.string())
+    text = _trimmed(pc.cast(views.array_of(clean, pa.timestamp("us"), valid), pa.string()))
+    if odd is not None and odd.any():
+        text = _replace(text, odd, [timestamp_text(value) for value in us[odd].tolist()])
+    return text
+
+
+def timestamp_text(us: int) -> str:
+    """One timestamp, also outside the years 1 to 9999 and infinite."""
+    if us == INFINITY:
+        return "infinity"
+    if us == MINUS_INFINITY:
+        return "-infinity"
+    days, rest = divmod(us, DAY_US)
+    date, _, era = date_text(days).partition(" ")
+    return f"{date} {time_text(rest)}{' ' + era if era else ''}"
+
+
+def time_text(us: int) -> str:
+    seconds, fraction = divmod(us, SECOND_US)
+    text = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    return f"{text}.{fraction:06d}".rstrip("0") if fraction else text
+
+
+def offset_text(seconds: int) -> str:
+    """An offset east of UTC: +00, +05:30, -03:30:15."""
+    sign, seconds = "-" if seconds < 0 else "+", abs(seconds)
+    text = f"{sign}{seconds // 3600:02d}"
+    if seconds % 3600:
+        text += f":{seconds // 60 % 60:02d}"
+    if seconds % 60:
+        text += f":{seconds % 60:02d}"
+    return text
+
+
+def _timestamps_with_zone(array: pa.Array, zone: str) -> pa.StringArray:
+    us, valid = views.values(array), views.validity(array)
+    if valid is not None:
+        us = np.where(valid, us, 0)
+    local = utc_to_local(us, zone)
+    text = _timestamps(local, valid)
+    offsets = (local - us) // SECOND_US
+    infinite = (us == INFINITY) | (us == MINUS_INFINITY)
+    distinct, codes = np.unique(offsets, return_inverse=True)
+    suffixes = [offset_text(int(offset)) for offset in distinct]
+    if infinite.any():
+        codes = np.where(infinite, len(suffixes), codes)
+        suffixes.append("")
+    if len(suffixes) == 1:
+        suffix: Any = suffixes[0]
+    else:
+        suffix = pa.array(suffixes, pa.string()).take(pa.array(codes))
+    joined = pc.binary_join_element_wise(text, suffix, "")
+    if len(us) and int(local.min()) < _MIN_DAY * DAY_US:
+        joined = pc.replace_substring_regex(joined, r"^(.*) BC([+-].*)$", r"\1\2 BC")
+    return joined
+
+
+def _intervals(array: pa.Array) -> pa.StringArray:
+    fields, valid = views.values(array), views.validity(array)
+    known: dict[tuple[int, int, int], str] = {}
+    out: list[str | None] = []
+    for i, key in enumerate(fields.tolist()):
+        if valid is not None and not valid[i]:
+            out.append(None)
+            continue
+        text = known.get(key)
+        if text is None:
+            text = known[key] = interval_text(key[0], key[1], key[2] // 1000)
+        out.append(text)
+    return pa.array(out, pa.string())
+
+
+def interval_text(months: int, days: int, us: int) -> str:
+    """One interval in the style "postgres": 1 year 2 mons 3 days 04:05:06.7."""
+    parts: list[str] = []
+    years, months = int(months / 12), int(np.fmod(months, 12))
+    negative_before = False
+    for value, word in ((years, "year"), (months, "mon"), (days, "day")):
+        if value:
+            plus = "+" if negative_before and value > 0 else ""
+            parts.append(f"{plus}{value} {word}{'' if value == 1 else 's'}")
+            negative_before = value < 0
+    if us or not parts:
+        sign = "-" if us < 0 else "+" if negative_before else ""
+        parts.append(sign + time_text(abs(us)))
+    return " ".join(parts)
+
+
+# --- bytes and arrays
+
+_HEX = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), "<u2")
+
+
+def _bytes(array: pa.Array) -> pa.StringArray:
+    offsets = np.frombuffer(array.buffers()[1], np.int32, count=len(array) + 1, offset=4 * array.offset) if len(array) else \
+        np.zeros(1, np.int32)
+    first, last = int(offsets[0]), int(offsets[-1])
+    data = np.frombuffer(array.buffers()[2], np.uint8)[first:last] if last > first else np.zeros(0, np.uint8)
+    digits = np.ascontiguousarray(_HEX[data])
+    hexed = pa.Array.from_buffers(pa.string(), len(array), [
+        views.bitmap(views.validity(array)), pa.py_buffer(((offsets - first) * 2).astype(np.int32)), pa.py_buffer(digits)])
+    return pc.binary_join_element_wise("\\x", hexed, "")
+
+
+def _arrays(array: pa.Array, sql_type: SqlType, settings: TaskSettings, names: Names | None) -> pa.StringArray:
+    values = to_text(array.flatten(), sql_type.element, settings, names)
+    items = nulls.decoded(values).to_pylist()
+    out: list[str | None] = []
+    start = 0
+    for length in pc.list_value_length(array).to_pylist():
+        if length is None:
+            out.append(None)
+            continue
+        out.append("{" + ",".join(_array_item(item) for item in items[start:start + length]) + "}")
+        start += length
+    return pa.array(out, pa.string())
+
+
+def _array_item(text: str | None) -> str:
+    if text is None:
+        return "NULL"
+    if not text or text.upper() == "NULL" or not _QUOTED_IN_ARRAY.isdisjoint(text):
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return text

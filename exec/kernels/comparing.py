@@ -1,0 +1,158 @@
+"""Comparison of two columns, or a column and a constant, as a boolean numpy mask (rows under NULL: anything).
+
+Strings compare by bytes (collation C), char(n) without trailing blanks; NaN equals NaN and exceeds every number;
+intervals compare with months of 30 days and days of 24 hours; dates become timestamps, in the session's zone where
+the other side has one.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shoal.catalog.errors import FeatureNotSupported
+from shoal.catalog.types import OID_LIKE, SqlType
+from shoal.exec.kernels import decimals, nulls, views
+from shoal.exec.kernels.timezones import date_to_timestamp, local_to_utc
+
+OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge}
+SWAPPED = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
+_ARROW = {"eq": pc.equal, "ne": pc.not_equal, "lt": pc.less, "le": pc.less_equal, "gt": pc.greater, "ge": pc.greater_equal}
+_TEMPORAL = ("date", "timestamp", "timestamptz")
+Arg = pa.Array | pa.Scalar
+
+
+def compare(name: str, left: Arg, right: Arg, left_type: SqlType, right_type: SqlType, zone: str) -> np.ndarray:
+    """The mask of `left name right`; at least one side is an array."""
+    if isinstance(left, pa.Scalar):
+        return compare(SWAPPED[name], right, left, right_type, left_type, zone)
+    kind = left_type.name
+    if kind == "numeric":
+        return _numeric(name, left, right, left_type, right_type)
+    if kind in ("int2", "int4", "int8", "bool", "time") or kind in OID_LIKE:
+        return OPERATORS[name](views.values(left), raw(right))
+    if kind in ("float4", "float8"):
+        return compare_floats(name, views.values(left), raw(right))
+    if kind in _TEMPORAL:
+        return _temporal(name, left, right, kind, right_type.name, zone)
+    if kind == "interval":
+        return _lexicographic(name, *interval_keys(left), *interval_keys(right))
+    if kind == "bytea" or left_type.is_string:
+        if "bpchar" in (kind, right_type.name):
+            left, right = without_blanks(left), without_blanks(right)
+        found = _ARROW[name](nulls.decoded(left), nulls.decoded(right) if isinstance(right, pa.Array) else right)
+        return views.values(found)
+    if left_type.is_array or kind in ("int2vector", "oidvector"):
+        return _lists(name, left, right)
+    raise FeatureNotSupported(f"comparison of type {left_type} is not supported")
+
+
+def raw(arg: Arg) -> Any:
+    """The numpy view of an array, or the raw Python value of a fixed-width scalar (NULL: 0)."""
+    if isinstance(arg, pa.Array):
+        return views.values(arg)
+    if not arg.is_valid:
+        return 0
+    return arg.value if hasattr(arg, "value") else arg.as_py()
+
+
+def compare_floats(name: str, left: np.ndarray, right: Any) -> np.ndarray:
+    found = OPERATORS[name](left, right)
+    left_nan = len(left) > 0 and np.isnan(left.min())
+    right_nan = bool(np.isnan(right)) if not isinstance(right, np.ndarray) else len(right) > 0 and np.isnan(right.min())
+    if not left_nan and not right_nan:
+        return found
+    # order by (is NaN, value): NaN is one value above all others
+    a, b = np.isnan(left), np.isnan(right)
+    either = a | b
+    return np.where(either, OPERATORS[name](a.astype(np.int8), np.asarray(b).astype(np.int8)), found)
+
+
+def _numeric(name: str, left: pa.Array, right: Arg, left_type: SqlType, right_type: SqlType) -> np.ndarray:
+    a, b = decimals.unscaled(left), decimals.unscaled(right)
+    left_scale, right_scale = left_type.scale or 0, right_type.scale or 0
+    if isinstance(b, int):
+        while right_scale > left_scale and b % 10 == 0:
+            b, right_scale = b // 10, right_scale - 1
+        if right_scale > left_scale:  # between two values of the column: no row can be equal
+            b = b // decimals.POWERS[right_scale - left_scale]
+            name = {"lt": "le", "ge": "gt"}.get(name, name)
+            if name in ("eq", "ne"):
+                return np.full(len(left), name == "ne")
+            return OPERATORS[name](a, b)
+        return OPERATORS[name](a, b * decimals.POWERS[left_scale - right_scale]).astype(np.bool_, copy=False)
+    if left_scale < right_scale:
+        a = decimals.rescaled(a, right_scale - left_scale, views.validity(left))
+    elif right_scale < left_scale:
+        b = decimals.rescaled(b, left_scale - right_scale, views.validity(right) if isinstance(right, pa.Array) else None)
+    return OPERATORS[name](a, b).astype(np.bool_, copy=False)
+
+
+def _temporal(name: str, left: pa.Array, right: Arg, left_kind: str, right_kind: str, zone: str) -> np.ndarray:
+    if left_kind == right_kind:
+        return OPERATORS[name](views.values(left), raw(right))
+    a, b = raw(left), raw(right)
+    if left_kind == "date":
+        a = date_to_timestamp(a, saturate=True)
+    if right_kind == "date":
+        b = date_to_timestamp(b, saturate=True)
+    if left_kind == "timestamptz" and right_kind != "timestamptz":
+        b = local_to_utc(b, zone)
+    elif right_kind == "timestamptz" and left_kind != "timestamptz":
+        a = local_to_utc(a, zone)
+    return OPERATORS[name](a, b)
+
+
+DAY_US = 86_400_000_000
+
+
+def interval_keys(arg: Arg) -> tuple[Any, Any]:
+    """An interval's length as whole days and the microseconds left: what equality, order and grouping go by."""
+    if isinstance(arg, pa.Scalar):
+        value = arg.as_py()
+        months, days, us = (value.months, value.days, value.nanoseconds // 1000) if value is not None else (0, 0, 0)
+        return months * 30 + days + us // DAY_US, us % DAY_US
+    fields = views.values(arg)
+    us = fields["f2"] // 1000
+    extra = us // DAY_US
+    return fields["f0"].astype(np.int64) * 30 + fields["f1"] + extra, us - extra * DAY_US
+
+
+def _lexicographic(name: str, high_a: Any, low_a: Any, high_b: Any, low_b: Any) -> np.ndarray:
+    if name == "eq":
+        return (high_a == high_b) & (low_a == low_b)
+    if name == "ne":
+        return (high_a != high_b) | (low_a != low_b)
+    strict = OPERATORS["lt" if name in ("lt", "le") else "gt"]
+    return strict(high_a, high_b) | ((high_a == high_b) & OPERATORS[name](low_a, low_b))
+
+
+def without_blanks(arg: Arg) -> Arg:
+    """char(n) values without trailing blanks, as all but its output sees them."""
+    return pc.utf8_rtrim(nulls.decoded(arg) if isinstance(arg, pa.Array) else arg, characters=" ")
+
+
+def _lists(name: str, left: pa.Array, right: Arg) -> np.ndarray:
+    """Arrays compare element by element, NULL above everything, then by length."""
+    test = OPERATORS[name]
+    other = right.to_pylist() if isinstance(right, pa.Array) else [right.as_py()] * len(left)
+    return np.fromiter((test(_list_key(a), _list_key(b)) for a, b in zip(left.to_pylist(), other, strict=True)),
+                       np.bool_, count=len(left))
+
+
+def _list_key(items: list[Any] | None) -> list[tuple[int, Any]]:
+    def key(item: Any) -> tuple[int, Any]:
+        if item is None:
+            return (2, 0)
+        if isinstance(item, str):
+            return (0, item.encode())
+        if isinstance(item, float) and item != item:
+            return (1, 0)
+        return (0, item)
+    return [key(item) for item in items or ()]

@@ -1,0 +1,170 @@
+"""Local time and UTC: conversions of microsecond timestamps in a session's time zone, whole columns at a time.
+
+Times that a zone skips are taken with the offset before the gap, times that happen twice with standard time, as
+PostgreSQL does. Zones are IANA names, POSIX-style or ISO offsets ("+02", "UTC-3"), and common abbreviations.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shoal.catalog.errors import DatetimeOverflow, InvalidParameterValue
+from shoal.exec.kernels import views
+
+SECOND_US, DAY_US = 1_000_000, 86_400_000_000
+DATE_INFINITY, DATE_MINUS_INFINITY = (1 << 31) - 1, -(1 << 31)
+INFINITY, MINUS_INFINITY = (1 << 63) - 1, -(1 << 63)
+_EPOCH = datetime.datetime(1970, 1, 1)
+_UTC = frozenset({"utc", "gmt", "z", "etc/utc", "zulu", "uct", "universal"})
+ABBREVIATIONS: dict[str, int] = {
+    "utc": 0, "gmt": 0, "z": 0, "zulu": 0, "uct": 0, "wet": 0, "west": 3600, "bst": 3600, "cet": 3600, "cest": 7200, "met": 3600,
+    "mest": 7200, "eet": 7200, "eest": 10800, "msk": 10800, "est": -18000, "edt": -14400, "cst": -21600, "cdt": -18000,
+    "mst": -25200, "mdt": -21600, "pst": -28800, "pdt": -25200, "akst": -32400, "akdt": -28800, "hst": -36000,
+    "jst": 32400, "kst": 32400, "ist": 7200, "sgt": 28800, "hkt": 28800, "aest": 36000, "aedt": 39600, "acst": 34200,
+    "awst": 28800, "nzst": 43200, "nzdt": 46800, "brt": -10800, "art": -10800, "nst": -12600, "ast": -14400, "adt": -10800}
+"""Offsets east of UTC in seconds; PostgreSQL's default abbreviation set, the common part."""
+_OFFSET = re.compile(r"(?:[A-Za-z]+)?([+-])(\d{1,2})(?::?(\d{2})(?::?(\d{2}))?)?$")
+
+
+@lru_cache(maxsize=256)
+def zone_of(name: str) -> ZoneInfo | int:
+    """A zone by name, or its fixed offset east of UTC in seconds.
+
+    Raises: InvalidParameterValue (22023) for an unknown zone.
+    """
+    fold = name.strip().lower()
+    if fold in _UTC:
+        return 0
+    if fold in ABBREVIATIONS:
+        return ABBREVIATIONS[fold]
+    match = _OFFSET.match(name.strip())
+    if match:
+        seconds = int(match[2]) * 3600 + int(match[3] or 0) * 60 + int(match[4] or 0)
+        east = match[1] == "+"
+        # POSIX counts offsets west of Greenwich as positive
+        return seconds if not east else -seconds
+    try:
+        return ZoneInfo(_spelled(name))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidParameterValue(f'time zone "{name}" not recognized') from None
+
+
+def _spelled(name: str) -> str:
+    """IANA names are found whatever their case."""
+    try:
+        ZoneInfo(name)
+        return name
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        from zoneinfo import available_timezones
+        return next((known for known in available_timezones() if known.lower() == name.lower()), name)
+
+
+def is_utc(zone: str) -> bool:
+    return zone.lower() in _UTC or zone_of(zone) == 0
+
+
+def _arrow_zone(zone: str) -> str:
+    return _spelled(zone)
+
+
+def utc_to_local(us: Any, zone: str) -> Any:
+    """Local wall-clock microseconds of UTC instants (array or int); infinities stay."""
+    fixed = zone_of(zone)
+    if isinstance(fixed, int):
+        return _shifted(us, fixed * SECOND_US)
+    if isinstance(us, int):
+        return us if us in (INFINITY, MINUS_INFINITY) else us + utc_offset(us, zone) * SECOND_US
+    finite = _finite(us)
+    stamps = views.array_of(us if finite is None else np.where(finite, us, 0), pa.timestamp("us", "UTC"))
+    local = pc.local_timestamp(stamps.cast(pa.timestamp("us", _arrow_zone(zone))))
+    result = views.values(local)
+    return result if finite is None else np.where(finite, result, us)
+
+
+def local_to_utc(us: Any, zone: str) -> Any:
+    """UTC instants of local wall-clock microseconds (array or int); infinities stay."""
+    fixed = zone_of(zone)
+    if isinstance(fixed, int):
+        return _shifted(us, -fixed * SECOND_US)
+    if isinstance(us, int):
+        return int(local_to_utc(np.array([us], np.int64), zone)[0])
+    finite = _finite(us)
+    plain = us if finite is None else np.where(finite, us, 0)
+    stamps = views.array_of(plain, pa.timestamp("us"))
+    try:
+        aware = pc.assume_timezone(stamps, _arrow_zone(zone), ambiguous="raise", nonexistent="raise")
+        result = views.values(aware)
+    except pa.ArrowInvalid:
+        result = _local_to_utc_slow(plain, fixed)
+    return result if finite is None else np.where(finite, result, us)
+
+
+def _local_to_utc_slow(us: np.ndarray, zone: ZoneInfo) -> np.ndarray:
+    """Where some times are skipped or happen twice: per distinct local time."""
+    distinct, inverse = np.unique(us, return_inverse=True)
+    offsets = np.empty(len(distinct), np.int64)
+    for i, value in enumerate(distinct.tolist()):
+        try:
+            local = _EPOCH + datetime.timedelta(microseconds=value)
+        except OverflowError:
+            raise DatetimeOverflow("timestamp out of range") from None
+        first, second = (local.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
+        assert first is not None and second is not None
+        # a gap (offset grows) keeps the offset before it, an overlap takes standard time: fold 0 and fold 1
+        chosen = first if first < second else second
+        offsets[i] = chosen // datetime.timedelta(microseconds=1)
+    return us - offsets[inverse]
+
+
+def utc_offset(us: int, zone: str) -> int:
+    """Seconds east of UTC at one instant."""
+    fixed = zone_of(zone)
+    if isinstance(fixed, int):
+        return fixed
+    try:
+        instant = (_EPOCH + datetime.timedelta(microseconds=us)).replace(tzinfo=datetime.UTC)
+        offset = instant.astimezone(fixed).utcoffset()
+    except OverflowError:
+        return 0
+    return int(offset.total_seconds()) if offset is not None else 0
+
+
+def _shifted(us: Any, by: int) -> Any:
+    if by == 0:
+        return us
+    if isinstance(us, int):
+        return us if us in (INFINITY, MINUS_INFINITY) else us + by
+    finite = _finite(us)
+    return us + by if finite is None else np.where(finite, us + by, us)
+
+
+def _finite(us: np.ndarray) -> np.ndarray | None:
+    if len(us) == 0 or (int(us.min()) != MINUS_INFINITY and int(us.max()) != INFINITY):
+        return None
+    return (us != INFINITY) & (us != MINUS_INFINITY)
+
+
+def date_to_timestamp(days: Any, saturate: bool = False) -> Any:
+    """Midnight of a date (array or int) in microseconds, infinities kept.
+
+    Raises: DatetimeOverflow (22008) for dates no timestamp reaches, unless they may `saturate` to infinity.
+    """
+    if isinstance(days, int):
+        return int(date_to_timestamp(np.array([days], np.int32), saturate)[0])
+    wide = days.astype(np.int64)
+    result = wide * DAY_US
+    if len(days) and (int(wide.max()) > 106_751_990 or int(wide.min()) < -106_751_990):
+        special = (days == DATE_INFINITY) | (days == DATE_MINUS_INFINITY)
+        beyond = ((wide > 106_751_990) | (wide < -106_751_990)) & ~special
+        if not saturate and beyond.any():
+            raise DatetimeOverflow("date out of range for timestamp")
+        result = np.where(wide > 106_751_990, INFINITY, np.where(wide < -106_751_990, MINUS_INFINITY, result))
+    return result

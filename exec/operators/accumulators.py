@@ -1,0 +1,127 @@
+"""From an aggregate call to its accumulator: the one table of which aggregates exist.
+
+Used by Aggregate for groups and by Window for frames that need it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from shoal.catalog.errors import FeatureNotSupported
+from shoal.exec.kernels import aggregation_collected as collected
+from shoal.exec.kernels import canonical
+from shoal.exec.kernels.aggregation import (
+    Accumulator,
+    Bitwise,
+    CountRows,
+    Extreme,
+    Moments,
+    SumFloats,
+    SumIntegers,
+    SumIntervals,
+)
+from shoal.exec.kernels.aggregation_statistics import Average, ExactMoments, Regression
+from shoal.exec.kernels.aggregation_values import AnyValue, Collected, Distinct, Finish, RankedExtreme, array_lists
+from shoal.exec.plan.expr import AggregateCall
+
+_FLOATS = ("float4", "float8")
+_IGNORE_DISTINCT = frozenset({"min", "max", "bool_and", "bool_or", "every", "bit_and", "bit_or", "any_value"})
+_REGRESSION = frozenset({"corr", "covar_pop", "covar_samp", "regr_avgx", "regr_avgy", "regr_count", "regr_intercept",
+                         "regr_r2", "regr_slope", "regr_sxx", "regr_sxy", "regr_syy"})
+
+
+def accumulator(call: AggregateCall) -> Accumulator:
+    """A fresh state for the call. `update` gets its arguments, then its order keys, as columns.
+
+    Raises: FeatureNotSupported (0A000) for an aggregate without implementation.
+    """
+    distinct = call.distinct and bool(call.args) and call.name not in _IGNORE_DISTINCT
+    make = _TABLE.get(call.name)
+    if make is None and call.name in _REGRESSION:
+        make = _regression
+    if make is None:
+        raise FeatureNotSupported(f"aggregate function {call.name} is not supported")
+    if distinct:
+        types = [arg.type for arg in call.args] + [key.column.type for key in call.order_by]
+        return Distinct(types, make(call, True))
+    return make(call, call.filter is not None)
+
+
+def _count(call: AggregateCall, filtered: bool) -> Accumulator:
+    return CountRows(bool(call.args))
+
+
+def _sum(call: AggregateCall, filtered: bool) -> Accumulator:
+    argument = call.args[0].type
+    if argument.name in _FLOATS:
+        return SumFloats(call.type, filtered)
+    if argument.name == "interval":
+        return SumIntervals(filtered)
+    return SumIntegers(call.type, filtered)
+
+
+def _average(call: AggregateCall, filtered: bool) -> Accumulator:
+    argument = call.args[0].type
+    return SumIntervals(filtered, average=True) if argument.name == "interval" else Average(argument, call.type)
+
+
+def _extreme(call: AggregateCall, filtered: bool) -> Accumulator:
+    argument = call.args[0].type
+    if canonical.is_integers(argument) and argument.name != "numeric":
+        return Extreme(argument, call.name == "max", filtered)
+    return RankedExtreme(argument, call.name == "max", filtered)
+
+
+def _moments(call: AggregateCall, filtered: bool) -> Accumulator:
+    argument = call.args[0].type
+    return Moments(call.name, call.type) if argument.name in _FLOATS else ExactMoments(call.name, argument, call.type)
+
+
+def _regression(call: AggregateCall, filtered: bool) -> Accumulator:
+    return Regression(call.name, call.type)
+
+
+def _collected(finish: Callable[[AggregateCall], Finish], skip_null: int | None,
+               order_by: int | None = None) -> Callable[[AggregateCall, bool], Accumulator]:
+    """`order_by`: the argument whose order counts where the call names none."""
+    def make(call: AggregateCall, filtered: bool) -> Accumulator:
+        types = [arg.type for arg in call.args] + [key.column.type for key in call.order_by]
+        directions = [(key.descending, key.nulls_first) for key in call.order_by]
+        if order_by is not None and not directions:
+            return _OrderedBy(types, len(call.args), order_by, finish(call), skip_null)
+        return Collected(types, len(call.args), directions, finish(call), skip_null)
+    return make
+
+
+class _OrderedBy(Collected):
+    """Collected rows in ascending order of one of the arguments."""
+
+    def __init__(self, types: list, arguments: int, order_by: int, finish: Finish, skip_null: int | None) -> None:
+        super().__init__([*types, types[order_by]], arguments, [(False, False)], finish, skip_null)
+        self._order_by = order_by
+
+    def update(self, codes, columns, before) -> None:  # type: ignore[no-untyped-def]
+        super().update(codes, [*columns, columns[self._order_by]], before)
+
+
+_TABLE: dict[str, Callable[[AggregateCall, bool], Accumulator]] = {
+    "count": _count,
+    "sum": _sum,
+    "sum0": lambda call, filtered: SumIntegers(call.type, filtered, zero=True),
+    "avg": _average,
+    "min": _extreme,
+    "max": _extreme,
+    **{name: (lambda call, filtered: Bitwise(call.name, call.type, filtered))
+       for name in ("bit_and", "bit_or", "bit_xor", "bool_and", "bool_or", "every")},
+    "any_value": lambda call, filtered: AnyValue(call.args[0].type),
+    **{name: _moments for name in ("stddev", "stddev_samp", "stddev_pop", "variance", "var_samp", "var_pop")},
+    "string_agg": _collected(lambda call: collected.joined_strings, 0),
+    "array_agg": _collected(lambda call: array_lists(call.type), None),
+    "percentile_cont": _collected(lambda call: collected.continuous_percentile, 1, order_by=1),
+    "percentile_disc": _collected(lambda call: collected.discrete_percentile, 1, order_by=1),
+    "mode": _collected(lambda call: collected.mode_of(call.args[0].type), 0, order_by=0),
+    "json_agg": _collected(lambda call: collected.json_array, None),
+    "jsonb_agg": _collected(lambda call: collected.json_array, None),
+    "json_object_agg": _collected(lambda call: collected.json_object(True, False), None),
+    "jsonb_object_agg": _collected(lambda call: collected.json_object(False, True), None),
+}

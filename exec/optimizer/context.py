@@ -1,0 +1,78 @@
+"""What a rule may know besides the plan: catalogs, settings, worker count, fresh column ids, switches, estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from shoal.catalog.connector import Connector
+from shoal.catalog.types import SqlType
+from shoal.exec.optimizer.columns import largest_id
+from shoal.exec.plan.fragment import TaskSettings
+from shoal.exec.plan.nodes import Field, PlanNode
+
+if TYPE_CHECKING:
+    from shoal.exec.optimizer.stats import Estimate, Statistics
+
+
+class ConnectorLookup(Protocol):
+    """The part of catalog.registry.Catalogs that planning needs."""
+
+    def connector(self, name: str) -> Connector: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """Planner switches: the defaults are for real use, tests and experiments change them."""
+
+    join_reordering: bool = True
+    dynamic_filtering: bool = True
+    partial_aggregation: bool = True
+    connector_pushdown: bool = True
+    max_exhaustive_relations: int = 9
+    """Inner-join graphs up to this many relations are ordered exhaustively, larger ones greedily."""
+    join_distribution: Literal["cost", "broadcast", "partitioned"] = "cost"
+    max_broadcast_bytes: float = 512 << 20
+    """No build side estimated larger than this is copied to every worker."""
+    max_gathered_groups: float = 10_000
+    """Aggregates with no more groups are finished in one task instead of one for each hash partition."""
+    validate: bool = False
+    """Check the plan after each rule (exec/optimizer/validate.py)."""
+
+
+@dataclass
+class OptimizerContext:
+    """One `optimize` call's surroundings. `trace(rule name, plan)` is told of each rule that changed the plan."""
+
+    catalogs: ConnectorLookup
+    settings: TaskSettings
+    workers: int = 1
+    trace: Callable[[str, PlanNode], None] | None = None
+    switches: Switches = Switches()
+    last_id: int = 0
+    """The largest column id in use; `optimize` raises it to the plan's."""
+    _statistics: Statistics | None = field(default=None, repr=False)
+
+    def next_id(self) -> int:
+        self.last_id += 1
+        return self.last_id
+
+    def new_field(self, name: str, type: SqlType) -> Field:
+        return Field(self.next_id(), name, type)
+
+    def start(self, plan: PlanNode) -> None:
+        """Readies the context for one plan: ids beyond it, no estimates yet."""
+        self.last_id = max(self.last_id, largest_id(plan))
+        self._statistics = None
+
+    @property
+    def statistics(self) -> Statistics:
+        """Estimates of this plan's nodes, remembered by node identity."""
+        if self._statistics is None:
+            from shoal.exec.optimizer.stats import Statistics
+            self._statistics = Statistics(self.catalogs)
+        return self._statistics
+
+    def estimate(self, node: PlanNode) -> Estimate:
+        return self.statistics.estimate(node)

@@ -1,0 +1,46 @@
+"""What work costs, in nanoseconds of one core: the figures that join order, build sides and exchanges are chosen by.
+
+The constants come from the measurements in shared/design/kernels.md, rounded: only their ratios matter.
+"""
+
+from __future__ import annotations
+
+BUILD_NS = 60.0
+"""A row put into a join's table."""
+PROBE_NS = 20.0
+"""A row looked up in it."""
+OUTPUT_NS = 12.0
+"""A row that a join gives out."""
+NESTED_PAIR_NS = 4.0
+"""A pair of rows compared by a join without keys."""
+SEND_NS_ROW, SEND_NS_BYTE = 25.0, 0.6
+"""A row through an exchange: partitioned, written, read."""
+GROUP_NS = 30.0
+"""A row grouped."""
+
+
+def join_ns(build_rows: float, probe_rows: float, output_rows: float) -> float:
+    """A hash join on one core."""
+    return build_rows * BUILD_NS + probe_rows * PROBE_NS + output_rows * OUTPUT_NS
+
+
+def nested_join_ns(left_rows: float, right_rows: float, output_rows: float) -> float:
+    """A join without equality keys: every pair is looked at."""
+    return max(left_rows, 1.0) * max(right_rows, 1.0) * NESTED_PAIR_NS + output_rows * OUTPUT_NS
+
+
+def send_ns(rows: float, width: float) -> float:
+    """Rows of `width` bytes through an exchange once."""
+    return rows * (SEND_NS_ROW + SEND_NS_BYTE * width)
+
+
+def broadcast_ns(build_rows: float, build_width: float, workers: int) -> float:
+    """Wall time of giving every worker the whole build side and building it in each."""
+    return send_ns(build_rows, build_width) + build_rows * BUILD_NS
+
+
+def repartition_ns(build_rows: float, build_width: float, probe_rows: float, probe_width: float, workers: int,
+                   move_build: bool = True, move_probe: bool = True) -> float:
+    """Wall time of hashing both sides to the workers (or what of them is not there already) and building."""
+    moved = (send_ns(build_rows, build_width) if move_build else 0.0) + (send_ns(probe_rows, probe_width) if move_probe else 0.0)
+    return (moved + build_rows * BUILD_NS) / max(workers, 1)

@@ -1,0 +1,643 @@
+"""Cardinality and column statistics of plan nodes: estimates that costs are computed from.
+
+For each column: `ndv`, the distinct values among the node's rows; `domain`, the distinct values it had before
+filters on other columns, which is what joins on it are estimated with (|L||R| / max domain); range and NULL share.
+A filter on one column narrows that column and thins all others. Unknown sources get plain defaults.
+
+Estimates are remembered by node identity for one `optimize` call.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+from shoal.catalog.connector import ColumnStatistics, Connector, TableHandle, TableStatistics
+from shoal.catalog.errors import SqlError
+from shoal.catalog.types import SqlType
+from shoal.exec.optimizer.expressions import COMPARISONS, bare
+from shoal.exec.plan.expr import Call, Case, Cast, ColumnRef, Expr, Literal, conjuncts
+from shoal.exec.plan.nodes import (
+    Aggregate,
+    Apply,
+    AssignUniqueId,
+    EnforceSingleRow,
+    Exchange,
+    Filter,
+    Join,
+    Limit,
+    PlanNode,
+    Project,
+    Scan,
+    SetOperation,
+    Sort,
+    TableFunction,
+    TableWrite,
+    TopN,
+    Union,
+    Values,
+    Window,
+)
+
+DEFAULT_ROWS = 100_000.0
+DEFAULT_SYSTEM_ROWS = 200.0
+DEFAULT_RANGE = 1 / 3
+DEFAULT_COLUMN_ORDER = 0.4
+"""column < column."""
+DEFAULT_HAVING = 0.1
+"""A comparison with the result of an aggregate."""
+DEFAULT_OTHER = 0.5
+MIN_SELECTIVITY = 1e-9
+
+_WIDTHS = {"bool": 1.0, "int2": 2.0, "int4": 4.0, "date": 4.0, "float4": 4.0}
+_EPOCH_DAY = datetime.date(1970, 1, 1).toordinal()
+
+
+class ColumnEstimate:
+    """See the module's head. `base_rows` are the rows of the table the column comes from and `relation` that
+    table (0: computed); `key`: unique there; `guessed`: nothing but the range told of the distinct values."""
+
+    __slots__ = ("aggregated", "base_rows", "domain", "guessed", "high", "key", "low", "ndv", "nulls", "relation", "width")
+
+    def __init__(self, ndv: float, domain: float, nulls: float = 0.0, low: float | None = None, high: float | None = None,
+                 width: float = 8.0, relation: int = 0, base_rows: float = math.inf, key: bool = False,
+                 guessed: bool = False, aggregated: bool = False) -> None:
+        self.ndv, self.domain, self.nulls, self.low, self.high, self.width = ndv, domain, nulls, low, high, width
+        self.relation, self.base_rows, self.key, self.guessed, self.aggregated = relation, base_rows, key, guessed, aggregated
+
+    def narrowed(self, ndv: float, low: float | None, high: float | None, share: float) -> ColumnEstimate:
+        """After a filter on this very column that leaves `ndv` values, `share` of its domain."""
+        return ColumnEstimate(max(ndv, 1.0), max(self.domain * share, 1.0), 0.0, low, high, self.width, self.relation,
+                              self.base_rows, self.key, self.guessed, self.aggregated)
+
+    def thinned(self, rows: float, share: float) -> ColumnEstimate:
+        """After something else left `share` of `rows` rows."""
+        ndv = self.ndv
+        if share >= 1.0 or ndv <= 1.0:
+            return self
+        kept = ndv * share if rows <= ndv * 1.01 else ndv * (1.0 - (1.0 - share) ** (rows / ndv))
+        return ColumnEstimate(max(kept, 1.0), self.domain, self.nulls, self.low, self.high, self.width, self.relation,
+                              self.base_rows, self.key, self.guessed, self.aggregated)
+
+
+class Estimate:
+    """Rows of a node and statistics of its columns by id."""
+
+    __slots__ = ("columns", "known", "rows")
+
+    def __init__(self, rows: float, columns: dict[int, ColumnEstimate], known: bool = True) -> None:
+        self.rows, self.columns, self.known = max(rows, 0.0), columns, known
+
+    def column(self, id: int) -> ColumnEstimate:
+        found = self.columns.get(id)
+        return found if found is not None else ColumnEstimate(max(self.rows * 0.1, 1.0), max(self.rows * 0.1, 1.0))
+
+    def width(self, ids: Iterable[int]) -> float:
+        """Bytes of one row of these columns."""
+        columns = self.columns
+        return sum(columns[i].width if i in columns else 8.0 for i in ids) + 1.0
+
+    def thinned(self, share: float) -> dict[int, ColumnEstimate]:
+        if share >= 1.0:
+            return self.columns
+        rows = self.rows
+        return {i: c.thinned(rows, share) for i, c in self.columns.items()}
+
+
+class ConnectorLookup(Protocol):
+    def connector(self, name: str) -> Connector: ...
+
+
+class Statistics:
+    """Estimates by node, for the plans of one `optimize` call."""
+
+    def __init__(self, catalogs: ConnectorLookup) -> None:
+        self.catalogs = catalogs
+        self._memo: dict[int, tuple[PlanNode, Estimate]] = {}
+        self._relations = 0
+
+    def estimate(self, node: PlanNode) -> Estimate:
+        found = self._memo.get(id(node))
+        if found is not None:
+            return found[1]
+        made = _ESTIMATORS[type(node)](self, node) if type(node) in _ESTIMATORS else self.estimate(node.children()[0])
+        self._memo[id(node)] = (node, made)
+        return made
+
+    def remember(self, node: PlanNode, estimate: Estimate) -> None:
+        """Gives a node the estimate of the one it replaces."""
+        self._memo[id(node)] = (node, estimate)
+
+    def scan(self, node: Scan) -> Estimate:
+        table, keys = self.table(node.handle)
+        known = table.rows is not None
+        rows = table.rows if table.rows is not None else (
+            DEFAULT_SYSTEM_ROWS if node.handle.kind == "system" else DEFAULT_ROWS)
+        rows = max(float(rows), 1.0)
+        self._relations += 1
+        columns = {c.field.id: _column(table.columns.get(c.source), c.field.type, rows, self._relations, c.source in keys)
+                   for c in node.columns}
+        estimate = Estimate(rows, columns, known)
+        return estimate if node.predicate is None else apply_predicates(estimate, conjuncts(node.predicate))
+
+    def table(self, handle: TableHandle) -> tuple[TableStatistics, set[str]]:
+        """The source's statistics and the columns declared unique; nothing known when the source cannot say."""
+        try:
+            connector = self.catalogs.connector(handle.catalog)
+            statistics = connector.statistics(handle)
+            unique = {c.columns[0] for c in connector.constraints(handle)
+                      if c.kind in ("primary", "unique") and len(c.columns) == 1}
+        except SqlError:
+            return TableStatistics(), set()
+        return statistics, unique
+
+    def filter(self, node: Filter) -> Estimate:
+        return apply_predicates(self.estimate(node.input), conjuncts(node.predicate))
+
+    def project(self, node: Project) -> Estimate:
+        below = self.estimate(node.input)
+        return Estimate(below.rows, {f.id: expression_estimate(e, below) for f, e in node.assignments}, below.known)
+
+    def values(self, node: Values) -> Estimate:
+        rows = float(len(node.rows))
+        columns = {}
+        for index, f in enumerate(node.fields):
+            distinct = float(len({str(row[index]) for row in node.rows})) if len(node.rows) <= 1000 else rows
+            columns[f.id] = ColumnEstimate(distinct, distinct, width=type_width(f.type))
+        return Estimate(rows, columns)
+
+    def join(self, node: Join) -> Estimate:
+        left, right = self.estimate(node.left), self.estimate(node.right)
+        estimate = join_estimate(node.kind, left, right, [(a.id, b.id) for a, b in node.keys],
+                                 conjuncts(node.condition))
+        if node.mark is not None:
+            estimate = Estimate(estimate.rows, {**estimate.columns, node.mark.id: ColumnEstimate(2.0, 2.0, width=1.0)})
+        return estimate
+
+    def apply(self, node: Apply) -> Estimate:
+        left = self.estimate(node.left)
+        columns = dict(left.columns)
+        if node.kind in ("inner", "left"):
+            columns.update(self.estimate(node.right).columns)
+        elif node.mark is not None:
+            columns[node.mark.id] = ColumnEstimate(left.rows, left.rows)
+        return Estimate(left.rows, columns, left.known)
+
+    def aggregate(self, node: Aggregate) -> Estimate:
+        below = self.estimate(node.input)
+        rows = group_count(below, [f.id for f in node.groups])
+        share = rows / below.rows if below.rows else 1.0
+        columns = {f.id: below.column(f.id) for f in node.groups}
+        if len(columns) == 1:
+            (only, column), = columns.items()
+            columns[only] = ColumnEstimate(column.ndv, column.domain, column.nulls, column.low, column.high, column.width,
+                                           column.relation, rows, True, column.guessed)
+        for f, call in node.aggregates:
+            if call.name in ("min", "max", "any_value") and call.args and isinstance(call.args[0], ColumnRef):
+                columns[f.id] = below.column(call.args[0].id).thinned(below.rows, share)
+            else:
+                columns[f.id] = ColumnEstimate(max(rows, 1.0), max(rows, 1.0), width=type_width(f.type), aggregated=True)
+        return Estimate(rows, columns, below.known)
+
+    def limit(self, node: Limit) -> Estimate:
+        below = self.estimate(node.input)
+        count = node.count.value if isinstance(node.count, Literal) else None
+        return below if count is None else _capped(below, float(count))
+
+    def top_n(self, node: TopN) -> Estimate:
+        return _capped(self.estimate(node.input), float(node.count))
+
+    def window(self, node: Window) -> Estimate:
+        below = self.estimate(node.input)
+        columns = dict(below.columns)
+        for f, _ in node.calls:
+            columns[f.id] = ColumnEstimate(max(below.rows, 1.0), max(below.rows, 1.0), width=type_width(f.type))
+        return Estimate(below.rows, columns, below.known)
+
+    def union(self, node: Union) -> Estimate:
+        inputs = [self.estimate(child) for child in node.inputs]
+        rows = sum(e.rows for e in inputs)
+        columns = {}
+        for index, f in enumerate(node.fields):
+            parts = [e.column(ids[index]) for e, ids in zip(inputs, node.columns, strict=True)]
+            ndv = min(max((p.ndv for p in parts), default=1.0) * 1.5, max(rows, 1.0))
+            lows, highs = [p.low for p in parts], [p.high for p in parts]
+            columns[f.id] = ColumnEstimate(
+                ndv, max([ndv, *(p.domain for p in parts)]), max((p.nulls for p in parts), default=0.0),
+                None if None in lows else min((v for v in lows if v is not None), default=None),
+                None if None in highs else max((v for v in highs if v is not None), default=None), type_width(f.type))
+        return Estimate(rows, columns, all(e.known for e in inputs))
+
+    def set_operation(self, node: SetOperation) -> Estimate:
+        left = self.estimate(node.left)
+        return Estimate(left.rows, {f.id: left.column(o.id) for f, o in zip(node.fields, node.left.output, strict=True)})
+
+    def single_row(self, node: EnforceSingleRow) -> Estimate:
+        return _capped(self.estimate(node.input), 1.0)
+
+    def unique_id(self, node: AssignUniqueId) -> Estimate:
+        below = self.estimate(node.input)
+        rows = max(below.rows, 1.0)
+        return Estimate(below.rows, {**below.columns, node.field.id: ColumnEstimate(rows, rows, key=True, base_rows=rows)})
+
+    def table_function(self, node: TableFunction) -> Estimate:
+        below = self.estimate(node.input)
+        made = max((_series_rows(name, args) for name, args in node.functions), default=1.0)
+        columns = dict(below.columns)
+        for f in node.fields + ((node.ordinality,) if node.ordinality else ()):
+            columns[f.id] = ColumnEstimate(made, made, width=type_width(f.type))
+        return Estimate(below.rows * made, columns, below.known)
+
+    def write(self, node: TableWrite) -> Estimate:
+        return Estimate(1.0, {})
+
+
+_ESTIMATORS: dict[type, Callable[[Statistics, Any], Estimate]] = {
+    Scan: Statistics.scan, Filter: Statistics.filter, Project: Statistics.project, Values: Statistics.values,
+    Join: Statistics.join, Apply: Statistics.apply, Aggregate: Statistics.aggregate, Limit: Statistics.limit,
+    TopN: Statistics.top_n, Window: Statistics.window, Union: Statistics.union, SetOperation: Statistics.set_operation,
+    EnforceSingleRow: Statistics.single_row, AssignUniqueId: Statistics.unique_id,
+    TableFunction: Statistics.table_function, TableWrite: Statistics.write}
+for _same in (Sort, Exchange):
+    _ESTIMATORS[_same] = lambda statistics, node: statistics.estimate(node.input)
+
+
+def type_width(sql_type: SqlType) -> float:
+    """Bytes of a value of this type in a batch; a guess for strings."""
+    return _WIDTHS.get(sql_type.name, 20.0 if sql_type.is_string else 8.0)
+
+
+def _column(statistics: ColumnStatistics | None, sql_type: SqlType, rows: float, relation: int, unique: bool) -> ColumnEstimate:
+    if statistics is None:
+        statistics = ColumnStatistics()
+    low, high = position(statistics.minimum), position(statistics.maximum)
+    nulls = statistics.null_fraction or 0.0
+    width = statistics.average_bytes or type_width(sql_type)
+    guessed = False
+    if unique:
+        distinct = rows
+    elif statistics.distinct is not None:
+        distinct = float(statistics.distinct)
+    else:
+        guessed = True
+        if sql_type.name == "bool":
+            distinct = 2.0
+        elif low is not None and high is not None and (sql_type.is_integer or sql_type.name == "date"):
+            distinct = high - low + 1.0
+        elif sql_type.is_string:
+            distinct = min(rows * 0.1, 200.0)
+        else:
+            distinct = rows * 0.1
+    distinct = max(min(distinct, rows * (1.0 - nulls)), 1.0)
+    return ColumnEstimate(distinct, distinct, nulls, low, high, width, relation, rows, unique or distinct >= rows * 0.98, guessed)
+
+
+def position(value: Any) -> float | None:
+    """A Python value on a number line that orders as its SQL type does; None where there is none."""
+    if value is None:
+        return None
+    if isinstance(value, (bool, int, float)):
+        return float(value) if not isinstance(value, float) or math.isfinite(value) else None
+    if isinstance(value, decimal.Decimal):
+        return float(value) if value.is_finite() else None
+    if isinstance(value, datetime.datetime):
+        return (value.replace(tzinfo=None) - datetime.datetime(1970, 1, 1)).total_seconds() * 1e6
+    if isinstance(value, datetime.date):
+        return float(value.toordinal() - _EPOCH_DAY)
+    if isinstance(value, str):
+        return float(int.from_bytes(value.encode()[:6].ljust(6, b"\0"), "big"))
+    return None
+
+
+def literal_position(literal: Literal) -> float | None:
+    value = literal.value
+    if literal.type.name == "numeric" and isinstance(value, int):
+        return value / 10.0 ** (literal.type.scale or 0)
+    return position(value) if not isinstance(value, (tuple, list)) else None
+
+
+def _capped(estimate: Estimate, rows: float) -> Estimate:
+    if estimate.rows <= rows:
+        return estimate
+    return Estimate(rows, estimate.thinned(rows / estimate.rows), estimate.known)
+
+
+def _series_rows(name: str, args: Sequence[Expr]) -> float:
+    if name == "generate_series" and len(args) >= 2:
+        first, last = args[0], args[1]
+        if isinstance(first, Literal) and isinstance(last, Literal) and isinstance(first.value, int) and isinstance(last.value, int):
+            step = args[2].value if len(args) > 2 and isinstance(args[2], Literal) and isinstance(args[2].value, int) else 1
+            return max((last.value - first.value) / (step or 1) + 1.0, 0.0)
+    return 10.0
+
+
+# Filters -------------------------------------------------------------------------------------------------------------
+
+
+def apply_predicates(estimate: Estimate, parts: Sequence[Expr]) -> Estimate:
+    """The estimate after a filter on all these conjuncts."""
+    if not parts:
+        return estimate
+    columns = dict(estimate.columns)
+    share = 1.0
+    for part in parts:
+        share *= narrow(part, columns, estimate.rows)
+    share = max(share, MIN_SELECTIVITY)
+    rows = estimate.rows
+    if share < 1.0:
+        for key, column in columns.items():
+            if column is estimate.columns[key]:
+                columns[key] = column.thinned(rows, share)
+            elif column.ndv > rows * share:
+                columns[key] = column.thinned(column.ndv, rows * share / column.ndv)
+    return Estimate(rows * share, columns, estimate.known)
+
+
+def selectivity(expr: Expr, columns: dict[int, ColumnEstimate], rows: float) -> float:
+    """The share of rows for which the predicate is TRUE."""
+    return narrow(expr, dict(columns), rows)
+
+
+def narrow(expr: Expr, columns: dict[int, ColumnEstimate], rows: float) -> float:
+    """The predicate's selectivity; columns that it restricts are replaced in `columns`."""
+    if isinstance(expr, Literal):
+        return 1.0 if expr.value is True else 0.0
+    if not isinstance(expr, Call):
+        return DEFAULT_OTHER
+    name, args = expr.name, expr.args
+    if name == "and":
+        share = 1.0
+        for arg in args:
+            share *= narrow(arg, columns, rows)
+        return share
+    if name == "or":
+        missed = 1.0
+        for arg in args:
+            missed *= 1.0 - selectivity(arg, columns, rows)
+        return 1.0 - missed
+    if name in ("not", "is_not_true"):
+        return max(1.0 - selectivity(args[0], columns, rows), 0.0)
+    if name == "is_true":
+        return narrow(args[0], columns, rows)
+    if name in COMPARISONS:
+        return _comparison(name, bare(args[0]), bare(args[1]), columns, rows)
+    if name == "in":
+        return _membership(bare(args[0]), len(args) - 1, columns, rows)
+    if name in ("is_null", "is_not_null"):
+        subject = args[0]
+        nulls = columns[subject.id].nulls if isinstance(subject, ColumnRef) and subject.id in columns else 0.05
+        return nulls if name == "is_null" else 1.0 - nulls
+    if name in ("like", "ilike", "not_like", "not_ilike") and len(args) >= 2:
+        share = _pattern(args[1])
+        return 1.0 - share if name.startswith("not") else share
+    if name in ("regex_match", "regex_imatch", "similar"):
+        return 0.05
+    return DEFAULT_OTHER
+
+
+def _pattern(pattern: Expr) -> float:
+    if not isinstance(pattern, Literal) or not isinstance(pattern.value, str):
+        return 0.05
+    text = pattern.value
+    letters = sum(1 for c in text if c not in "%_")
+    if letters == 0:
+        return 1.0
+    if not text.startswith("%"):
+        return 0.02
+    return max(0.1 if not text.endswith("%") else 0.06, 0.01) / max(1.0, text.strip("%").count("%") * 4.0)
+
+
+def _membership(subject: Expr, count: int, columns: dict[int, ColumnEstimate], rows: float) -> float:
+    column = _estimate_of(subject, columns, rows)
+    share = min(count / column.ndv, 1.0) * (1.0 - column.nulls)
+    if isinstance(subject, ColumnRef) and subject.id in columns:
+        columns[subject.id] = column.narrowed(min(float(count), column.ndv), column.low, column.high, min(count / column.ndv, 1.0))
+    return share
+
+
+def _comparison(name: str, left: Expr, right: Expr, columns: dict[int, ColumnEstimate], rows: float) -> float:
+    if not isinstance(right, Literal):
+        if name == "eq":
+            a, b = _estimate_of(left, columns, rows), _estimate_of(right, columns, rows)
+            return 1.0 / max(a.ndv, b.ndv, 1.0)
+        if name == "ne":
+            return 0.9
+        return DEFAULT_HAVING * 2 if _aggregated(left, columns) or _aggregated(right, columns) else DEFAULT_COLUMN_ORDER
+    column = _estimate_of(left, columns, rows)
+    own = isinstance(left, ColumnRef) and left.id in columns
+    at = literal_position(right)
+    if name in ("eq", "ne"):
+        outside = at is not None and column.low is not None and column.high is not None and not (
+            column.low <= at <= column.high) and not right.type.is_string
+        share = (0.5 / max(rows, 1.0) if outside else 1.0 / column.ndv) * (1.0 - column.nulls)
+        if name == "ne":
+            return max(1.0 - share - column.nulls, 0.0)
+        if own:
+            assert isinstance(left, ColumnRef)
+            columns[left.id] = column.narrowed(1.0, at, at, 1.0 / column.domain)
+        return share
+    if column.aggregated:
+        return DEFAULT_HAVING
+    low, high = column.low, column.high
+    if at is None or low is None or high is None:
+        share = DEFAULT_RANGE
+        if own and low is None and high is None:
+            assert isinstance(left, ColumnRef)
+            columns[left.id] = column.narrowed(column.ndv * share, None, None, share)
+        return share
+    span = high - low
+    if name in ("lt", "le"):
+        share = (at - low) / span if span > 0 else (1.0 if low < at or (name == "le" and low == at) else 0.0)
+        new_low, new_high = low, min(high, at)
+    else:
+        share = (high - at) / span if span > 0 else (1.0 if high > at or (name == "ge" and high == at) else 0.0)
+        new_low, new_high = max(low, at), high
+    share = min(max(share, 0.5 / max(column.ndv, 1.0) if span > 0 else 0.0), 1.0)
+    if own and share < 1.0:
+        assert isinstance(left, ColumnRef)
+        columns[left.id] = column.narrowed(column.ndv * share, new_low, max(new_high, new_low), share)
+    return max(share, MIN_SELECTIVITY) * (1.0 - column.nulls)
+
+
+def _aggregated(expr: Expr, columns: dict[int, ColumnEstimate]) -> bool:
+    return isinstance(expr, ColumnRef) and expr.id in columns and columns[expr.id].aggregated
+
+
+def _estimate_of(expr: Expr, columns: dict[int, ColumnEstimate], rows: float) -> ColumnEstimate:
+    if isinstance(expr, ColumnRef):
+        found = columns.get(expr.id)
+        if found is not None:
+            return found
+    return expression_estimate(expr, Estimate(rows, columns))
+
+
+_PARTS = {"month": 12.0, "day": 31.0, "dow": 7.0, "isodow": 7.0, "hour": 24.0, "quarter": 4.0, "doy": 366.0, "week": 53.0,
+          "minute": 60.0, "second": 60.0}
+_PART_DAYS = {"year": 365.25, "isoyear": 365.25, "decade": 3652.5, "century": 36525.0}
+_TRUNC_DAYS = {**_PART_DAYS, "quarter": 91.3, "month": 30.44, "week": 7.0, "day": 1.0}
+
+
+def expression_estimate(expr: Expr, below: Estimate) -> ColumnEstimate:
+    """Statistics of a computed column."""
+    if isinstance(expr, ColumnRef):
+        return below.column(expr.id)
+    width = type_width(expr.type)
+    if isinstance(expr, Literal):
+        at = literal_position(expr)
+        return ColumnEstimate(1.0, 1.0, 1.0 if expr.value is None else 0.0, at, at, width)
+    if isinstance(expr, Cast):
+        inner = expression_estimate(expr.arg, below)
+        numbers = expr.type.is_number and expr.arg.type.is_number
+        return ColumnEstimate(inner.ndv, inner.domain, inner.nulls, inner.low if numbers else None,
+                              inner.high if numbers else None, width, inner.relation, inner.base_rows, inner.key,
+                              inner.guessed, inner.aggregated)
+    if isinstance(expr, Case):
+        results = (*expr.results, expr.default)
+        if all(isinstance(r, Literal) for r in results):
+            distinct = float(len(set(results)))
+        else:
+            distinct = sum(expression_estimate(r, below).ndv for r in results)
+        return ColumnEstimate(min(distinct, max(below.rows, 1.0)), distinct, width=width)
+    parts = [expression_estimate(child, below) for child in expr.children() if not isinstance(child, Literal)]
+    aggregated = any(p.aggregated for p in parts)
+    distinct = 1.0
+    for part in parts:
+        distinct = min(distinct * part.ndv, max(below.rows, 1.0))
+    if expr.type.name == "bool":
+        distinct = 2.0
+    elif isinstance(expr, Call) and parts:
+        distinct = min(distinct, _result_values(expr, parts[0]))
+    nulls = max((p.nulls for p in parts), default=0.0)
+    one = parts[0] if len(parts) == 1 else None
+    return ColumnEstimate(distinct, distinct, nulls, width=width, aggregated=aggregated,
+                          relation=one.relation if one else 0, base_rows=one.base_rows if one else math.inf)
+
+
+def _result_values(call: Call, subject: ColumnEstimate) -> float:
+    """An upper bound of the distinct results of calls that fold many values into few."""
+    field = next((a.value for a in call.args if isinstance(a, Literal) and isinstance(a.value, str)), "")
+    if call.name in ("extract", "date_part", "date_trunc", "extract_year"):
+        field = field.lower() if field else "year"
+        days = (_TRUNC_DAYS if call.name == "date_trunc" else _PART_DAYS).get(field)
+        if days is None:
+            return _PARTS.get(field, math.inf)
+        if subject.low is None or subject.high is None:
+            return 3650.0 / days + 1.0
+        temporal = next((c.type.name for c in call.args if not isinstance(c, Literal)), "date")
+        span = (subject.high - subject.low) / (1.0 if temporal == "date" else 86_400e6)
+        return float(math.floor(span / days) + 1)
+    if call.name in ("substring", "substr", "left", "right"):
+        lengths = [a.value for a in call.args if isinstance(a, Literal) and isinstance(a.value, int)]
+        if lengths:
+            return float(10 ** min(max(lengths[-1], 1), 9))
+    return math.inf
+
+
+# Joins and groups ----------------------------------------------------------------------------------------------------
+
+
+def key_domain(left: Estimate, right: Estimate, keys: Sequence[tuple[int, int]]) -> float:
+    """How many key values there are to match: the divisor of |L||R|."""
+    product = 1.0
+    left_product = right_product = 1.0
+    left_rows = right_rows = 0.0
+    for a, b in keys:
+        l, r = left.column(a), right.column(b)
+        if l.key and r.guessed and l.domain < r.domain:
+            domain = l.domain
+        elif r.key and l.guessed and r.domain < l.domain:
+            domain = r.domain
+        else:
+            domain = max(l.domain, r.domain)
+        product *= max(domain, 1.0)
+        left_product *= l.domain
+        right_product *= r.domain
+        left_rows, right_rows = max(left_rows, l.base_rows), max(right_rows, r.base_rows)
+    if len(keys) > 1:
+        product = min(product, min(min(left_product, left_rows), min(right_product, right_rows)))
+    return max(product, 1.0)
+
+
+def match_share(of: Estimate, others: Estimate, keys: Sequence[tuple[int, int]], domain: float) -> float:
+    """The share of `of`'s rows that find a partner; keys are (column of `of`, column of `others`)."""
+    values = 1.0
+    nulls = 1.0
+    for a, b in keys:
+        values *= others.column(b).ndv
+        nulls *= 1.0 - of.column(a).nulls
+    return min(min(values, others.rows) / domain, 1.0) * nulls
+
+
+def join_estimate(kind: str, left: Estimate, right: Estimate, keys: Sequence[tuple[int, int]],
+                  condition: Sequence[Expr] = ()) -> Estimate:
+    """The estimate of a join of two estimated inputs; `condition` holds besides the keys."""
+    known = left.known and right.known
+    if keys:
+        domain = key_domain(left, right, keys)
+        left_share = match_share(left, right, keys, domain)
+        right_share = match_share(right, left, [(b, a) for a, b in keys], domain)
+        rows = left.rows * right.rows / domain
+    else:
+        left_share = right_share = 1.0 if kind in ("inner", "left", "right", "full") or right.rows > 0 else 0.0
+        rows = left.rows * right.rows
+    extra = 1.0
+    if condition:
+        both = {**left.columns, **right.columns}
+        for part in condition:
+            extra *= narrow(part, both, max(rows, 1.0))
+    if kind in ("semi", "anti", "mark"):
+        if kind == "mark":
+            return Estimate(left.rows, left.columns, known)
+        partners = max(rows / max(left.rows * left_share, 1e-9), 1.0) if keys else max(right.rows, 1.0)
+        share = left_share * (1.0 - (1.0 - min(extra, 1.0)) ** partners)
+        if kind == "anti":
+            share = max(1.0 - share, 0.05)
+        return Estimate(left.rows * share, left.thinned(share), known)
+    rows *= max(extra, MIN_SELECTIVITY)
+    columns = {**left.thinned(left_share if kind in ("inner", "right") else 1.0),
+               **right.thinned(right_share if kind in ("inner", "left") else 1.0)}
+    for a, b in keys:
+        if kind == "inner":
+            l, r = columns[a] if a in columns else left.column(a), columns[b] if b in columns else right.column(b)
+            ndv = min(l.ndv, r.ndv)
+            columns[a] = l.thinned(l.ndv, ndv / l.ndv)
+            columns[b] = r.thinned(r.ndv, ndv / r.ndv)
+    if kind in ("left", "full"):
+        rows += left.rows * (1.0 - left_share)
+        rows = max(rows, left.rows)
+    if kind in ("right", "full"):
+        rows += right.rows * (1.0 - right_share)
+        rows = max(rows, right.rows)
+    return Estimate(rows, columns, known)
+
+
+def group_count(below: Estimate, ids: Sequence[int]) -> float:
+    """How many distinct combinations of these columns there are; a table's key decides its other columns."""
+    if not ids:
+        return 1.0
+    by_relation: dict[int, float] = {}
+    total = 1.0
+    keyed: set[int] = set()
+    for id in ids:
+        column = below.column(id)
+        if column.key and column.relation:
+            keyed.add(column.relation)
+            by_relation[column.relation] = min(by_relation.get(column.relation, math.inf), column.ndv)
+    for id in ids:
+        column = below.column(id)
+        if column.relation in keyed:
+            continue
+        values = column.ndv + (1.0 if column.nulls else 0.0)
+        if column.relation:
+            by_relation[column.relation] = min(by_relation.get(column.relation, 1.0) * values, max(column.base_rows, 1.0))
+        else:
+            total *= values
+    for values in by_relation.values():
+        total *= values
+    rows = max(below.rows, 0.0)
+    if len(ids) > 1 and 1.0 < total < rows * 50:
+        total *= 1.0 - math.exp(-rows / total)
+    return max(min(total, rows), min(rows, 1.0))

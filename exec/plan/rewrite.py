@@ -1,0 +1,90 @@
+"""Rebuilding whole plans: every expression, field and id in any node, whatever its class.
+
+`rebuild` walks dataclasses and tuples, shares what did not change, and asks `visit` about each dataclass object
+first. Rules that look at one kind of node use nodes.transform_plan instead; this is for changes that reach everywhere:
+parameters becoming constants, and a second copy of a plan with columns of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+from shoal.exec.plan.expr import ColumnRef
+from shoal.exec.plan.nodes import Apply, Field, PlanNode, Scan, Union
+
+T = TypeVar("T")
+Visit = Callable[[Any], Any]
+
+_FIELDS: dict[type, tuple[str, ...] | None] = {}
+
+
+def _field_names(cls: type) -> tuple[str, ...] | None:
+    """Names of the fields `rebuild` looks into; None for anything that is not a dataclass."""
+    try:
+        return _FIELDS[cls]
+    except KeyError:
+        names = tuple(f.name for f in fields(cls)) if is_dataclass(cls) else None
+        return _FIELDS.setdefault(cls, names)
+
+
+def rebuild(value: T, visit: Visit) -> T:
+    """`value` with every dataclass inside it for which `visit` gives something else than None replaced by that.
+
+    `visit` sees parents before children; the children of a replaced object are not visited.
+    """
+    cls: Any = type(value)
+    if cls is tuple:
+        items: Any = value
+        rebuilt = tuple(rebuild(item, visit) for item in items)
+        return rebuilt if any(new is not old for new, old in zip(rebuilt, items, strict=True)) else value  # type: ignore[return-value]
+    names = _field_names(cls)
+    if names is None:
+        return value
+    found = visit(value)
+    if found is not None:
+        return found
+    changes = {}
+    for name in names:
+        old = getattr(value, name)
+        kind = type(old)
+        if kind is tuple or _field_names(kind) is not None:
+            new = rebuild(old, visit)
+            if new is not old:
+                changes[name] = new
+    return replace(value, **changes) if changes else value  # type: ignore[type-var]
+
+
+def renumber(plan: PlanNode, ids: Iterator[int], keep: frozenset[int] = frozenset()) -> tuple[PlanNode, dict[int, int]]:
+    """A copy of `plan` whose columns have ids of their own, with the mapping from old to new.
+
+    Columns in `keep` (those of an enclosing query that the plan refers to) stay as they are.
+    """
+    mapping: dict[int, int] = {}
+
+    def new_id(old: int) -> int:
+        if old in keep:
+            return old
+        found = mapping.get(old)
+        if found is None:
+            found = mapping[old] = next(ids)
+        return found
+
+    def visit(value: Any) -> Any:
+        if type(value) is ColumnRef:
+            return ColumnRef(value.type, new_id(value.id), value.name)
+        if type(value) is Field:
+            return Field(new_id(value.id), value.name, value.type)
+        if isinstance(value, Apply) and value.correlation:
+            bare = replace(value, correlation=())
+            return replace(rebuild(bare, visit), correlation=tuple(new_id(i) for i in value.correlation))
+        if isinstance(value, Union) and any(value.columns):
+            bare_union = replace(value, columns=tuple(() for _ in value.columns))
+            return replace(rebuild(bare_union, visit), columns=tuple(tuple(new_id(i) for i in row) for row in value.columns))
+        if isinstance(value, Scan) and value.projected:
+            bare_scan = replace(value, projected=None)
+            return replace(rebuild(bare_scan, visit), projected=tuple(new_id(i) for i in value.projected))
+        return None
+
+    return rebuild(plan, visit), mapping

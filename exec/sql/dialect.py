@@ -1,0 +1,657 @@
+"""PostgreSQL's statements and clauses over sqlglot's parser (hop 2).
+
+A dialect subclass in sqlglot's sense: its parser drives WITH, SELECT, set operations, INSERT, UPDATE and DELETE and
+gives its nodes for them (exp.Select, exp.Union, exp.Insert ...). Overridden is what sqlglot would accept or mean
+differently: expressions (grammar_expressions.py), FROM items, clause order, aliases, DDL, and every fallback that would
+swallow unknown text. Any mistake raises PostgreSQL's own error at its own place.
+
+Spec: PostgreSQL 15 documentation, part VI "SQL Commands".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlglot import exp
+from sqlglot.dialects.postgres import Postgres
+from sqlglot.tokens import Token, TokenType as T
+
+from shoal.catalog.errors import FeatureNotSupported, SqlSyntaxError
+from shoal.exec.sql import syntax as s
+from shoal.exec.sql.grammar_expressions import QUERY_START, ExpressionGrammar
+from shoal.exec.sql.lexer import NOT_BARE_LABEL, NOT_WORDS
+
+_MODIFIER_ORDER = {T.WHERE: 0, T.GROUP_BY: 1, T.HAVING: 2, T.WINDOW: 3, T.ORDER_BY: 4, T.LIMIT: 5, T.OFFSET: 5, T.FETCH: 5,
+                   T.FOR: 6}
+_JOIN_SIDES = {T.LEFT: "left", T.RIGHT: "right", T.FULL: "full"}
+_SET_QUANTIFIER_END = frozenset({T.FROM, T.WHERE, T.GROUP_BY, T.HAVING, T.ORDER_BY, T.LIMIT, T.OFFSET, T.FETCH, T.R_PAREN,
+                                 T.UNION, T.EXCEPT, T.INTERSECT, T.INTO, T.SENTINEL, T.SEMICOLON, T.WINDOW, T.FOR})
+
+
+class Grammar(ExpressionGrammar):
+    """Statements."""
+
+    # What sqlglot would do about a mistake
+
+    def raise_error(self, message: str, token: Token | None = None) -> None:
+        raise self.unexpected(token or None)
+
+    def _parse_as_command(self, start: Token) -> Any:
+        raise self.unexpected()
+
+    def _parse_csv(self, parse_method: Callable[[], Any], sep: T = T.COMMA) -> list[Any]:
+        items = [parse_method()]
+        while self._match(sep):
+            items.append(parse_method())
+        return items
+
+    # Statements
+
+    def _parse_statement(self) -> Any:
+        token = self._curr
+        if token.token_type in QUERY_START or token.token_type == T.L_PAREN:
+            return self.query()
+        if token.token_type == T.SENTINEL:
+            return None
+        parser = _STATEMENTS.get(token.text) if token.token_type not in NOT_WORDS else None
+        if parser is None:
+            raise self.unexpected()
+        self._advance()
+        return parser(self)
+
+    def _unsupported(self, what: str, token: Token | None = None) -> FeatureNotSupported:
+        return FeatureNotSupported(f"{what} is not supported", position=(token or self._prev).start + 1)
+
+    def _parse_merge(self) -> Any:
+        raise self._unsupported("MERGE")
+
+    def query(self) -> Any:
+        """A SELECT, VALUES or TABLE with everything that may follow, parenthesised or not."""
+        if self._curr.token_type not in QUERY_START and self._curr.token_type != T.L_PAREN:
+            raise self.unexpected()
+        tree = self._parse_select(nested=True, parse_subquery_alias=False)
+        return self._parse_query_modifiers(self._parse_set_operations(tree))
+
+    def continue_query(self, operand: Any) -> Any:
+        """The rest of a query whose first operand, in parentheses, was read as an expression."""
+        return self._parse_query_modifiers(self._parse_set_operations(exp.Subquery(this=operand)))
+
+    # SELECT
+
+    def _parse_select_query(self, nested: bool = False, table: bool = False, parse_subquery_alias: bool = True,
+                            parse_set_operation: bool = True) -> Any:
+        if self._curr.token_type not in QUERY_START and self._curr.token_type != T.L_PAREN:
+            raise self.unexpected()
+        start = self._curr.start
+        tree = super()._parse_select_query(nested, table, parse_subquery_alias, parse_set_operation)
+        if tree is None:
+            raise self.unexpected()
+        tree.meta.setdefault("pos", start)
+        return tree
+
+    def _parse_projections(self) -> Any:
+        if self._curr.token_type in _SET_QUANTIFIER_END:
+            return [], None
+        return self._parse_csv(self.target), None
+
+    def target(self) -> s.Target:
+        pos = self._curr.start
+        if self._match(T.STAR):
+            return s.Target(pos, s.Star(pos))
+        arg = self.expression_at(1)
+        if self._match(T.ALIAS):
+            return s.Target(pos, arg, self.label())
+        token = self._curr
+        if token.token_type == T.IDENTIFIER or (token.token_type not in NOT_WORDS and token.text not in NOT_BARE_LABEL
+                                                and " " not in token.text):
+            self._advance()
+            return s.Target(pos, arg, token.text)
+        return s.Target(pos, arg)
+
+    def _parse_value(self, values: bool = True) -> Any:
+        """The list of DISTINCT ON."""
+        pos = self._curr.start
+        self.expect(T.L_PAREN)
+        return s.Row(pos, self._arguments_until_paren(), True)
+
+    def _parse_derived_table_values(self, allow_value_synonym: bool = False) -> Any:
+        pos = self._curr.start
+        if not self._match(T.VALUES):
+            return None
+        rows = self._parse_csv(self._values_row)
+        tree = exp.Values(expressions=rows)
+        tree.meta["pos"] = pos
+        return tree
+
+    def _values_row(self) -> s.Row:
+        pos = self._curr.start
+        self.expect(T.L_PAREN)
+        items = self._parse_csv(self._value_or_default)
+        self.expect(T.R_PAREN)
+        return s.Row(pos, items, True)
+
+    def _value_or_default(self) -> Any:
+        pos = self._curr.start
+        return s.Default(pos) if self._match(T.DEFAULT) else self.expression_at(1)
+
+    def _values_to_select(self, values: exp.Values) -> Any:
+        return values
+
+    def _parse_subquery(self, this: Any, parse_alias: bool = True) -> Any:
+        return exp.Subquery(this=this)
+
+    def _parse_wrapped_select(self, table: bool = False) -> Any:
+        tree = self._parse_select(nested=True, parse_set_operation=False)
+        return self._parse_query_modifiers(self._parse_set_operations(tree))
+
+    def _parse_into(self) -> Any:
+        if self._curr.token_type == T.INTO:
+            raise self._unsupported("SELECT INTO", self._curr)
+        return None
+
+    def _parse_query_modifiers(self, this: Any) -> Any:
+        last = -1
+        while (place := _MODIFIER_ORDER.get(self._curr.token_type)) is not None:
+            token = self._curr
+            if token.token_type == T.FOR and self._next.text not in ("update", "share", "no", "key"):
+                break
+            if place < last or (place < 4 and not isinstance(this, exp.Select)):
+                raise self.unexpected()
+            last = place
+            key, value = self._modifier(token)
+            if this.args.get(key) is not None:
+                if key in ("limit", "offset"):
+                    raise SqlSyntaxError(f"multiple {key.upper()} clauses not allowed", position=token.start + 1)
+                raise self.unexpected(token)
+            this.set(key, value)
+        return this
+
+    def _modifier(self, token: Token) -> tuple[str, Any]:
+        match token.token_type:
+            case T.WHERE:
+                return "where", self._parse_where()
+            case T.GROUP_BY:
+                return "group", self._parse_group()
+            case T.HAVING:
+                return "having", self._parse_having()
+            case T.WINDOW:
+                self._advance()
+                return "windows", self._parse_csv(self._named_window)
+            case T.ORDER_BY:
+                return "order", exp.Order(expressions=self.sort_items())
+            case T.LIMIT:
+                self._advance()
+                expression = None if self._match(T.ALL) else self.expression_at(1)
+                return "limit", exp.Limit(expression=expression if expression is not None else s.Constant(0, "null", None))
+            case T.OFFSET:
+                self._advance()
+                expression = self.expression_at(1)
+                if self.at_word("row", "rows"):
+                    self._advance()
+                return "offset", exp.Offset(expression=expression)
+            case T.FETCH:
+                return "limit", self._fetch()
+        return "locks", self._locks()
+
+    def _parse_order(self, this: Any = None, skip_order_token: bool = False) -> Any:
+        return exp.Order(expressions=self.sort_items()) if self._curr.token_type == T.ORDER_BY else this
+
+    def _parse_limit(self, this: Any = None, top: bool = False, skip_limit_token: bool = False) -> Any:
+        return this
+
+    def _fetch(self) -> exp.Limit:
+        self._advance()
+        if not self.at_word("first", "next"):
+            raise self.unexpected()
+        self._advance()
+        pos = self._curr.start
+        count: Any = s.Constant(pos, "integer", "1")
+        if not self.at_word("row", "rows"):
+            count = self.expression_at(13)
+        if not self.at_word("row", "rows"):
+            raise self.unexpected()
+        self._advance()
+        if self.accept_word("with"):
+            self.expect_word("ties")
+            raise self._unsupported("FETCH ... WITH TIES")
+        self.expect_word("only")
+        return exp.Limit(expression=count)
+
+    def _locks(self) -> list[str]:
+        """FOR UPDATE and its kin: accepted and without effect, since nothing here is locked."""
+        found = []
+        while self._match(T.FOR):
+            words = []
+            while not self._match_set((T.SENTINEL, T.R_PAREN, T.FOR), advance=False):
+                words.append(self._curr.text)
+                self._advance()
+            found.append(" ".join(words))
+        return found
+
+    def _named_window(self) -> tuple[str, s.WindowSpec]:
+        name = self.name()
+        self.expect(T.ALIAS)
+        return name, self.window_spec()
+
+    def _parse_group(self, skip_group_by_token: bool = False) -> Any:
+        self.expect(T.GROUP_BY)
+        if self._curr.token_type == T.DISTINCT:
+            raise self._unsupported("GROUP BY DISTINCT", self._curr)
+        self._match(T.ALL)
+        return exp.Group(expressions=self._parse_csv(self._grouping))
+
+    def _grouping(self) -> Any:
+        token = self._curr
+        if token.token_type == T.L_PAREN and self._next.token_type == T.R_PAREN:
+            self._advance(2)
+            return s.Row(token.start, [], False)
+        kind = None
+        if self.at_word("rollup", "cube") and self._next.token_type == T.L_PAREN:
+            kind = token.text
+            self._advance()
+        elif self.at_word("grouping") and self._next.text == "sets":
+            kind = "sets"
+            self._advance(2)
+        if kind is None:
+            return self.expression_at(1)
+        self.expect(T.L_PAREN)
+        items = self._parse_csv(self._grouping)
+        self.expect(T.R_PAREN)
+        return s.GroupingSets(token.start, kind, items)
+
+    # WITH
+
+    def _parse_cte(self) -> Any:
+        token = self._curr
+        name = self.name()
+        columns = self.names() if self._curr.token_type == T.L_PAREN else None
+        self.expect(T.ALIAS)
+        if self.accept_word("not"):
+            self.expect_word("materialized")
+        else:
+            self.accept_word("materialized")
+        self.expect(T.L_PAREN)
+        body = self._parse_statement()
+        if body is None:
+            raise self.unexpected()
+        self.expect(T.R_PAREN)
+        if self.at_word("search", "cycle"):
+            raise self._unsupported(self._curr.text.upper(), self._curr)
+        cte = exp.CTE(this=body, alias=name)
+        cte.meta["pos"], cte.meta["columns"] = token.start, columns
+        return cte
+
+    def _parse_recursive_with_search(self) -> Any:
+        return None
+
+    # FROM
+
+    def _parse_from(self, joins: bool = False, skip_from_token: bool = False, consume_pipe: bool = False) -> Any:
+        if not self._match(T.FROM):
+            return None
+        return exp.From(this=self._parse_csv(self.from_item))
+
+    def _parse_joins(self, *_: Any, **__: Any) -> Any:
+        return []
+
+    def _parse_lateral(self) -> Any:
+        return None
+
+    def from_item(self) -> s.FromItem:
+        """A FROM item with all its joins."""
+        left = self._from_primary()
+        while True:
+            token = self._curr
+            natural = self._match(T.NATURAL)
+            kind: Any = "inner"
+            if self._match(T.CROSS):
+                self.expect(T.JOIN)
+                if natural:
+                    raise self.unexpected(self._prev)
+                left = s.JoinRef(token.start, "cross", left, self._from_primary())
+                continue
+            side = _JOIN_SIDES.get(self._curr.token_type)
+            if side is not None and self._next.token_type in (T.JOIN, T.OUTER):
+                kind = side
+                self._advance()
+                self._match(T.OUTER)
+                self.expect(T.JOIN)
+            elif self._match(T.INNER):
+                self.expect(T.JOIN)
+            elif not self._match(T.JOIN):
+                if natural:
+                    raise self.unexpected()
+                return left
+            join = s.JoinRef(token.start, kind, left, left, natural)
+            if natural:
+                join.right = self._from_primary()
+            else:
+                join.right = self._joined_operand()
+                self._join_condition(join)
+            left = join
+
+    def _joined_operand(self) -> s.FromItem:
+        """The right side of a join that ends in ON or USING: further joins before that bind to it."""
+        right = self._from_primary()
+        while self._curr.token_type not in (T.ON, T.USING):
+            token = self._curr
+            kind: Any = "inner"
+            if self._match(T.CROSS):
+                self.expect(T.JOIN)
+                right = s.JoinRef(token.start, "cross", right, self._from_primary())
+                continue
+            if self._match(T.NATURAL):
+                side = _JOIN_SIDES.get(self._curr.token_type)
+                if side is not None:
+                    self._advance()
+                    self._match(T.OUTER)
+                else:
+                    self._match(T.INNER)
+                self.expect(T.JOIN)
+                right = s.JoinRef(token.start, side or "inner", right, self._from_primary(), True)  # type: ignore[arg-type]
+                continue
+            if (side := _JOIN_SIDES.get(self._curr.token_type)) is not None:
+                kind = side
+                self._advance()
+                self._match(T.OUTER)
+            else:
+                self._match(T.INNER)
+            self.expect(T.JOIN)
+            join = s.JoinRef(token.start, kind, right, self._joined_operand())
+            self._join_condition(join)
+            right = join
+        return right
+
+    def _join_condition(self, join: s.JoinRef) -> None:
+        if self._match(T.ON):
+            join.on = self.expression_at(1)
+        elif self._match(T.USING):
+            join.using = self.names()
+            if self._match(T.ALIAS):
+                join.using_alias = self.name()
+        else:
+            raise self.unexpected()
+
+    def _from_primary(self) -> s.FromItem:
+        token = self._curr
+        lateral = self._match(T.LATERAL)
+        if self._curr.token_type == T.L_PAREN:
+            item = self._parenthesized_from(token, lateral)
+        elif self.at_word("rows") and self._next.token_type == T.FROM:
+            self._advance(2)
+            self.expect(T.L_PAREN)
+            functions = self._parse_csv(self._from_function)
+            self.expect(T.R_PAREN)
+            item = s.FunctionRef(token.start, functions, lateral, self._ordinality(), True)
+        else:
+            only = self._match(T.ONLY)
+            start = self._curr
+            if start.token_type == T.L_PAREN and only:
+                self._advance()
+                parts = self.qualified_name()
+                self.expect(T.R_PAREN)
+                item = s.TableRef(token.start, parts, True)
+            else:
+                call = self._from_call(start, only)
+                if call is not None:
+                    item = s.FunctionRef(start.start, [call], lateral, self._ordinality())
+                else:
+                    if lateral:
+                        raise self.unexpected()
+                    item = s.TableRef(start.start, self.qualified_name(), only)
+                    self._match(T.STAR)
+        self._alias(item)
+        if self.at_word("tablesample"):
+            raise self._unsupported("TABLESAMPLE", self._curr)
+        return item
+
+    def _from_call(self, start: Token, only: bool) -> s.Function | None:
+        """The function call at the current token, or None for a table's name."""
+        if only or start.token_type in NOT_WORDS and start.token_type != T.IDENTIFIER:
+            if start.token_type in NOT_WORDS and start.token_type != T.IDENTIFIER:
+                raise self.unexpected()
+            return None
+        index = self._index
+        if start.text in ("current_date", "current_timestamp", "current_user", "session_user", "current_schema",
+                          "current_catalog", "user", "localtime", "localtimestamp", "current_role", "current_time") and (
+                start.token_type != T.IDENTIFIER):
+            return self._from_function()
+        while self._next.token_type == T.DOT:
+            self._advance(2)
+        is_call = self._next.token_type == T.L_PAREN
+        self._retreat(index)
+        return self._from_function() if is_call else None
+
+    def _from_function(self) -> s.Function:
+        token = self._curr
+        call = self._primary(token)
+        if not isinstance(call, s.Function):
+            raise self.unexpected(token)
+        if self._match(T.ALIAS):
+            if self._curr.token_type != T.L_PAREN:
+                self._retreat(self._index - 1)
+            else:
+                raise self._unsupported("a column definition list", self._curr)
+        return call
+
+    def _ordinality(self) -> bool:
+        if self._curr.token_type == T.WITH and self._next.text == "ordinality":
+            self._advance(2)
+            return True
+        return False
+
+    def _parenthesized_from(self, token: Token, lateral: bool) -> s.FromItem:
+        """A subquery or a join in parentheses."""
+        index = self._index
+        depth = 0
+        while self._tokens[index].token_type == T.L_PAREN and index + 1 < self._tokens_size:
+            index += 1
+            depth += 1
+        if self._tokens[index].token_type in QUERY_START and (depth == 1 or self._is_subquery(index, depth)):
+            self._advance()
+            query = self.query()
+            self.expect(T.R_PAREN)
+            return s.QueryRef(token.start, query, lateral)
+        if lateral:
+            raise self.unexpected()
+        self._advance()
+        item = self.from_item()
+        self.expect(T.R_PAREN)
+        if isinstance(item, s.TableRef):
+            raise self.unexpected(self._prev)
+        return item
+
+    def _is_subquery(self, start: int, depth: int) -> bool:
+        """Whether the outermost of `depth` parentheses before token `start` holds a query, not a join of queries."""
+        index, level = start, depth
+        while index < self._tokens_size:
+            kind = self._tokens[index].token_type
+            if kind == T.L_PAREN:
+                level += 1
+            elif kind == T.R_PAREN:
+                level -= 1
+                if level == depth - 1:
+                    follower = self._tokens[index + 1].token_type if index + 1 < self._tokens_size else T.SENTINEL
+                    if level == 1 or follower in (T.UNION, T.EXCEPT, T.INTERSECT, T.ORDER_BY, T.LIMIT, T.OFFSET, T.FETCH):
+                        return level >= 1 and follower in (T.UNION, T.EXCEPT, T.INTERSECT, T.ORDER_BY, T.LIMIT, T.OFFSET,
+                                                           T.FETCH, T.R_PAREN)
+                    if follower != T.R_PAREN:
+                        return False
+                    depth -= 1
+            index += 1
+        return False
+
+    def _alias(self, item: s.FromItem) -> None:
+        token = self._curr
+        if self._match(T.ALIAS):
+            if self._curr.token_type == T.L_PAREN and isinstance(item, s.FunctionRef):
+                item.definitions = self._definitions()
+                return
+            token = self._curr
+            item.alias = self.name()
+        elif self.is_column_id(token):
+            item.alias = self.name()
+        else:
+            return
+        item.alias_pos = token.start
+        if self._curr.token_type == T.L_PAREN:
+            if isinstance(item, s.FunctionRef) and self._tokens[self._index + 2].token_type not in (T.COMMA, T.R_PAREN):
+                item.definitions = self._definitions()
+            else:
+                item.columns = self.names()
+
+    def _definitions(self) -> list[tuple[str, s.TypeName]]:
+        self.expect(T.L_PAREN)
+        found = self._parse_csv(lambda: (self.name(), self.type_name()))
+        self.expect(T.R_PAREN)
+        return found
+
+    # INSERT, UPDATE, DELETE
+
+    def _parse_insert(self) -> Any:
+        self.expect(T.INTO)
+        pos = self._curr.start
+        target = s.TableRef(pos, self.qualified_name())
+        if self._match(T.ALIAS):
+            target.alias = self.name()
+        columns = None
+        if self._curr.token_type == T.L_PAREN and self._next.token_type not in QUERY_START | {T.L_PAREN}:
+            self._advance()
+            columns = self._parse_csv(lambda: s.ColumnDefinition(self._curr.start, self.name()))
+            if self._curr.token_type in (T.DOT, T.L_BRACKET):
+                raise self._unsupported("INSERT into a part of a column", self._curr)
+            self.expect(T.R_PAREN)
+        if self.at_word("overriding"):
+            raise self._unsupported("OVERRIDING", self._curr)
+        source = None
+        if self._curr.token_type == T.DEFAULT and self._next.token_type == T.VALUES:
+            self._advance(2)
+        else:
+            source = self.query()
+        if self._curr.token_type == T.ON:
+            raise self._unsupported("ON CONFLICT", self._curr)
+        self._no_returning()
+        tree = exp.Insert(this=target, expression=source)
+        tree.meta["columns"] = columns
+        return tree
+
+    def _parse_update(self) -> Any:
+        target = self._dml_target()
+        self.expect(T.SET)
+        assignments = self._parse_csv(self._assignment)
+        sources = self._parse_from()
+        where = self._parse_where()
+        self._no_returning()
+        return exp.Update(this=target, expressions=assignments, from_=sources, where=where)
+
+    def _parse_delete(self) -> Any:
+        self.expect(T.FROM)
+        target = self._dml_target()
+        using = self._parse_csv(self.from_item) if self._match(T.USING) else None
+        where = self._parse_where()
+        self._no_returning()
+        return exp.Delete(this=target, using=using, where=where)
+
+    def _dml_target(self) -> s.TableRef:
+        only = self._match(T.ONLY)
+        target = s.TableRef(self._curr.start, self.qualified_name(), only)
+        self._match(T.STAR)
+        if self._match(T.ALIAS):
+            target.alias = self.name()
+        elif self.is_column_id(self._curr) and not self.at_word("set"):
+            target.alias = self.name()
+        return target
+
+    def _assignment(self) -> s.Assignment:
+        pos = self._curr.start
+        columns = self.names() if self._curr.token_type == T.L_PAREN else [self.name()]
+        if self._curr.token_type in (T.DOT, T.L_BRACKET):
+            raise self._unsupported("assignment to a part of a column", self._curr)
+        self.expect(T.EQ)
+        return s.Assignment(pos, columns, self._value_or_default())
+
+    def _no_returning(self) -> None:
+        if self._curr.token_type == T.WHERE and self._next.text == "current":
+            raise self._unsupported("WHERE CURRENT OF", self._curr)
+        if self._curr.token_type == T.RETURNING:
+            raise self._unsupported("RETURNING", self._curr)
+
+    # DDL and EXPLAIN
+
+    def _parse_create(self) -> Any:
+        from shoal.exec.sql import grammar_ddl
+        return grammar_ddl.create(self)
+
+    def _parse_drop(self, exists: bool = False, kind: str | None = None) -> Any:
+        from shoal.exec.sql import grammar_ddl
+        return grammar_ddl.drop(self)
+
+    def _parse_truncate_table(self) -> Any:
+        self._match(T.TABLE)
+        tables = self._parse_csv(self._truncated)
+        if self.accept_word("restart") or self.accept_word("continue"):
+            self.expect_word("identity")
+        if not self.accept_word("cascade"):
+            self.accept_word("restrict")
+        return exp.TruncateTable(expressions=tables)
+
+    def _truncated(self) -> s.TableRef:
+        only = self._match(T.ONLY)
+        table = s.TableRef(self._curr.start, self.qualified_name(), only)
+        self._match(T.STAR)
+        return table
+
+    def _parse_explain(self) -> Any:
+        """exp.Describe with the statement, and the options in its meta."""
+        options: dict[str, str] = {}
+        if self._curr.token_type == T.L_PAREN and self._next.token_type not in QUERY_START | {T.L_PAREN}:
+            self._advance()
+            for name, value in self._parse_csv(self._explain_option):
+                options[name] = value
+            self.expect(T.R_PAREN)
+        else:
+            for word in ("analyze", "verbose"):
+                if self.accept_word(word) or (word == "analyze" and self.accept_word("analyse")):
+                    options[word] = "on"
+        statement = self._parse_statement()
+        if statement is None:
+            raise self.unexpected()
+        tree = exp.Describe(this=statement)
+        tree.meta["options"] = options
+        return tree
+
+    def _explain_option(self) -> tuple[str, str]:
+        token = self._curr
+        name = "analyze" if token.text == "analyse" else self.label()
+        if name == "analyze" and token.text == "analyse":
+            self._advance()
+        value = "on"
+        if self._curr.token_type not in (T.COMMA, T.R_PAREN):
+            value = str(self._curr.text)
+            self._advance()
+        return name, value.lower()
+
+
+_STATEMENTS: dict[str, Callable[[Grammar], Any]] = {
+    "insert": Grammar._parse_insert, "update": Grammar._parse_update, "delete": Grammar._parse_delete,
+    "create": Grammar._parse_create, "drop": Grammar._parse_drop, "truncate": Grammar._parse_truncate_table,
+    "explain": Grammar._parse_explain, "merge": Grammar._parse_merge}
+_COMMANDS_ELSEWHERE = ("alter", "analyze", "vacuum", "grant", "revoke", "comment", "copy", "refresh", "reindex", "cluster",
+                       "lock", "call", "do", "import", "security", "reassign", "checkpoint", "load")
+
+
+def _refuse(word: str) -> Callable[[Grammar], Any]:
+    def refuse(grammar: Grammar) -> Any:
+        raise grammar._unsupported(word.upper())
+    return refuse
+
+
+_STATEMENTS.update({word: _refuse(word) for word in _COMMANDS_ELSEWHERE})
+
+
+class ShoalDialect(Postgres):
+    """sqlglot's Postgres with this grammar."""
+
+    Parser = Grammar
+    SUPPORTS_VALUES_DEFAULT = True

@@ -1,0 +1,54 @@
+"""From text to syntax tree: the public door of the parser (hop 2).
+
+`split_statements` cuts a script; `parse` reads one statement. sqlglot is imported by this package only.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from sqlglot.tokens import TokenType
+
+from shoal.catalog.errors import SqlSyntaxError
+from shoal.exec.sql.dialect import Grammar, ShoalDialect
+from shoal.exec.sql.lexer import split_statements, tokenize, too_complex
+
+__all__ = ["Statement", "parse", "split_statements"]
+
+RECURSION_LIMIT = 12_000
+"""Python frames: parsing, binding and rewriting recurse along the tree; pure Python calls take no C stack."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One parsed statement: its text and sqlglot's tree with our expressions inside; `tree` is None for no statement."""
+
+    text: str
+    tree: Any
+
+
+_DIALECT = ShoalDialect()
+
+
+def parse(sql: str) -> Statement:
+    """The one statement in `sql`, with or without a semicolon after it.
+
+    Raises: SqlSyntaxError (42601) with PostgreSQL's wording and position, also for a second statement;
+    FeatureNotSupported (0A000) for syntax Shoal does not have; StatementTooComplex (54001).
+    """
+    if sys.getrecursionlimit() < RECURSION_LIMIT:
+        sys.setrecursionlimit(RECURSION_LIMIT)
+    tokens = tokenize(sql)
+    while tokens and tokens[-1].token_type == TokenType.SEMICOLON:
+        tokens.pop()
+    if any(token.token_type == TokenType.SEMICOLON for token in tokens):
+        raise SqlSyntaxError("cannot insert multiple commands into a prepared statement")
+    if not tokens:
+        return Statement(sql, None)
+    try:
+        tree = Grammar(dialect=_DIALECT).parse(tokens, sql)[0]
+    except RecursionError:
+        raise too_complex() from None
+    return Statement(sql, tree)

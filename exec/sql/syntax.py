@@ -1,0 +1,332 @@
+"""The syntax tree of expressions and FROM items, as the grammar builds it and the binder reads it (hop 2).
+
+Statements and their clauses are sqlglot's nodes (Select, Union, Insert ...); inside them expressions are these, because
+they say what was written (an operator by its symbol, a function by its name) and where. `pos` is the 0-based
+offset PostgreSQL reports for the node: an operator's own, a name's first part, a function's name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(slots=True)
+class Node:
+    pos: int
+
+
+@dataclass(slots=True)
+class Name(Node):
+    """A column reference; parts are folded unless they were quoted."""
+
+    parts: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Star(Node):
+    """`*` or `qualifier.*`."""
+
+    qualifier: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Constant(Node):
+    """`value` is text for string, integer, decimal, bits and hex; None for null; a bool for boolean."""
+
+    kind: Literal["string", "integer", "decimal", "bits", "hex", "null", "boolean"]
+    value: Any
+
+
+@dataclass(slots=True)
+class Param(Node):
+    index: int
+
+
+@dataclass(slots=True)
+class TypeName(Node):
+    """A type as written: lower-case name (several words joined by a blank), modifiers, array dimensions, interval fields."""
+
+    name: str
+    modifiers: tuple[int, ...] = ()
+    dimensions: int = 0
+    schema: str = ""
+    fields: tuple[str, ...] = ()
+    quoted: bool = False
+
+
+@dataclass(slots=True)
+class Operation(Node):
+    """An operator: infix, or prefix when `left` is None."""
+
+    symbol: str
+    left: Any
+    right: Any
+
+
+@dataclass(slots=True)
+class Logical(Node):
+    """AND or OR over two or more operands."""
+
+    name: Literal["and", "or"]
+    args: list[Any]
+
+
+@dataclass(slots=True)
+class Not(Node):
+    arg: Any
+
+
+@dataclass(slots=True)
+class Is(Node):
+    """arg IS [NOT] test."""
+
+    arg: Any
+    test: Literal["null", "true", "false", "unknown", "json", "document", "normalized"]
+    negated: bool
+
+
+@dataclass(slots=True)
+class IsDistinct(Node):
+    left: Any
+    right: Any
+    negated: bool
+
+
+@dataclass(slots=True)
+class Between(Node):
+    arg: Any
+    low: Any
+    high: Any
+    symmetric: bool
+    negated: bool
+
+
+@dataclass(slots=True)
+class InList(Node):
+    arg: Any
+    items: list[Any]
+    negated: bool
+
+
+@dataclass(slots=True)
+class InQuery(Node):
+    arg: Any
+    query: Any
+    negated: bool
+
+
+@dataclass(slots=True)
+class Quantified(Node):
+    """left symbol ANY|ALL (query or array)."""
+
+    left: Any
+    symbol: str
+    every: bool
+    right: Any
+    is_query: bool
+
+
+@dataclass(slots=True)
+class Match(Node):
+    """LIKE, ILIKE, SIMILAR TO."""
+
+    kind: Literal["like", "ilike", "similar"]
+    left: Any
+    pattern: Any
+    escape: Any
+    negated: bool
+
+
+@dataclass(slots=True)
+class Case(Node):
+    operand: Any
+    whens: list[tuple[Any, Any]]
+    default: Any
+
+
+@dataclass(slots=True)
+class Cast(Node):
+    """CAST(arg AS type), arg::type, or type 'literal' (`literal` is then True)."""
+
+    arg: Any
+    type: TypeName
+    literal: bool = False
+
+
+@dataclass(slots=True)
+class Collate(Node):
+    arg: Any
+    collation: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Row(Node):
+    """ROW(...) or (a, b); `explicit` for the former."""
+
+    items: list[Any]
+    explicit: bool
+
+
+@dataclass(slots=True)
+class Array(Node):
+    items: list[Any]
+
+
+@dataclass(slots=True)
+class Subscript(Node):
+    """arg[index], or arg[low:high] when `slice`."""
+
+    arg: Any
+    low: Any
+    high: Any
+    slice: bool
+
+
+@dataclass(slots=True)
+class FieldOf(Node):
+    """(arg).name, or (arg).* for the name "*"."""
+
+    arg: Any
+    name: str
+
+
+@dataclass(slots=True)
+class Subquery(Node):
+    kind: Literal["scalar", "exists", "array"]
+    query: Any
+
+
+@dataclass(slots=True)
+class Default(Node):
+    """DEFAULT in VALUES or SET."""
+
+
+@dataclass(slots=True)
+class SortItem(Node):
+    arg: Any
+    descending: bool = False
+    nulls_first: bool = False
+    using: str = ""
+
+
+@dataclass(slots=True)
+class Bound(Node):
+    """One end of a frame; `offset` for preceding and following."""
+
+    kind: str
+    offset: Any = None
+
+
+@dataclass(slots=True)
+class Frame(Node):
+    mode: str
+    start: Bound
+    end: Bound
+    exclude: str = ""
+
+
+@dataclass(slots=True)
+class WindowSpec(Node):
+    """The inside of OVER (...) or of a WINDOW definition; `reference` names the window it builds on.
+    `bare`: OVER name."""
+
+    reference: str = ""
+    partition: list[Any] = field(default_factory=list)
+    order: list[SortItem] = field(default_factory=list)
+    frame: Frame | None = None
+    bare: bool = False
+
+
+@dataclass(slots=True)
+class Function(Node):
+    """A call by name; special forms such as SUBSTRING(a FROM b) are calls of the function PostgreSQL uses."""
+
+    name: tuple[str, ...]
+    args: list[Any]
+    star: bool = False
+    distinct: bool = False
+    variadic: bool = False
+    order: list[SortItem] = field(default_factory=list)
+    within: list[SortItem] | None = None
+    filter: Any = None
+    over: WindowSpec | None = None
+    arg_names: dict[int, str] = field(default_factory=dict)
+    label: str = ""
+    """Output column name where it is not the function's name."""
+
+
+@dataclass(slots=True)
+class Target(Node):
+    """A select-list entry with its AS label, "" for none."""
+
+    arg: Any
+    label: str = ""
+
+
+@dataclass(slots=True)
+class GroupingSets(Node):
+    """In GROUP BY; `items` are expressions, Rows (a, b) or nested GroupingSets."""
+
+    kind: Literal["sets", "rollup", "cube"]
+    items: list[Any]
+
+
+@dataclass(slots=True)
+class FromItem(Node):
+    """`columns`: column aliases, or None; a record function's column definition list is `definitions`."""
+
+    alias: str = field(default="", kw_only=True)
+    columns: list[str] | None = field(default=None, kw_only=True)
+    alias_pos: int = field(default=-1, kw_only=True)
+
+
+@dataclass(slots=True)
+class TableRef(FromItem):
+    parts: tuple[str, ...]
+    only: bool = False
+
+
+@dataclass(slots=True)
+class QueryRef(FromItem):
+    query: Any
+    lateral: bool = False
+
+
+@dataclass(slots=True)
+class FunctionRef(FromItem):
+    functions: list[Function]
+    lateral: bool = False
+    ordinality: bool = False
+    rows_from: bool = False
+    definitions: list[tuple[str, TypeName]] | None = None
+
+
+@dataclass(slots=True)
+class JoinRef(FromItem):
+    kind: Literal["inner", "left", "right", "full", "cross"]
+    left: FromItem
+    right: FromItem
+    natural: bool = False
+    on: Any = None
+    using: list[str] | None = None
+    using_alias: str = ""
+
+
+@dataclass(slots=True)
+class ColumnDefinition(Node):
+    """In CREATE TABLE; just the name in an INSERT column list."""
+
+    name: str
+    type: TypeName | None = None
+    not_null: bool = False
+    default: Any = None
+    unsupported: str = ""
+
+
+@dataclass(slots=True)
+class Assignment(Node):
+    """UPDATE ... SET columns = value; several columns for SET (a, b) = row."""
+
+    columns: list[str]
+    value: Any

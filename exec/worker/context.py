@@ -1,0 +1,198 @@
+"""RunningTask: one task with its services to operators (`TaskContext`) and its driver (hop 6).
+
+The driver is a generator that the compute thread resumes: each turn pulls batches from the root operator and puts
+them into the output buffer, and ends when the turn is over, when the operators have nothing to do (BLOCKED), or when
+the buffer is full.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from shoal.catalog.connector import Connector, Split
+from shoal.catalog.errors import SqlError
+from shoal.exec.batch import BLOCKED, Batch, Output
+from shoal.exec.exchange.buffer import OutputBuffer
+from shoal.exec.exchange.partition import Partitioner
+from shoal.exec.kernels.membership import KeySet
+from shoal.exec.memory import QueryMemory
+from shoal.exec.operators.base import Operator, OperatorMetrics
+from shoal.exec.plan.fragment import TaskSpec
+from shoal.exec.plan.nodes import Join, PlanNode, walk_plan
+from shoal.exec.worker.read_ahead import ReadAhead
+from shoal.exec.worker.streams import Stream, TaskOutput
+from shoal.exec.worker.task import TaskLife, TaskReport
+
+TURN_S: Final = 0.01
+OUTPUT_BUFFER_BYTES: Final = 32 << 20
+
+
+class QueryState:
+    """What the tasks of one query share in this process. Guarded by the runner's lock, but for `memory`."""
+
+    def __init__(self, memory: QueryMemory) -> None:
+        self.memory = memory
+        self.filters: dict[int, KeySet | None] = {}
+        """Complete dynamic filters; None: will never come."""
+        self.tasks: dict[str, RunningTask] = {}
+        self.canceled: SqlError | None = None
+
+
+class RunningTask:
+    """A TaskContext. Apart from `wake` and `cancel`, only the compute thread calls it once it runs."""
+
+    def __init__(self, spec: TaskSpec, query: QueryState, connector: Callable[[TaskSpec, str], Connector],
+                 wake: Callable[[RunningTask], None], publish: Callable[[RunningTask, int, KeySet, bool], None],
+                 others_ready: Callable[[], bool]) -> None:
+        self.spec, self.query = spec, query
+        self.settings = spec.settings
+        self.partition, self.partitions = spec.id.partition, spec.partitions
+        self.life = TaskLife()
+        self.streams: list[Stream] = []
+        self.output: TaskOutput | None = None
+        self.lock: threading.RLock | None = None
+        self.buffer = OutputBuffer(spec.output_partitions, OUTPUT_BUFFER_BYTES,
+                                   shared=spec.fragment.output_kind == "broadcast")
+        self.signalled = self.timed = self.parked = self.ended = False
+        self.error: SqlError | None = None
+        """Set to stop the task: its next turn ends it."""
+        self.cpu_s = 0.0
+        self.turn_started = self.started = time.perf_counter()
+        self._connector, self._wake, self._publish, self._others_ready = connector, wake, publish, others_ready
+        self._metrics: dict[int, OperatorMetrics] = {}
+        self._read_aheads: list[ReadAhead] = []
+        self._root: Operator | None = None
+        self._builds = {filter_id: join.distribution == "broadcast" or spec.partitions == 1
+                        for join in walk_plan(spec.fragment.root) if isinstance(join, Join)
+                        for filter_id, _ in join.dynamic_filters}
+        self.driver = self._drive()
+
+    # -- TaskContext
+
+    def connector(self, catalog: str) -> Connector:
+        return self._connector(self.spec, catalog)
+
+    def splits(self, scan_id: int) -> Sequence[Split]:
+        return self.spec.splits.get(str(scan_id), ())
+
+    def exchange(self, fragment_id: int) -> Sequence[Iterator[Batch | object]]:
+        return [self._pages(stream) for stream in self.streams if stream.fragment_id == fragment_id]
+
+    def read_ahead(self, batches: Iterator[Batch]) -> Output:
+        reader = ReadAhead(batches, self.wake, str(self.spec.id))
+        self._read_aheads.append(reader)
+        return reader.batches()
+
+    def publish_filter(self, filter_id: int, keys: KeySet) -> None:
+        self._publish(self, filter_id, keys, self._builds.get(filter_id, False))
+
+    def filter(self, filter_id: int) -> KeySet | None:
+        return self.query.filters.get(filter_id)
+
+    def expects_filter(self, filter_id: int) -> bool:
+        if filter_id in self.query.filters or self._builds.get(filter_id, False):
+            return False  # known; or built by this very task, which builds before it scans
+        self.timed = True
+        return True
+
+    def reserve(self, metrics: OperatorMetrics, bytes_held: int) -> None:
+        self.query.memory.reserve(id(metrics), bytes_held)
+        metrics.peak_bytes = max(metrics.peak_bytes, bytes_held)
+
+    def turn_over(self) -> bool:
+        if self.error is not None:
+            raise self.error
+        if time.perf_counter() - self.turn_started > TURN_S and self._others_ready():
+            self.signalled = True
+            return True
+        return False
+
+    def metrics(self, node: PlanNode) -> OperatorMetrics:
+        found = self._metrics.get(id(node))
+        if found is None:
+            found = self._metrics[id(node)] = OperatorMetrics(type(node).__name__)
+        return found
+
+    # -- the task itself
+
+    def wake(self) -> None:
+        """Something the task may be waiting for has changed. Any thread."""
+        self._wake(self)
+
+    def _pages(self, stream: Stream) -> Iterator[Batch | object]:
+        try:
+            while True:
+                page = stream.take()
+                if page is not None:
+                    yield Batch.of(page.arrays, page.rows)
+                    if self.turn_over():
+                        yield BLOCKED
+                elif stream.exhausted:
+                    return
+                else:
+                    if self.error is not None:
+                        raise self.error
+                    yield BLOCKED
+        finally:
+            stream.close()
+
+    def _drive(self) -> Iterator[None]:
+        from shoal.exec.operators import build
+
+        self._root = build(self.spec.fragment.root, self)
+        partitioner = Partitioner(self.spec.fragment, self.spec.output_partitions, self.settings.batch_rows // 2)
+        for batch in self._root.batches():
+            if isinstance(batch, Batch):
+                for partition, page in partitioner.add(batch):
+                    self._emit(partition, page)
+                while self.buffer.full and not self.buffer.abandoned:
+                    yield
+                if self.buffer.abandoned:
+                    return
+                if not self.turn_over():
+                    continue
+            yield
+        for partition, page in partitioner.flush():
+            self._emit(partition, page)
+
+    def _emit(self, partition: int, page: Any) -> None:
+        assert self.lock is not None and self.output is not None
+        with self.lock:
+            if self.buffer.state == "open":
+                self.buffer.add(partition, page)
+                self.output.wake_readers(None if self.spec.fragment.output_kind == "broadcast" else partition)
+
+    def shut(self) -> SqlError | None:
+        """Closes the driver, operators, threads and inputs; gives the first error of closing. Compute thread only."""
+        error: SqlError | None = None
+        closers: list[Callable[[], Any]] = [self.driver.close]  # type: ignore[attr-defined]
+        if self._root is not None:
+            closers += [operator.close for operator in _operators(self._root)]
+        closers += [reader.stop for reader in self._read_aheads] + [stream.close for stream in self.streams]
+        for close in closers:
+            try:
+                close()
+            except SqlError as raised:
+                error = error or raised
+        for metrics in self._metrics.values():
+            self.query.memory.release(id(metrics))
+        self._root = None
+        self._read_aheads.clear()
+        return error
+
+    def report(self) -> TaskReport:
+        """How the task stands now."""
+        nodes = [self._metrics.get(id(node), OperatorMetrics(type(node).__name__))
+                 for node in walk_plan(self.spec.fragment.root)]
+        return TaskReport(self.spec.id, self.life.state, self.error, self.buffer.rows_added, self.buffer.bytes_added,
+                          sum(s.rows for s in self.streams), sum(s.bytes for s in self.streams), self.cpu_s,
+                          time.perf_counter() - self.started, self.query.memory.peak_bytes, nodes)
+
+
+def _operators(root: Operator) -> Iterator[Operator]:
+    yield root
+    for child in root.inputs:
+        yield from _operators(child)

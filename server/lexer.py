@@ -1,0 +1,147 @@
+"""SQL text -> tokens and statements, as far as the session needs them: to cut a query string at its semicolons and to
+recognise the statements it answers itself (server/statements.py). Expressions are never parsed here.
+
+Spec: PostgreSQL 15 documentation, 4.1 "Lexical Structure".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from shoal.catalog.errors import SqlSyntaxError
+
+Kind = Literal["word", "quoted", "string", "number", "parameter", "symbol"]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """`value` is the folded word, the identifier or string without quotes, or the text itself; `start`/`end` are
+    character offsets."""
+
+    kind: Kind
+    value: str
+    start: int
+    end: int
+
+
+_TOKEN = re.compile(r"""
+    (?P<space>\s+ | --[^\n\r]*)
+  | (?P<comment>/\*)
+  | (?P<estring>[eE]'(?:[^'\\]|\\.|'')*')
+  | (?P<string>(?:[bBxXnN]|[uU]&)?'(?:[^']|'')*')
+  | (?P<quoted>(?:[uU]&)?"(?:[^"]|"")*")
+  | (?P<dollar>\$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z_0-9\x80-\U0010ffff]*)?\$)
+  | (?P<parameter>\$\d+)
+  | (?P<word>[A-Za-z_\x80-\U0010ffff][A-Za-z_0-9$\x80-\U0010ffff]*)
+  | (?P<number>\d+\.?\d*(?:[eE][+-]?\d+)? | \.\d+(?:[eE][+-]?\d+)?)
+  | (?P<symbol>.)
+""", re.VERBOSE | re.DOTALL)
+_COMMENT_EDGE = re.compile(r"/\*|\*/")
+_ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL)
+_NAMED_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+
+
+def tokens(sql: str) -> Iterator[Token]:
+    """Every token that is neither white space nor a comment. Raises: SqlSyntaxError (42601), unterminated quotes."""
+    position, length = 0, len(sql)
+    while position < length:
+        match = _TOKEN.match(sql, position)
+        assert match is not None
+        kind, text, end = match.lastgroup, match.group(), match.end()
+        if kind == "space":
+            position = end
+            continue
+        if kind == "comment":
+            position = _comment_end(sql, position)
+            continue
+        if kind == "word":
+            yield Token("word", text.lower(), position, end)
+        elif kind == "string":
+            yield Token("string", text[text.index("'") + 1:-1].replace("''", "'"), position, end)
+        elif kind == "estring":
+            yield Token("string", _unescape(text[2:-1]), position, end)
+        elif kind == "quoted":
+            yield Token("quoted", text[text.index('"') + 1:-1].replace('""', '"'), position, end)
+        elif kind == "dollar":
+            close = sql.find(text, end)
+            if close < 0:
+                raise SqlSyntaxError("unterminated dollar-quoted string", position=position + 1)
+            yield Token("string", sql[end:close], position, close + len(text))
+            end = close + len(text)
+        elif text in ("'", '"'):
+            what = "quoted string" if text == "'" else "quoted identifier"
+            near = sql[position:position + 40]
+            raise SqlSyntaxError(f'unterminated {what} at or near "{near}"', position=position + 1)
+        else:
+            yield Token(kind, text, position, end)  # type: ignore[arg-type]
+        position = end
+
+
+def _comment_end(sql: str, start: int) -> int:
+    depth, position = 0, start
+    while match := _COMMENT_EDGE.search(sql, position):
+        depth += 1 if match.group() == "/*" else -1
+        position = match.end()
+        if depth == 0:
+            return position
+    raise SqlSyntaxError("unterminated /* comment", position=start + 1)
+
+
+def _unescape(body: str) -> str:
+    def one(match: re.Match[str]) -> str:
+        octal, short, four, eight, other = match.groups()
+        if octal:
+            return chr(int(octal, 8) & 0xFF)
+        digits = short or four or eight
+        if digits:
+            return chr(min(int(digits, 16), 0x10FFFF))
+        return _NAMED_ESCAPES.get(other, other)
+
+    return _ESCAPE.sub(one, body.replace("''", "'"))
+
+
+@dataclass(frozen=True, slots=True)
+class StatementText:
+    """One statement of a query string: its text without the semicolon, and its character offset in the string."""
+
+    text: str
+    offset: int
+
+
+_PLAIN = re.compile(r"[^;'\"$/\-]*;?\s*")
+
+
+def split(sql: str) -> list[StatementText]:
+    """The statements of a query string; empty ones are left out. Raises: SqlSyntaxError (42601)."""
+    if _PLAIN.fullmatch(sql):  # one statement without quotes or comments: most strings
+        text = sql.strip().rstrip(";").rstrip()
+        return [StatementText(text, sql.index(text))] if text else []
+    found: list[StatementText] = []
+    start = end = -1
+    depth = 0
+    for token in tokens(sql):
+        if token.kind == "symbol":
+            if token.value == ";" and depth == 0:
+                if start >= 0:
+                    found.append(StatementText(sql[start:end], start))
+                start = -1
+                continue
+            depth += (token.value == "(") - (token.value == ")" and depth > 0)
+        start, end = token.start if start < 0 else start, token.end
+    if start >= 0:
+        found.append(StatementText(sql[start:end], start))
+    return found
+
+
+_FIRST_WORD = re.compile(r"[\s(]*([A-Za-z_]+)")
+
+
+def first_word(sql: str) -> str:
+    """The statement's first keyword in lower case; "" when it does not start with a word. Comments are skipped."""
+    match = _FIRST_WORD.match(sql)
+    if match is not None:
+        return match.group(1).lower()
+    return next((token.value for token in tokens(sql) if token.kind == "word"), "")

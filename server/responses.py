@@ -1,0 +1,64 @@
+"""What goes back to the client besides rows: error and notice fields, row descriptions, and what any exception becomes.
+
+Spec: PostgreSQL documentation, 55.8 "Error and Notice Message Fields".
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from shoal.catalog.errors import InternalError, OutOfMemory, SqlError, StatementTooComplex
+from shoal.exec.engine import ResultField
+from shoal.server.protocol.messages import ColumnDescription, ErrorResponse, NoticeResponse, RowDescription
+
+log = logging.getLogger("shoal.server")
+_ORDER = ("debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "info", "notice", "warning", "error")
+
+
+def error_response(error: SqlError, severity: str = "ERROR", *, shift: int = 0) -> ErrorResponse:
+    """`shift` is added to the position: the characters before the statement in its query string."""
+    fields = {"S": severity, "V": severity, "C": error.sqlstate, "M": error.message}
+    if error.detail:
+        fields["D"] = error.detail
+    if error.hint:
+        fields["H"] = error.hint
+    if error.position:
+        fields["P"] = str(error.position + shift)
+    return ErrorResponse(fields)
+
+
+def notice_response(message: str, severity: str = "NOTICE", sqlstate: str = "00000", hint: str = "") -> NoticeResponse:
+    fields = {"S": severity, "V": severity, "C": sqlstate, "M": message}
+    if hint:
+        fields["H"] = hint
+    return NoticeResponse(fields)
+
+
+def wants(severity: str, threshold: str) -> bool:
+    """Whether a notice of this severity passes client_min_messages."""
+    level = severity.lower()
+    return level == "info" or _ORDER.index(level) >= (_ORDER.index(threshold) if threshold in _ORDER else len(_ORDER))
+
+
+def as_sql_error(error: BaseException) -> SqlError:
+    """The error a client sees for any exception; one that is nobody's fault but ours is logged with its traceback."""
+    if isinstance(error, SqlError):
+        if error.kind == "internal":
+            log.error("internal error: %s", error.message, exc_info=error)
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        known = [inner for inner in error.exceptions if isinstance(inner, SqlError | BaseExceptionGroup)]
+        return as_sql_error((known or list(error.exceptions))[0])
+    if isinstance(error, MemoryError):
+        return OutOfMemory("out of memory")
+    if isinstance(error, RecursionError):
+        return StatementTooComplex("stack depth limit exceeded", hint="The statement is nested too deeply.")
+    log.error("unexpected %s while serving a statement", type(error).__name__, exc_info=error)
+    return InternalError(f"internal error ({type(error).__name__})", hint="The server's log has the details.")
+
+
+def row_description(fields: Sequence[ResultField], formats: Sequence[int]) -> RowDescription:
+    return RowDescription(tuple(
+        ColumnDescription(field.name, 0, 0, field.type.oid, field.type.size, field.type.typmod, wire)
+        for field, wire in zip(fields, formats, strict=True)))

@@ -1,0 +1,102 @@
+"""The transaction state of one session: what PostgreSQL allows when, without storage behind it.
+
+Sources commit by statement, so a transaction here is what clients can observe of one: its status letter, read-only
+mode, settings that roll back, savepoints, and the failed state in which nothing but its end is accepted.
+
+Pure. Spec: PostgreSQL 15 documentation, BEGIN, COMMIT, SAVEPOINT; 55.2.2.1 for implicit blocks of query strings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from shoal.catalog.errors import InFailedTransaction, NoActiveTransaction, SqlError
+from shoal.server.settings import SessionSettings, Snapshot
+
+
+class UndefinedSavepoint(SqlError, code="3B001"): ...
+
+
+@dataclass(slots=True)
+class Transaction:
+    """`block`: inside BEGIN; `implicit_block`: inside a query string of several statements."""
+
+    settings: SessionSettings
+    block: bool = False
+    implicit_block: bool = False
+    failed: bool = False
+    wrote: bool = False
+    """A statement of this block has changed data, which a rollback cannot take back."""
+    started_us: int = 0
+    _begun: Snapshot | None = None
+    _savepoints: list[tuple[str, Snapshot]] = field(default_factory=list)
+
+    @property
+    def status(self) -> str:
+        """ReadyForQuery's letter."""
+        return "E" if self.failed else "T" if self.block else "I"
+
+    @property
+    def active(self) -> bool:
+        """Between the first statement and the end of its transaction, explicit or not."""
+        return self._begun is not None
+
+    def start(self, now_us: int) -> None:
+        """A statement begins: unless one is open, so does its transaction."""
+        if self._begun is None:
+            self._begun, self.started_us = self.settings.snapshot(), now_us
+
+    def begin(self) -> bool:
+        """BEGIN. False: there was a block already (a WARNING)."""
+        if self.block:
+            return False
+        self.block = True
+        return True
+
+    def fail(self) -> None:
+        """A statement raised an error: a block stays, failed; anything else is rolled back at its end."""
+        if self.block:
+            self.failed = True
+
+    def check(self) -> None:
+        """Raises: InFailedTransaction (25P02)."""
+        if self.failed:
+            raise InFailedTransaction("current transaction is aborted, commands ignored until end of transaction block")
+
+    def finish(self, committed: bool) -> bool:
+        """The transaction ends. Gives whether it was committed: a failed one never is."""
+        committed = committed and not self.failed
+        if self._begun is not None and not committed:
+            self.settings.restore(self._begun)
+        self.settings.end_local()
+        self.block = self.failed = self.wrote = False
+        self._begun = None
+        self._savepoints.clear()
+        return committed
+
+    def require_block(self, what: str, *, implicit: bool = True) -> None:
+        """Raises: NoActiveTransaction (25P01) outside a block."""
+        if not self.block and not (implicit and self.implicit_block):
+            raise NoActiveTransaction(f"{what} can only be used in transaction blocks")
+
+    def savepoint(self, name: str) -> None:
+        self.require_block("SAVEPOINT", implicit=False)
+        self._savepoints.append((name, self.settings.snapshot()))
+
+    def release(self, name: str) -> None:
+        self.require_block("RELEASE SAVEPOINT", implicit=False)
+        del self._savepoints[self._find(name):]
+
+    def rollback_to(self, name: str) -> None:
+        """The failed state goes too. Raises: 3B001 for an unknown savepoint."""
+        self.require_block("ROLLBACK TO SAVEPOINT", implicit=False)
+        index = self._find(name)
+        self.settings.restore(self._savepoints[index][1])
+        del self._savepoints[index + 1:]
+        self.failed = False
+
+    def _find(self, name: str) -> int:
+        for index in range(len(self._savepoints) - 1, -1, -1):
+            if self._savepoints[index][0] == name:
+                return index
+        raise UndefinedSavepoint(f'savepoint "{name}" does not exist')
