@@ -167,7 +167,7 @@ class Namespace:
         if len(qualifiers) == 2:
             catalog, schema = qualifiers
             if catalog == FEDERATED:
-                yield from self._places((schema,))
+                yield from Namespace(self.catalogs, FEDERATED, self.search_path)._places((schema,))
             elif schema in SYSTEM_SCHEMAS and SYSTEM in self.catalogs:
                 self.catalogs.connector(catalog)
                 yield [(self.catalogs.connector(SYSTEM), schema)]

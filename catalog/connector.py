@@ -241,6 +241,15 @@ class SupportsPieces(ABC):
         """
 
 
+class SupportsInterrupt(ABC):
+    """Reads that wait for another system can be ended from outside (closing their iterator needs its own thread)."""
+
+    @abstractmethod
+    def interrupt(self, thread_id: int) -> None:
+        """Ends the reads that the thread of this ident is inside of: they raise QueryCanceled (57014) soon. Callable
+        from any thread; nothing happens where none is."""
+
+
 class SupportsSnapshot(ABC):
     """Several tasks of one query must see one consistent state of the source."""
 

@@ -11,7 +11,6 @@ import importlib
 import re
 import threading
 from collections.abc import Iterable
-from importlib.metadata import entry_points
 
 from shoal.catalog.connector import CatalogDefinition, Connector
 from shoal.catalog.errors import ConfigurationError, DuplicateObject, UndefinedDatabase, did_you_mean
@@ -56,6 +55,7 @@ def create(definition: CatalogDefinition) -> Connector:
     if target is not None:
         module, _, attribute = target.partition(":")
         return getattr(importlib.import_module(module), attribute)(definition)
+    from importlib.metadata import entry_points  # slow to import, and workers start often
     plugins = {point.name: point for point in entry_points(group="shoal.connectors")}
     if scheme not in plugins:
         known = sorted({*_BUILT_IN, *plugins})

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import secrets
+import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -44,6 +45,8 @@ WORKERS_START_S: Final = 30.0
 WORKERS_WAIT_S: Final = 10.0
 PLANNING_THREADS: Final = 8
 DRAIN_S: Final = 30.0
+SWITCH_INTERVAL_S: Final = 0.001
+"""Planning and compute threads let the event loop in this often."""
 
 T = TypeVar("T")
 log = logging.getLogger("shoal.engine")
@@ -53,7 +56,7 @@ log = logging.getLogger("shoal.engine")
 class EngineOptions:
     """How an engine runs. `workers`: local worker processes (0: remote ones are waited for).
 
-    `memory_bytes`: what all queries of one worker may hold; a query may have all of it. `secret` is shared with the
+    `memory_bytes`: what a query may hold in all local workers together, in equal shares. `secret` is shared with the
     workers; without one a random one is made, which only local workers know.
     """
 
@@ -104,6 +107,7 @@ class Engine:
         Raises: ConfigurationError (F0000) when the cluster port is taken; InternalError when workers do not come.
         """
         options = self.options
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._coordinator = Coordinator(self._secret, self.catalogs.connector)
         try:
             await self._coordinator.start(options.host, options.cluster_port)
@@ -113,7 +117,7 @@ class Engine:
         if "system" not in self.catalogs:
             self.catalogs.add(SystemConnector(source=self.history))
         if options.workers:
-            self._launcher = LocalLauncher(options.workers, options.memory_bytes, options.spill_dir)
+            self._launcher = LocalLauncher(options.workers, options.memory_bytes // options.workers, options.spill_dir)
             host = "127.0.0.1" if options.host in ("0.0.0.0", "") else "::1" if options.host == "::" else options.host
             await self._launcher.start((host, self._coordinator.port), self._secret)
             if not await self._coordinator.wait_for_workers(options.workers, WORKERS_START_S):
@@ -193,7 +197,7 @@ class Engine:
                 case "explain":
                     execution = self._explain(query_id, prepared, session, parameters, record)
                 case _:
-                    execution = self._command(query_id, prepared, session, record)
+                    execution = await self._command(query_id, prepared, session, record)
         except SqlError as error:
             record.close("failed", error)
             raise
@@ -301,26 +305,25 @@ class Engine:
             execution.inner = running
             async for _ in running:
                 pass
-            return analyzed(command, running.planned, list(running.run.reports.values()), self.catalogs,
-                            prepared.bind_s, time.perf_counter() - started)
+            return analyzed(command, running.planned, running.reports, self.catalogs, prepared.bind_s,
+                            time.perf_counter() - started)
 
         execution = RowsExecution(query_id, prepared.fields, "EXPLAIN", work, record, prepared.notices, self._forget)
         return execution
 
-    def _command(self, query_id: str, prepared: Prepared, session: SessionContext, record: QueryRecord) -> Execution:
+    async def _command(self, query_id: str, prepared: Prepared, session: SessionContext, record: QueryRecord) -> Execution:
+        """Does the work before there is an Execution, which then has its notices."""
         from shoal.exec.commands import run_command
 
         command = prepared.bound.command
+        if command is None:
+            raise FeatureNotSupported(f"{prepared.tag} is not supported")
+        notices = await self._in_thread(run_command, command, self._namespace(session))
 
-        async def work() -> list[list[pa.Array]]:
-            if command is None:
-                raise FeatureNotSupported(f"{prepared.tag} is not supported")
-            notices = await self._in_thread(run_command, command, self._namespace(session))
-            execution.notices = (*prepared.notices, *notices)
+        async def nothing() -> list[list[pa.Array]]:
             return []
 
-        execution = RowsExecution(query_id, (), prepared.tag, work, record, prepared.notices, self._forget)
-        return execution
+        return RowsExecution(query_id, (), prepared.tag, nothing, record, (*prepared.notices, *notices), self._forget)
 
     # -- helpers of the above
 
@@ -336,7 +339,7 @@ class Engine:
         own = session.settings
         return session.task_settings(
             seed=int.from_bytes(os.urandom(6), "big"), batch_rows=int(own.get("shoal.batch_rows", self.options.batch_rows)),
-            memory_bytes=int(own.get("shoal.query_memory", self.options.memory_bytes)))
+            memory_bytes=int(own.get("shoal.query_memory", self.options.memory_bytes)) // max(1, self.workers))
 
     async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ from shoal.catalog.types import SqlType
 from shoal.exec.coordinator.coordinator import Coordinator, QueryRun
 from shoal.exec.history import QueryRecord
 from shoal.exec.planning import PlannedQuery
+from shoal.exec.worker.task import TaskReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +127,8 @@ class QueryExecution(Execution):
         self._stopped: SqlError | None = None
         self._finished = False
         self.keep_reports = False
-        """Wait for the tasks' last figures before letting go (EXPLAIN ANALYZE)."""
-
-    @property
-    def run(self) -> QueryRun:
-        return self._run
+        """Wait for the tasks' last figures before letting go, and keep them in `reports` (EXPLAIN ANALYZE)."""
+        self.reports: list[TaskReport] = []
 
     async def __anext__(self) -> list[pa.Array]:
         if self._stopped is not None:
@@ -182,6 +180,7 @@ class QueryExecution(Execution):
         self._finished = True
         if self.keep_reports:
             await self._coordinator.last_reports(self._run)
+            self.reports = [replace(report) for report in self._run.reports.values()]
         self.tag = f"{self._word} {self.rows}"
         self._record.rows = self.rows
         await self._let_go("finished")

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -35,21 +35,16 @@ class QueryRecord:
     rows: int = 0
     error: SqlError | None = None
     run: QueryRun | None = None
-    tasks: list[tuple[TaskReport, int]] = field(default_factory=list)
-    """Reports and split counts, kept when the run is over."""
 
     def close(self, state: Literal["finished", "failed", "canceled"], error: SqlError | None = None) -> None:
-        """Notes the end; what EXPLAIN ANALYZE alone needs is dropped."""
-        if self.ended_s is not None:
-            return
-        self.tasks = self.current_tasks()
-        for report, _ in self.tasks:
-            report.nodes = []
-        self.state, self.error, self.ended_s, self.run = state, error, time.time(), None
+        """Notes the end."""
+        if self.ended_s is None:
+            self.state, self.error, self.ended_s = state, error, time.time()
 
-    def current_tasks(self) -> list[tuple[TaskReport, int]]:
+    def tasks(self) -> list[tuple[TaskReport, int]]:
+        """How its tasks stand or ended, with the number of splits each has."""
         if self.run is None:
-            return self.tasks
+            return []
         return [(report, self.run.splits.get(task, 0)) for task, report in list(self.run.reports.items())]
 
 
@@ -81,7 +76,7 @@ class History:
         running: dict[str, list[TaskReport]] = {}
         for record in self._all():
             if record.ended_s is None:
-                for report, _ in record.current_tasks():
+                for report, _ in record.tasks():
                     if report.state in ("queued", "running", "blocked"):
                         running.setdefault(report.worker, []).append(report)
         release = _version()
@@ -104,7 +99,7 @@ class History:
         """Rows of system.runtime.queries."""
         rows = []
         for record in self._all():
-            tasks = record.current_tasks()
+            tasks = record.tasks()
             ended = record.ended_s or time.time()
             rows.append({
                 "query_id": record.query_id, "state": record.state, "user": record.user, "database": record.database,
@@ -127,7 +122,7 @@ class History:
             else _micros(record.started_s + record.planning_s + report.wall_s),
             "elapsed_ms": report.wall_s * 1000, "error_code": report.error.sqlstate if report.error else None,
             "error": report.error.message if report.error else None}
-            for record in self._all() for report, splits in record.current_tasks()]
+            for record in self._all() for report, splits in record.tasks()]
 
 
 def _micros(seconds: float) -> int:

@@ -14,8 +14,10 @@ import sys
 from typing import Final, Protocol
 
 ENVIRONMENT: Final = {
-    # Large numpy arrays are otherwise mapped and unmapped at every kernel call (design/kernels.md: 449 -> 313 ms).
+    # Large numpy arrays are otherwise mapped and unmapped at every kernel call (design/kernels.md: 449 -> 313 ms); and
+    # only one arena, as others than the first are cut into heaps of 64 MB. An idle worker trims (worker.py).
     "MALLOC_MMAP_THRESHOLD_": str(512 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20), "MALLOC_TOP_PAD_": str(16 << 20),
+    "MALLOC_ARENA_MAX": "1",
     "ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "ARROW_NUM_THREADS": "1"}
 STOP_S: Final = 5.0
 STABLE_S: Final = 10.0

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-
 from shoal.catalog.errors import FeatureNotSupported
 from shoal.catalog.types import OID_LIKE, OIDS, SqlType
 from shoal.exec.functions.text_output import to_text
@@ -66,13 +65,18 @@ def text_form(array: pa.Array, sql_type: SqlType, settings: TaskSettings) -> Var
     return varying(to_text(array, sql_type, settings))
 
 
+def _offsets(array: pa.Array) -> np.ndarray:
+    """The offsets of a string, binary or list array: one more than its rows."""
+    if len(array) == 0:
+        return np.zeros(1, np.int32)
+    return np.frombuffer(array.buffers()[1], np.int32)[array.offset:array.offset + len(array) + 1]
+
+
 def varying(array: pa.Array) -> Varying:
     """A string or binary column as it is."""
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
-    offsets = np.frombuffer(array.buffers()[1], np.int32)[array.offset:array.offset + len(array) + 1] if len(array) else \
-        np.zeros(1, np.int32)
-    lengths = np.diff(offsets)
+    lengths = np.diff(_offsets(array))
     valid = views.validity(array)
     if valid is not None:
         lengths[~valid] = -1
@@ -214,29 +218,23 @@ def _numeric(array: pa.Array, sql_type: SqlType) -> Prefixed:
     padding = -scale % 4
     fraction_groups = (scale + padding) // 4
     groups, negative = _groups(array, padding)
-    if groups.shape[1] < fraction_groups + 1:
-        groups = np.hstack([np.zeros((rows, fraction_groups + 1 - groups.shape[1]), np.int16), groups])
-    count = groups.shape[1]
-    used = groups != 0
-    some = used.any(axis=1)
-    first = np.argmax(used, axis=1)
-    last = count - 1 - np.argmax(used[:, ::-1], axis=1)
-    digits = np.where(some, last - first + 1, 0)
-    weight = np.where(some, count - fraction_groups - 1 - first, 0)
-    dscale = np.full(rows, scale)
-    if sql_type.trim:
-        tail = groups[np.arange(rows), last]
-        zeros = (tail % 10 == 0).astype(np.int64) + (tail % 100 == 0) + (tail % 1000 == 0)
-        dscale = np.where(some, np.maximum((last - (count - fraction_groups) + 1) * 4 - zeros, 0), 0)
+    while len(groups) < fraction_groups:
+        groups.append(np.zeros(rows, np.int16))
+    count = len(groups)
+    zero = [group == 0 for group in groups]
+    leading, trailing = _run_lengths(zero[::-1]), _run_lengths(zero)
+    some = leading < count
+    digits = np.where(some, count - leading - trailing, 0)
     matrix = np.empty((rows, 6 + count), ">i2")
     length = 8 + 2 * digits
-    matrix[:, 0], matrix[:, 1] = 0, length
-    matrix[:, 2], matrix[:, 3], matrix[:, 5] = digits, weight, dscale
-    matrix[:, 4] = np.where(negative & some, _NUMERIC_NEGATIVE, 0)
-    matrix[:, 6:] = groups
-    positions = np.arange(count)
+    matrix[:, 0], matrix[:, 1], matrix[:, 2] = 0, length, digits
+    matrix[:, 3] = np.where(some, count - fraction_groups - 1 - leading, 0)
+    matrix[:, 4] = np.where(negative, np.where(some, _NUMERIC_NEGATIVE, 0), 0)
+    matrix[:, 5] = _least_scale(groups, trailing, fraction_groups, some) if sql_type.trim else scale
     kept = np.ones((rows, 6 + count), np.bool_)
-    kept[:, 6:] = (positions >= first[:, None]) & (positions <= last[:, None]) & some[:, None]
+    for position, group in enumerate(reversed(groups)):
+        matrix[:, 6 + position] = group
+        kept[:, 6 + position] = (position >= leading) & (position < count - trailing)
     if valid is not None:
         matrix[~valid, :2] = -1
         kept[~valid, 2:] = False
@@ -244,12 +242,30 @@ def _numeric(array: pa.Array, sql_type: SqlType) -> Prefixed:
     return Prefixed(binary_array(matrix[kept].view(np.uint8), np.cumsum(length + 4)))
 
 
-def _groups(array: pa.Array, padding: int) -> tuple[np.ndarray, np.ndarray]:
-    """|value| * 10**padding as base-10000 digits (rows, groups), most significant first, and which are negative."""
+def _run_lengths(flags: list[np.ndarray]) -> np.ndarray:
+    """How many of the arrays are true in a row, from the first on, for each element."""
+    running = flags[0]
+    total = running.astype(np.int8)
+    for flag in flags[1:]:
+        running = running & flag
+        total += running
+    return total.astype(np.int64)
+
+
+def _least_scale(groups: list[np.ndarray], trailing: np.ndarray, fraction_groups: int, some: np.ndarray) -> np.ndarray:
+    """Digits after the point without trailing zeros."""
+    stacked = np.stack(groups, axis=1)
+    last = stacked[np.arange(len(some)), np.minimum(trailing, len(groups) - 1)]
+    zeros = (last % 10 == 0).astype(np.int64) + (last % 100 == 0) + (last % 1000 == 0)
+    return np.where(some, np.maximum((fraction_groups - trailing) * 4 - zeros, 0), 0)
+
+
+def _groups(array: pa.Array, padding: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """|value| * 10**padding as base-10000 digits, the least significant first, and which values are negative."""
     if not pa.types.is_decimal(array.type):
         values = views.values(array)
         negative = values < 0
-        magnitude = np.where(negative, -values, values).view(np.uint64)  # the smallest int64 negates to itself: 2**63
+        magnitude = np.abs(values).view(np.uint64)  # the smallest int64 stays itself: 2**63
         if not len(values) or int(magnitude.max()) < 10 ** (19 - padding):
             return _divide_words(magnitude * np.uint64(10 ** padding)), negative
         limbs = [magnitude & np.uint64(0xFFFFFFFF), magnitude >> np.uint64(32)]
@@ -272,21 +288,21 @@ def _groups(array: pa.Array, padding: int) -> tuple[np.ndarray, np.ndarray]:
     return _divide_limbs(limbs), negative
 
 
-def _divide_words(values: np.ndarray) -> np.ndarray:
-    columns = []
+def _divide_words(values: np.ndarray) -> list[np.ndarray]:
+    groups = []
     base = np.uint64(10_000)
     while True:
         quotient = values // base
-        columns.append((values - quotient * base).astype(np.int16))
+        groups.append((values - quotient * base).astype(np.int16))
         if not quotient.any():
-            return np.stack(columns[::-1], axis=1)
+            return groups
         values = quotient
 
 
-def _divide_limbs(limbs: list[np.ndarray]) -> np.ndarray:
+def _divide_limbs(limbs: list[np.ndarray]) -> list[np.ndarray]:
     """Long division by 10**8, which leaves room for a 32-bit limb in 64 bits."""
-    columns = []
-    base, group = np.uint64(100_000_000), np.uint64(10_000)
+    groups: list[np.ndarray] = []
+    base, half = np.uint64(100_000_000), np.uint64(10_000)
     while True:
         while len(limbs) > 1 and not limbs[-1].any():
             limbs = limbs[:-1]
@@ -298,9 +314,9 @@ def _divide_limbs(limbs: list[np.ndarray]) -> np.ndarray:
             remainder = total - quotient * base
             quotients.append(quotient)
         limbs = quotients[::-1]
-        columns += [(remainder % group).astype(np.int16), (remainder // group).astype(np.int16)]
+        groups += [(remainder % half).astype(np.int16), (remainder // half).astype(np.int16)]
         if not any(limb.any() for limb in limbs):
-            return np.stack(columns[::-1], axis=1)
+            return groups
 
 
 # --- arrays ----------------------------------------------------------------------------------------------------------
@@ -311,14 +327,13 @@ def _array(array: pa.Array, sql_type: SqlType, settings: TaskSettings) -> Varyin
     vector = not sql_type.is_array
     element = SqlType("int2" if sql_type.name == "int2vector" else "oid") if vector else sql_type.element
     rows, valid = len(array), views.validity(array)
-    offsets = np.frombuffer(array.buffers()[1], np.int32)[array.offset:array.offset + rows + 1] if rows else np.zeros(1, np.int32)
+    offsets = _offsets(array)
     child = array.values.slice(offsets[0], offsets[-1] - offsets[0])
     offsets = offsets - offsets[0]
     if vector and element.name == "int2":
         child = child.cast(pa.int16())
     items = prefixed(binary_form(child, element, settings))
-    starts = np.frombuffer(items.buffers()[1], np.int32)[items.offset:items.offset + len(items) + 1] if len(items) else \
-        np.zeros(1, np.int32)
+    starts = _offsets(items)
     counts = np.diff(offsets)
     present = child.is_valid().to_numpy(zero_copy_only=False) if child.null_count else None
     has_null = np.zeros(rows, np.int32)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-
 from shoal.catalog.errors import FeatureNotSupported, InvalidParameterValue, SqlError, SqlSyntaxError, UndefinedColumn
 from shoal.catalog.types import SqlType
 from shoal.exec.plan.fragment import TaskSettings
@@ -98,12 +97,11 @@ class CopyEncoder:
         for name in () if forced == "*" else forced:
             if name not in self.names:
                 raise UndefinedColumn(f'column "{name}" does not exist')
+        self._begun = False
         self._forced = [forced == "*" or name in forced for name in self.names]
 
     def start(self) -> bytes:
-        """What comes before the first row."""
-        if self.form.format == "binary":
-            return Connection.send(m.CopyData(_BINARY_HEADER))
+        """What comes before the first row: the header line. The binary header goes with the first row."""
         if not self.form.header:
             return b""
         cells = [self._csv(pa.array([name]), False) if self.form.format == "csv" else self._text(pa.array([name]))
@@ -113,7 +111,9 @@ class CopyEncoder:
 
     def end(self) -> bytes:
         """What comes after the last row."""
-        return Connection.send(m.CopyData(_BINARY_TRAILER)) if self.form.format == "binary" else b""
+        if self.form.format != "binary":
+            return b""
+        return Connection.send(m.CopyData(_BINARY_TRAILER if self._begun else _BINARY_HEADER + _BINARY_TRAILER))
 
     def encode(self, arrays: Sequence[pa.Array], rows: int) -> list[memoryview]:
         if rows == 0:
@@ -123,6 +123,11 @@ class CopyEncoder:
             return (self.encode([array.slice(0, half) for array in arrays], half)
                     + self.encode([array.slice(half) for array in arrays], rows - half))
         if self.form.format == "binary":
+            if not self._begun:  # clients take the header and a row for one message, as PostgreSQL sends them
+                self._begun = True
+                first = self.encode([array.slice(0, 1) for array in arrays], 1)[0]
+                message = Connection.send(m.CopyData(_BINARY_HEADER + bytes(first[5:])))
+                return [memoryview(message), *self.encode([array.slice(1) for array in arrays], rows - 1)]
             forms = [binary_form(array, sql_type, self.settings) for array, sql_type in zip(arrays, self.types)]
             return [join([("type", np.dtype("u1"), ord("d")), ("size", np.dtype(">i4"), row_sizes(forms, rows) + 6),
                           ("columns", np.dtype(">i2"), len(forms))], forms, rows)]
@@ -150,22 +155,21 @@ class CopyEncoder:
         return memoryview(joined.buffers()[2])[offsets[0]:offsets[rows]]
 
     def _text(self, text: pa.Array) -> pa.Array:
-        specials = "[\\\\\b\f\n\r\t\v" + ("" if self.form.delimiter == "\t" else f"\\{self.form.delimiter}") + "]"
-        if not pc.any(pc.match_substring_regex(text, specials)).as_py():
+        delimiter = self.form.delimiter
+        if not _holds(text, "\\\b\f\n\r\t\v" + delimiter):
             return text
         for raw, escaped in _ESCAPES:
             text = pc.replace_substring(text, raw, escaped)
-        if self.form.delimiter != "\t":
-            text = pc.replace_substring(text, self.form.delimiter, "\\" + self.form.delimiter)
-        return text
+        return text if delimiter == "\t" else pc.replace_substring(text, delimiter, "\\" + delimiter)
 
     def _csv(self, text: pa.Array, forced: bool) -> pa.Array:
         form = self.form
         if forced:
             needs = pc.is_valid(text)
         else:
-            needs = pc.or_(pc.match_substring_regex(text, f"[\\{form.delimiter}\\{form.quote}\n\r]"),
-                           pc.equal(text, form.null))
+            needs = pc.equal(text, form.null)
+            if _holds(text, form.delimiter + form.quote + "\n\r"):
+                needs = pc.or_(needs, pc.match_substring_regex(text, f"[\\{form.delimiter}\\{form.quote}\n\r]"))
             if len(self.names) == 1:
                 needs = pc.or_(needs, pc.equal(text, "\\."))
         if not pc.any(needs).as_py():
@@ -175,6 +179,15 @@ class CopyEncoder:
             inner = pc.replace_substring(inner, form.escape, form.escape * 2)
         inner = pc.replace_substring(inner, form.quote, form.escape + form.quote)
         return pc.if_else(needs, pc.binary_join_element_wise(form.quote, inner, form.quote, ""), text)
+
+
+def _holds(text: pa.Array, characters: str) -> bool:
+    """Whether any of these (one-byte) characters is in any of the strings: a search of the raw bytes."""
+    if len(text) == 0 or text.buffers()[2] is None:
+        return False
+    offsets = np.frombuffer(text.buffers()[1], np.int32)[text.offset:text.offset + len(text) + 1]
+    data = memoryview(text.buffers()[2])[offsets[0]:offsets[-1]].tobytes()
+    return any(character.encode() in data for character in characters)
 
 
 async def copy_out(session: Session, utility: Copy) -> str:

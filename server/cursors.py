@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 
 import pyarrow as pa
-
 from shoal.catalog.errors import ObjectNotInPrerequisiteState
 from shoal.exec.engine import Execution, ResultField
 

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-
 from shoal.catalog.types import SqlType
 from shoal.exec.plan.fragment import TaskSettings
 from shoal.server.binary import Fixed, Form, Prefixed, Varying, binary_form, offsets_of, text_form
@@ -45,7 +44,7 @@ class RowEncoder:
             half = rows // 2
             return (self.encode([array.slice(0, half) for array in arrays], half)
                     + self.encode([array.slice(half) for array in arrays], rows - half))
-        header = [("type", np.dtype("u1"), ord("D")), ("size", np.dtype(">i4"), sizes),
+        header: list[Part] = [("type", np.dtype("u1"), ord("D")), ("size", np.dtype(">i4"), sizes),
                   ("columns", np.dtype(">i2"), len(forms))]
         return [join(header, forms, rows)]
 
@@ -89,7 +88,7 @@ def join(header: Sequence[Part], forms: Sequence[Form], rows: int) -> memoryview
                 pieces.append(values)
                 run = []
     if not pieces:
-        return memoryview(_run(run, rows)).cast("B")
+        return _run(run, rows).data
     if run:
         pieces.append(_run_array(run, rows))
     joined = pc.binary_join_element_wise(*pieces, b"", null_handling="replace", null_replacement=b"")

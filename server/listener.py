@@ -83,7 +83,8 @@ class Server:
 
     async def listen(self, host: str, port: int) -> int:
         """Starts to listen; gives the port. Raises: OSError where the address cannot be had."""
-        self._listener = await asyncio.get_running_loop().create_server(lambda: ClientConnection(self), host, port, backlog=1024)
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(lambda: ClientConnection(self), host, port, backlog=1024)
         return int(self._listener.sockets[0].getsockname()[1])
 
     async def stop(self, drain: bool = True, timeout_s: float = 60.0) -> None:

@@ -175,7 +175,8 @@ def _array(value: bytes, sql_type: SqlType, settings: TaskSettings) -> list[Any]
         raise InvalidBinaryRepresentation(f"binary data has array element type {oid} ({sent.sql}) instead of expected "
                                           f"{element.oid} ({element.sql})")
     count, _lower = struct.unpack_from(">ii", value, 12)
-    position, found = 20, []
+    position = 20
+    found: list[Any] = []
     if count < 0 or count * 4 > len(value) - position:
         raise InvalidBinaryRepresentation("insufficient data left in message")
     for _ in range(count):

@@ -32,7 +32,7 @@ from shoal.catalog.errors import (
 from shoal.catalog.types import NAMES_BY_OID, NUMERIC, SqlType
 from shoal.exec.engine import Engine, ResultField
 from shoal.exec.session_context import SessionContext
-from shoal.server import lexer, parameters, settings, statements
+from shoal.server import grammar, lexer, parameters, settings
 from shoal.server.cursors import Cursor, ExecutionRows, Rows
 from shoal.server.datarow import RowEncoder
 from shoal.server.interrupts import Interrupts
@@ -81,7 +81,7 @@ def _split(sql: str) -> tuple[tuple[lexer.StatementText, Utility | None], ...]:
     found = []
     for statement in lexer.split(sql):
         try:
-            found.append((statement, statements.parse(statement.text)))
+            found.append((statement, grammar.parse(statement.text)))
         except SqlError as error:
             error.position += statement.offset if error.position else 0
             raise

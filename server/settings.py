@@ -467,3 +467,15 @@ class SessionSettings:
                 self._reported[setting.name] = value
                 fresh.append((setting.name, value))
         return fresh
+
+
+def setting_rows() -> Iterator[dict[str, object]]:
+    """The rows of pg_settings as far as they are the same for every session."""
+    for setting in SETTINGS.values():
+        yield {"name": setting.name, "setting": setting.default, "unit": setting.unit or None,
+               "category": "Accepted for compatibility" if setting.ignored else "Session", "short_desc": setting.doc,
+               "context": "internal" if setting.fixed else "user", "source": "default",
+               "vartype": {"int": "integer"}.get(setting.kind, setting.kind), "boot_val": setting.default,
+               "reset_val": setting.default, "enumvals": list(setting.choices) or None, "pending_restart": False,
+               "min_val": str(setting.minimum) if setting.kind in ("int", "real") else None,
+               "max_val": str(setting.maximum) if setting.kind in ("int", "real") else None}

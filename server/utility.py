@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-
 from shoal.catalog.errors import (
     ActiveTransaction,
     DuplicateCursor,
@@ -27,7 +26,7 @@ from shoal.catalog.errors import (
 )
 from shoal.catalog.types import NUMERIC, TEXT, SqlType
 from shoal.exec.engine import ResultField
-from shoal.server import settings, statements
+from shoal.server import grammar, settings, statements
 from shoal.server.cursors import Cursor, LocalRows, Rows, RowSource
 from shoal.server.lexer import StatementText, split
 from shoal.server.portals import Portal, PreparedStatement
@@ -70,11 +69,11 @@ def cursor_format(session: Session, utility: Utility | None) -> int:
 # --- transactions ----------------------------------------------------------------------------------------------------
 
 
-def _apply_modes(session: Session, modes: TransactionModes) -> None:
-    for name, value in (("transaction_isolation", modes.isolation), ("transaction_read_only", modes.read_only),
-                        ("transaction_deferrable", modes.deferrable)):
+def _apply_modes(session: Session, modes: TransactionModes, prefix: str = "transaction", local: bool = True) -> None:
+    for name, value in (("isolation", modes.isolation), ("read_only", modes.read_only), ("deferrable", modes.deferrable)):
         if value is not None:
-            session.settings.set(name, value if isinstance(value, str) else "on" if value else "off", local=True)
+            text = value if isinstance(value, str) else "on" if value else "off"
+            session.settings.set(f"{prefix}_{name}", text, local=local)
 
 
 async def _begin(session: Session, utility: statements.Begin, *_: Any) -> str:
@@ -132,10 +131,7 @@ async def _rollback_to(session: Session, utility: statements.RollbackTo, *_: Any
 async def _set_transaction(session: Session, utility: statements.SetTransaction, *_: Any) -> str:
     modes = utility.modes
     if utility.session:
-        for name, value in (("isolation", modes.isolation), ("read_only", modes.read_only), ("deferrable", modes.deferrable)):
-            if value is not None:
-                session.settings.set(f"default_transaction_{name}", value if isinstance(value, str) else
-                                     "on" if value else "off")
+        _apply_modes(session, modes, "default_transaction", local=False)
         return "SET"
     if not session.transaction.block and not session.transaction.implicit_block:
         session.notice("SET TRANSACTION can only be used in transaction blocks", "WARNING", "25P01")
@@ -215,8 +211,7 @@ async def _prepare(session: Session, utility: statements.Prepare, *_: Any) -> st
     if utility.name in session.statements:
         raise DuplicatePreparedStatement(f'prepared statement "{utility.name}" already exists')
     declared = [None if name.lower() == "unknown" else parse_type(name) for name in utility.types]
-    inner = statements.parse(utility.sql)
-    if inner is not None:
+    if grammar.parse(utility.sql) is not None:
         raise SqlSyntaxError(f'syntax error at or near "{utility.sql.split()[0]}"', position=utility.offset + 1)
     try:
         statement = await session.prepare(utility.name, StatementText(utility.sql, utility.offset), None,

@@ -1,15 +1,23 @@
-"""Record batches that connectors hand out: from Python rows, without columns, and cut to size."""
+"""Record batches that connectors hand out: from Python rows, without columns, and cut to size (hop 6)."""
 
 from __future__ import annotations
 
 import datetime
 import decimal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
-
+from shoal.catalog.connector import TableHandle
+from shoal.catalog.errors import UndefinedColumn
 from shoal.catalog.types import MAX_INT64_DIGITS, SqlType, storage_type
+
+
+def require_columns(handle: TableHandle, columns: Iterable[str], known: Container[str]) -> None:
+    """Raises: UndefinedColumn (42703) where the table does not have one of the columns."""
+    for name in columns:
+        if name not in known:
+            raise UndefinedColumn(f'column "{name}" of relation "{handle.name}" does not exist')
 
 
 def counted(rows: int) -> pa.RecordBatch:

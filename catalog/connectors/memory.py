@@ -16,7 +16,6 @@ from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
-
 from shoal.catalog.config import parse_size
 from shoal.catalog.connector import (
     CatalogDefinition,
@@ -32,7 +31,7 @@ from shoal.catalog.connector import (
     TableStatistics,
     Writer,
 )
-from shoal.catalog.connectors.batches import batch_of
+from shoal.catalog.connectors.batches import batch_of, require_columns
 from shoal.catalog.connectors.memory_segments import Segment, compacted, segment_of, statistics_of, with_updates, without
 from shoal.catalog.connectors.urls import path_and_options
 from shoal.catalog.errors import (
@@ -161,7 +160,9 @@ class MemoryConnector(Connector, SupportsWrite, SupportsSnapshot, SupportsSchema
             if found is None:
                 raise ObjectNotInPrerequisiteState(f'snapshot of "{handle.name}" is too old')
             segments = found
-        positions = [{c.name: i for i, c in enumerate(table.columns)}.get(name) for name in columns]
+        places = {c.name: i for i, c in enumerate(table.columns)}
+        require_columns(handle, columns, {*places, self.ROW_ID})
+        positions = [places.get(name) for name in columns]
         offset = 0
         for segment in segments:
             first, last = max(split.state["first"] - offset, 0), min(split.state["last"] - offset, segment.rows)

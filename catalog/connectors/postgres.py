@@ -20,7 +20,6 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 from pyarrow import csv
-
 from shoal.catalog.connector import (
     CatalogDefinition,
     ColumnInfo,
@@ -32,6 +31,7 @@ from shoal.catalog.connector import (
     Predicate,
     Split,
     SupportsFilter,
+    SupportsInterrupt,
     SupportsLimit,
     SupportsSnapshot,
     TableHandle,
@@ -39,7 +39,7 @@ from shoal.catalog.connector import (
     TableStatistics,
 )
 from shoal.catalog.connectors import postgres_sql
-from shoal.catalog.connectors.batches import counted
+from shoal.catalog.connectors.batches import counted, require_columns
 from shoal.catalog.connectors.postgres_connections import Connection, Connections
 from shoal.catalog.connectors.postgres_metadata import Metadata
 from shoal.catalog.connectors.postgres_types import RemoteColumn, converted, parsed_type
@@ -48,10 +48,11 @@ from shoal.catalog.errors import DataCorrupted, UndefinedTable
 _DIVIDED_BYTES = 8 << 20
 _SMALLEST_SPLIT_BYTES, _LARGEST_SPLIT_BYTES = 4 << 20, 64 << 20
 _SMALL_LIMIT_ROWS = 100_000
+_CANCEL_S = 5.0
 _BLOCK_ROWS, _BLOCK_BYTES = 4096, 16 << 20
 
 
-class PostgresConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapshot):
+class PostgresConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapshot, SupportsInterrupt):
     kind: ClassVar[str] = "postgresql"
     waits = True
 
@@ -61,6 +62,8 @@ class PostgresConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapsh
         self._metadata = Metadata(self._connections)
         self._lock = threading.Lock()
         self._snapshots: dict[str, tuple[Connection, str]] = {}
+        self._reading: list[tuple[int, Connection]] = []
+        """(thread, connection) of the reads that are going on."""
 
     # names
 
@@ -118,7 +121,7 @@ class PostgresConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapsh
         taken = [condition for condition in made if condition is not None]
         if not taken:
             return None
-        state = {**handle.state, "where": [*handle.state.get("where", ()), *taken]}
+        state = {**handle.state, "where": (*handle.state.get("where", ()), *taken)}
         remaining = tuple(i for i, condition in enumerate(made) if condition is None)
         return FilterResult(_with_state(handle, state), remaining)
 
@@ -154,7 +157,8 @@ class PostgresConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapsh
 
     def splits(self, handle: TableHandle, columns: Sequence[str], target: int) -> list[Split]:
         known = self._metadata.remote_columns(handle.schema, handle.name)
-        state: dict[str, Any] = {"columns": [known[name].to_json() for name in columns]}
+        require_columns(handle, columns, known)
+        state: dict[str, Any] = {"columns": tuple(known[name].to_json() for name in columns)}
         statistics = self._metadata.statistics(handle.schema, handle.name)
         rows = None if statistics.rows is None else int(statistics.rows)
         layout = self._metadata.layout(handle.schema, handle.name)
@@ -175,12 +179,15 @@ class PostgresConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapsh
             offered = [(p, by_name[p.column]) for p in dynamic_filter() if p.column in by_name]
             more = [c for c in (postgres_sql.condition_of(p, column) for p, column in offered) if c is not None]
         connection = self._connections.begin(handle.state.get("snapshot"))
+        reading = (threading.get_ident(), connection)
+        with self._lock:
+            self._reading.append(reading)
         try:
             statement = postgres_sql.select(handle, columns, split.state, more, connection)
             if columns:
                 yield from self._copied(connection, statement, [by_name[name] for name in columns], handle, batch_rows)
             else:
-                row = connection.execute(statement).fetchone()  # type: ignore[arg-type]
+                row = connection.execute(statement).fetchone()
                 for start in range(0, row[0] if row else 0, batch_rows):
                     yield counted(min(batch_rows, row[0] - start))  # type: ignore[index]
         except psycopg.Error as error:
@@ -188,14 +195,25 @@ class PostgresConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapsh
                 self._metadata.forget()
             raise self._connections.error(error) from None
         finally:
+            with self._lock:
+                self._reading.remove(reading)
             self._connections.release(connection)
+
+    def interrupt(self, thread_id: int) -> None:
+        with self._lock:
+            connections = [connection for thread, connection in self._reading if thread == thread_id]
+        for connection in connections:
+            try:
+                connection.cancel_safe(timeout=_CANCEL_S)
+            except psycopg.Error:  # the server is gone or too busy to hear: the read ends by itself
+                pass
 
     def _copied(self, connection: Connection, statement: str, columns: list[RemoteColumn], handle: TableHandle,
                 batch_rows: int) -> Iterator[pa.RecordBatch]:
         """The rows of a SELECT by COPY. Leaving early cancels the remote statement (psycopg's Copy does so)."""
         names = [column.name for column in columns]
         where = f'catalog "{self.name}": {handle.schema}.{handle.name}'
-        with connection.cursor() as cursor, cursor.copy(f"COPY ({statement}) TO STDOUT (FORMAT csv)") as copy:  # type: ignore[call-overload]
+        with connection.cursor() as cursor, cursor.copy(f"COPY ({statement}) TO STDOUT (FORMAT csv)") as copy:
             messages = iter(copy)  # each is one whole row
             row_bytes = 4096  # a guess, until there are rows to measure
             more = True

@@ -15,7 +15,6 @@ from typing import Any
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-
 from shoal.catalog.connector import CatalogDefinition
 from shoal.catalog.errors import (
     ConfigurationError,
@@ -29,7 +28,7 @@ from shoal.catalog.errors import (
 
 _SETTINGS = ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY; SET datestyle = 'ISO, YMD'; "
              "SET intervalstyle = 'postgres'; SET bytea_output = 'hex'; SET timezone = 'UTC'; "
-             "SET extra_float_digits = 1; SET standard_conforming_strings = on; SET search_path = pg_catalog; "
+             "SET extra_float_digits = 1; SET standard_conforming_strings = on; "
              "SET idle_in_transaction_session_timeout = 0")
 _IDLE_CONNECTIONS = 2
 _IDLE_S = 60.0
@@ -87,13 +86,13 @@ class Connections:
         Raises: ConnectionRefused (08001), ConnectionFailure (08006), ExternalError (HV000).
         """
         statement = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        if snapshot is not None:
+            statement += f"; SET TRANSACTION SNAPSHOT {sql.Literal(snapshot).as_string(None)}"
         while True:
             pooled = self._take()
             connection = pooled or self._connect()
             try:
-                connection.execute(statement)
-                if snapshot is not None:
-                    connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(snapshot))
+                connection.execute(statement)  # both in one round trip
                 return connection
             except psycopg.Error as error:
                 connection.close()

@@ -78,6 +78,8 @@ FROM pg_stats WHERE schemaname = %s AND tablename = %s ORDER BY inherited
 """
 _KINDS: dict[str, TableKind] = {"r": "table", "p": "table", "f": "table", "v": "view", "m": "view"}
 _FEW_VALUES = 1000
+_C_LOCALES = ("C", "POSIX", "C.UTF-8", "C.utf8")
+"""Locales that order by code point in a UTF-8 database."""
 BLOCK_BYTES = 8192
 
 T = TypeVar("T")
@@ -158,9 +160,9 @@ class Metadata:
         def load(connection: Connection) -> dict[str, _Columns]:
             domains = {row[0]: row[1:] for row in connection.execute(_DOMAINS)}
             version = connection.info.server_version
-            utf8 = connection.info.parameter_status("server_encoding") == "UTF8"
+            comparable = connection.info.parameter_status("server_encoding") in ("UTF8", "LATIN1", "SQL_ASCII")
             collate = connection.execute("SELECT datcollate FROM pg_database WHERE datname = current_database()").fetchone()
-            default_c = collate is not None and collate[0] in ("C", "POSIX", "C.UTF-8", "C.utf8")
+            default_c = collate is not None and collate[0] in _C_LOCALES
             deterministic = "coalesce(co.collisdeterministic, true)" if version >= 120000 else "true"
             found: dict[str, tuple[list[ColumnInfo], list[RemoteColumn]]] = {}
             for row in connection.execute(_COLUMNS.replace("{deterministic}", deterministic), [schema]):
@@ -170,12 +172,12 @@ class Metadata:
                     base, base_typmod, type_schema, type_name, type_kind = domains[oid]
                     oid, typmod = base, base_typmod if typmod < 0 else typmod
                 sql_type, native = sql_type_of(type_schema, type_name, typmod, type_kind)
-                c_order = (default_c if provider == "d" else provider == "c" and locale in ("C", "POSIX", "C.UTF-8", "C.utf8"))
+                c_order = default_c if provider == "d" else not collation or (provider == "c" and locale in _C_LOCALES)
                 few = sql_type.is_string and 0 < distinct <= _FEW_VALUES
                 shown, remote = found.setdefault(table, ([], []))
                 shown.append(ColumnInfo(column, sql_type, not not_null, comment, default=default,
                                         native_type=formatted if native else ""))
-                remote.append(RemoteColumn(column, sql_type, native, (c_order or not collation) and utf8, exact and utf8, few))
+                remote.append(RemoteColumn(column, sql_type, native, c_order, exact, comparable, few))
             return {table: _Columns(tuple(shown), tuple(remote)) for table, (shown, remote) in found.items()}
         columns = self._kept(("columns", schema), self._kept_s, load)
         if name not in columns:
@@ -200,9 +202,8 @@ class Metadata:
         return self._kept(("constraints", schema, name), self._kept_s, load)
 
     def layout(self, schema: str, name: str) -> Layout:
-        """Not kept: a table that grew since must still be divided to its end."""
-        with self._connections.transaction() as connection:
-            return self._read_layout(connection, schema, name)
+        """May be of a while ago: the last part of a division has no end, so a table that grew since is still whole."""
+        return self._kept(("layout", schema, name), self._kept_s, lambda c: self._read_layout(c, schema, name))
 
     @staticmethod
     def _read_layout(connection: Connection, schema: str, name: str) -> Layout:
@@ -241,7 +242,7 @@ class Metadata:
     def planned_rows(self, statement: str) -> float | None:
         """How many rows the remote planner expects of a SELECT; None where it cannot say."""
         def load(connection: Connection) -> float | None:
-            row = connection.execute("EXPLAIN (FORMAT JSON) " + statement).fetchone()  # type: ignore[arg-type]
+            row = connection.execute("EXPLAIN (FORMAT JSON) " + statement).fetchone()
             return float(row[0][0]["Plan"]["Plan Rows"]) if row else None
         return self._kept(("planned", statement), self._statistics_kept_s, load)
 

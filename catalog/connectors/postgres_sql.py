@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 from psycopg import Connection, sql
-
 from shoal.catalog.connector import Predicate, TableHandle
 from shoal.catalog.connectors.postgres_types import RemoteColumn
 
-Condition = list[Any]
-"""[column, operator, [values as text], type name or "", form]: a predicate as JSON. Form: "", "text" or "C"."""
+Condition = tuple[str, str, tuple[str, ...], str, str]
+"""(column, operator, values as text, type name or "", form): a predicate as JSON. Form: "", "text" or "C"."""
 
 _SYMBOLS = {"eq": "=", "ne": "<>", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "like": "LIKE", "not_like": "NOT LIKE"}
 _MOST_VALUES = 1000
@@ -40,7 +39,7 @@ def condition_of(predicate: Predicate, column: RemoteColumn) -> Condition | None
     """The predicate for the remote side, or None where it could decide otherwise than Shoal does."""
     operator, name = predicate.operator, column.type.name
     if operator in ("is_null", "is_not_null"):
-        return [column.name, operator, [], "", ""]
+        return column.name, operator, (), "", ""
     values = [value for value in predicate.values if value is not None]
     if operator != "in" and len(values) != len(predicate.values):
         return None
@@ -53,20 +52,20 @@ def condition_of(predicate: Predicate, column: RemoteColumn) -> Condition | None
         trailing = len(pattern) - len(pattern.rstrip("\\")) if isinstance(pattern, str) else 0
         if not usable or trailing % 2:
             return None
-        return [column.name, operator, values, "text", "text" if column.native else ""]
+        return column.name, operator, (pattern,), "text", "text" if column.native else ""
     if column.type.is_string:
         if not all(isinstance(value, str) and "\0" not in value for value in values):
             return None
         if column.native:
-            return [column.name, operator, values, "text", "text"] if equality else None
+            return (column.name, operator, tuple(values), "text", "text") if equality else None
         if name == "uuid":
-            return [column.name, operator, values, "uuid", ""] if all(map(_UUID.match, values)) else None
+            return (column.name, operator, tuple(values), "uuid", "") if all(map(_UUID.match, values)) else None
         if name not in ("text", "varchar", "bpchar", "name") or not (column.exact_equality or not equality):
             return None
-        if not equality and name == "name":
+        if not equality and (name == "name" or not column.comparable):
             return None
-        return [column.name, operator, values, "bpchar" if name == "bpchar" else "text",
-                "" if equality or column.c_order else "C"]
+        return (column.name, operator, tuple(values), "bpchar" if name == "bpchar" else "text",
+                "" if equality or column.c_order else "C")
     texts: list[str] = []
     cast = ""
     for value in values:
@@ -75,7 +74,7 @@ def condition_of(predicate: Predicate, column: RemoteColumn) -> Condition | None
             return None
         texts.append(made[0])
         cast = made[1] if not cast or cast in ("int4", "int8") else cast
-    return [column.name, operator, texts, cast, ""]
+    return column.name, operator, tuple(texts), cast, ""
 
 
 def _constant(value: Any, column: RemoteColumn) -> tuple[str, str] | None:

@@ -10,14 +10,13 @@ Spec: PostgreSQL 15 documentation, chapter 8.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-
 from shoal.catalog.errors import DataCorrupted, DatetimeOverflow, FeatureNotSupported, NumericOutOfRange
 from shoal.catalog.types import (
     BPCHAR,
@@ -26,12 +25,13 @@ from shoal.catalog.types import (
     OIDS,
     TEXT,
     SqlType,
+    decimal_low_words,
     numeric,
     storage_type,
 )
 
-_PLAIN = frozenset({"bool", "int2", "int4", "int8", "float4", "float8", "text", "name", "char", "bytea", "uuid", "json", "jsonb",
-                    "date", "time", "timetz", "timestamp", "timestamptz", "interval", "oid"})
+_PLAIN = frozenset({"bool", "int2", "int4", "int8", "float4", "float8", "text", "name", "char", "bytea", "uuid", "json",
+                    "jsonb", "date", "time", "timetz", "timestamp", "timestamptz", "interval", "oid"})
 _US_PER_DAY = 86_400_000_000
 _INT64_MAX = (1 << 63) - 1
 
@@ -48,16 +48,18 @@ class RemoteColumn:
     """Its collation orders by code point, as Shoal does."""
     exact_equality: bool = True
     """Its collation is deterministic: only equal bytes are equal."""
+    comparable: bool = True
+    """The remote encoding orders characters by code point at all (under COLLATE "C")."""
     few_values: bool = False
     """Known to hold few distinct strings: worth a dictionary."""
 
-    def to_json(self) -> list[Any]:
+    def to_json(self) -> tuple[Any, ...]:
         t = self.type
-        return [self.name, t.name, t.precision, t.scale, t.length, t.trim, self.native, self.c_order, self.exact_equality,
-                self.few_values]
+        return (self.name, t.name, t.precision, t.scale, t.length, t.trim, self.native, self.c_order, self.exact_equality,
+                self.comparable, self.few_values)
 
     @staticmethod
-    def from_json(fields: list[Any]) -> RemoteColumn:
+    def from_json(fields: Sequence[Any]) -> RemoteColumn:
         name, type_name, precision, scale, length, trim, *flags = fields
         return RemoteColumn(name, SqlType(type_name, precision, scale, length, trim), *flags)
 
@@ -134,7 +136,11 @@ def _from_text(text: pa.Array, sql_type: SqlType, where: str) -> pa.Array:
         case "date":
             return _special(text, r"^\d{4}-\d\d-\d\d$", pa.date32(), pa.int32(), lambda value: _days(value, where))
         case "time":
-            return _special(text, r"^([01]\d|2[0-3]):", pa.time64("us"), pa.int64(), _time_us)
+            # Arrow casts no text to times, but reads timestamps
+            stamps = pc.binary_join_element_wise("1970-01-01", text, " ")
+            found = _special(stamps, r" ([01]\d|2[0-3]):", pa.timestamp("us"), pa.int64(),
+                             lambda value: _time_us(value[11:]))
+            return found.view(pa.int64()).view(pa.time64("us"))
         case "timestamp" | "timestamptz":
             if sql_type.name == "timestamptz":
                 text = pc.replace_substring_regex(text, r"\+00( BC)?$", r"\1")
@@ -215,7 +221,6 @@ def _numerics(text: pa.Array, sql_type: SqlType, where: str) -> pa.Array:
                 hint="In the source, give the column a precision and scale, or make a view that casts it to text or "
                      "double precision.") from None
     if precision <= MAX_INT64_DIGITS:
-        from shoal.catalog.types import decimal_low_words
         return decimal_low_words(array)
     return array
 
@@ -237,8 +242,8 @@ def _unscaled(text: pa.Array, scale: int) -> pa.Array | None:
     moved = np.zeros(rows + 1, np.int32)
     np.cumsum(valid, out=moved[1:])
     bits = None if text.null_count == 0 else pa.py_buffer(np.packbits(valid, bitorder="little"))
-    digits = pa.Array.from_buffers(pa.string(), rows, [bits, pa.py_buffer(offsets - first - moved), pa.py_buffer(data[~point])])
-    return pc.cast(digits, pa.int64())
+    buffers = [bits, pa.py_buffer(offsets - first - moved), pa.py_buffer(data[~point])]
+    return pc.cast(pa.Array.from_buffers(pa.string(), rows, buffers), pa.int64())
 
 
 _NIBBLE = np.full(256, 255, np.uint8)
@@ -253,7 +258,7 @@ def _bytes(text: pa.Array) -> pa.Array:
         return pa.array([], pa.binary())
     offsets = np.frombuffer(hexadecimal.buffers()[1], "<i4", rows + 1, 4 * hexadecimal.offset)
     first, last = int(offsets[0]), int(offsets[-1])
-    nibbles = _NIBBLE[np.frombuffer(hexadecimal.buffers()[2], np.uint8, last - first, first)] if last > first else _NIBBLE[:0]
+    nibbles = _NIBBLE[np.frombuffer(hexadecimal.buffers()[2], np.uint8, last - first, first) if last > first else []]
     if (nibbles == 255).any():
         raise pa.ArrowInvalid("invalid hexadecimal digit")
     data = nibbles[::2] << 4 | nibbles[1::2]

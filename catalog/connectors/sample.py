@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-
 from shoal.catalog.connector import (
     CatalogDefinition,
     ColumnInfo,
@@ -27,7 +26,7 @@ from shoal.catalog.connector import (
     TableName,
     TableStatistics,
 )
-from shoal.catalog.connectors.batches import batch_of, from_rows, in_pieces
+from shoal.catalog.connectors.batches import batch_of, from_rows, in_pieces, require_columns
 from shoal.catalog.connectors.memory_segments import segment_of, statistics_of
 from shoal.catalog.connectors.urls import path_and_options
 from shoal.catalog.types import BOOL, DATE, FLOAT8, INT2, INT4, TEXT, TIMESTAMPTZ, numeric
@@ -76,6 +75,7 @@ class SampleConnector(Connector):
     def read(self, handle: TableHandle, split: Split, columns: Sequence[str], batch_rows: int,
              dynamic_filter: DynamicFilter) -> Iterator[pa.RecordBatch]:
         whole = _tables()[handle.name].batch
+        require_columns(handle, columns, whole.schema.names)
         yield from in_pieces(batch_of(columns, [whole.column(name) for name in columns], whole.num_rows), batch_rows)
 
 
@@ -105,8 +105,9 @@ def _draw(seed: int, row: int, below: int) -> int:
 
 _PORTS = (("Ålesund", "Norway", "1838-06-01", 62.4722, 6.1549), ("Peniche", "Portugal", "1609-02-20", 39.3563, -9.3811),
           ("Killybegs", "Ireland", "1616-12-14", 54.6333, -8.4500), ("Húsavík", "Iceland", "1950-01-01", 66.0449, -17.3389),
-          ("Essaouira", "Morocco", "1764-09-03", 31.5085, -9.7595), ("Hvide Sande", "Denmark", "1931-08-01", 56.0045, 8.1259),
-          ("気仙沼", "Japan", "1953-06-01", 38.9080, 141.5697), ("Lorient", "France", "1666-08-31", 47.7482, -3.3702))
+          ("Essaouira", "Morocco", "1764-09-03", 31.5085, -9.7595),
+          ("Hvide Sande", "Denmark", "1931-08-01", 56.0045, 8.1259), ("気仙沼", "Japan", "1953-06-01", 38.9080, 141.5697),
+          ("Lorient", "France", "1666-08-31", 47.7482, -3.3702))
 _SPECIES = (("Atlantic cod", "Gadus morhua", False, "4.85"), ("Haddock", "Melanogrammus aeglefinus", False, "3.60"),
             ("Mackerel", "Scomber scombrus", False, "1.95"), ("Herring", "Clupea harengus", False, "0.88"),
             ("Sardine", "Sardina pilchardus", False, "1.10"), ("European hake", "Merluccius merluccius", False, "5.40"),
@@ -115,9 +116,9 @@ _SPECIES = (("Atlantic cod", "Gadus morhua", False, "4.85"), ("Haddock", "Melano
             ("Saury", "Cololabis saira", False, "2.42"), ("Bonito", "Sarda sarda", False, "3.05"),
             ("Basking shark", "Cetorhinus maximus", True, None), ("Common skate", "Dipturus batis", True, None),
             ("Spiny dogfish", "Squalus acanthias", True, None), ("Lumpfish", "Cyclopterus lumpus", False, None))
-_BOATS = ("Morning Star", "Sæbjørn", "Três Irmãos", "Mary O'Shea", "Haförn", "Belle Étoile", "第三海宝丸", "Nordlys", "Gaivota",
-          "Grace", "Skjold", "La Mouette", "Oued Dahab", "Vesterhav", "Sólfari", "Kittiwake", "Estrela do Mar", "Brise-Lames",
-          "Albatros", "Fidèle", "Silver Darling", "Tåsinge", "Perseverança", "Old Tom")
+_BOATS = ("Morning Star", "Sæbjørn", "Três Irmãos", "Mary O'Shea", "Haförn", "Belle Étoile", "第三海宝丸", "Nordlys",
+          "Gaivota", "Grace", "Skjold", "La Mouette", "Oued Dahab", "Vesterhav", "Sólfari", "Kittiwake", "Estrela do Mar",
+          "Brise-Lames", "Albatros", "Fidèle", "Silver Darling", "Tåsinge", "Perseverança", "Old Tom")
 _WEATHER = ("calm", "fair", "fog", "swell", "gale", "snow")
 _NOTES = (None, None, None, None, "sold at auction", "iced on board", "torn net", "tagged & released", "100% quota used",
           "kept for the crew's supper")
@@ -141,7 +142,8 @@ def _boats() -> list[tuple[Any, ...]]:
 
 
 def _departure(trip: int) -> datetime.datetime:
-    return datetime.datetime(2024, 1, 2, 3, tzinfo=datetime.UTC) + datetime.timedelta(hours=33 * trip, minutes=_draw(7, trip, 240))
+    first = datetime.datetime(2024, 1, 2, 3, tzinfo=datetime.UTC)
+    return first + datetime.timedelta(hours=33 * trip, minutes=_draw(7, trip, 240))
 
 
 def _trips() -> list[tuple[Any, ...]]:
@@ -157,7 +159,7 @@ def _catches() -> list[tuple[Any, ...]]:
         for place in range(count):
             row, species = trip * 8 + place, (first + place * 5) % len(_SPECIES)
             grams = 500 + _draw(15, row, 40_000 if _SPECIES[species][2] else 900_000)
-            found.append((trip, species + 1, Decimal(grams).scaleb(-3), bool(_SPECIES[species][2]), _NOTES[_draw(16, row, 10)]))
+            found.append((trip, species + 1, Decimal(grams).scaleb(-3), _SPECIES[species][2], _NOTES[_draw(16, row, 10)]))
     return found
 
 
@@ -173,12 +175,14 @@ _DEFINITIONS: dict[str, tuple[Any, ...]] = {
         _not_null("species_id", INT4), _not_null("name", TEXT), _not_null("latin_name", TEXT), _not_null("protected", BOOL),
         ColumnInfo("price_per_kg", numeric(6, 2), comment="NULL where it may not be sold")), ("species_id",), {}, _species),
     "boats": ("The fleet", (
-        _not_null("boat_id", INT4), _not_null("name", TEXT), _not_null("port_id", INT4), _not_null("length_m", numeric(5, 2)),
-        _not_null("built", DATE), ColumnInfo("engine_kw", INT4), _not_null("active", BOOL)),
+        _not_null("boat_id", INT4), _not_null("name", TEXT), _not_null("port_id", INT4),
+        _not_null("length_m", numeric(5, 2)), _not_null("built", DATE), ColumnInfo("engine_kw", INT4),
+        _not_null("active", BOOL)),
         ("boat_id",), {"port_id": ("ports", "port_id")}, _boats),
     "trips": ("One row for each time out", (
         _not_null("trip_id", INT4), _not_null("boat_id", INT4), _not_null("departed", TIMESTAMPTZ),
-        ColumnInfo("returned", TIMESTAMPTZ, comment="NULL while at sea"), _not_null("crew", INT2), _not_null("weather", TEXT)),
+        ColumnInfo("returned", TIMESTAMPTZ, comment="NULL while at sea"), _not_null("crew", INT2),
+        _not_null("weather", TEXT)),
         ("trip_id",), {"boat_id": ("boats", "boat_id")}, _trips),
     "catches": ("What each trip landed", (
         _not_null("trip_id", INT4), _not_null("species_id", INT4), _not_null("weight_kg", numeric(9, 3)),

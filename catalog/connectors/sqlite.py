@@ -24,7 +24,6 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 import pyarrow as pa
-
 from shoal.catalog.connector import (
     CatalogDefinition,
     ColumnInfo,
@@ -43,8 +42,8 @@ from shoal.catalog.connector import (
     TableName,
     TableStatistics,
 )
-from shoal.catalog.connectors.batches import counted
-from shoal.catalog.connectors.sqlite_types import MIXED, SqliteType, candidates, convert
+from shoal.catalog.connectors.batches import counted, require_columns
+from shoal.catalog.connectors.sqlite_types import SqliteType, candidates, convert
 from shoal.catalog.connectors.urls import path_and_options
 from shoal.catalog.errors import (
     ConfigurationError,
@@ -223,7 +222,7 @@ class SqliteConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapshot
         name, table = handle.name, _quoted(handle.name)
         found: list[Constraint] = []
         with self._connection() as connection:
-            keys = sorted((row[5], row[1]) for row in connection.execute(f"PRAGMA table_xinfo({table})") if row[5])
+            keys = _key_columns(connection, name)
             if keys:
                 found.append(Constraint(f"{name}_pkey", "primary", tuple(column for _, column in keys)))
             for index in connection.execute(f"PRAGMA index_list({table})").fetchall():
@@ -239,10 +238,9 @@ class SqliteConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapshot
                 target = next((own for own in self._names if own.lower() == rows[0][2].lower()), rows[0][2])
                 to = tuple(row[4] for row in rows)
                 if None in to:
-                    keys = sorted((row[5], row[1]) for row in connection.execute(f"PRAGMA table_xinfo({_quoted(target)})")
-                                  if row[5])
-                    to = tuple(column for _, column in keys)
-                found.append(Constraint(f"{name}_fkey{number}", "foreign", tuple(row[3] for row in rows), ("public", target), to))
+                    to = tuple(column for _, column in _key_columns(connection, target))
+                own_columns = tuple(row[3] for row in rows)
+                found.append(Constraint(f"{name}_fkey{number}", "foreign", own_columns, ("public", target), to))
         return tuple(found)
 
     def statistics(self, handle: TableHandle) -> TableStatistics:
@@ -289,8 +287,8 @@ class SqliteConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapshot
         if table.name.kind != "table":
             return []
         name = _quoted(table.name.name)
-        found = [row[1] for row in connection.execute(f"PRAGMA table_xinfo({name})") if row[5] and row[2].upper() == "INTEGER"]
-        found = found if len(found) == 1 else []
+        keys = [row for row in connection.execute(f"PRAGMA table_xinfo({name})") if row[5]]
+        found = [keys[0][1]] if len(keys) == 1 and keys[0][2].upper() == "INTEGER" else []
         for index in connection.execute(f"PRAGMA index_list({name})").fetchall():
             first = connection.execute(f"PRAGMA index_info({_quoted(index[1])})").fetchone()
             if not index[4] and first and first[2]:
@@ -311,7 +309,7 @@ class SqliteConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapshot
         taken = [condition for condition in made if condition is not None]
         if not taken:
             return None
-        state = {**handle.state, "where": [*handle.state.get("where", ()), *taken]}
+        state = {**handle.state, "where": (*handle.state.get("where", ()), *taken)}
         return FilterResult(_with_state(handle, state), tuple(i for i, condition in enumerate(made) if condition is None))
 
     def apply_limit(self, handle: TableHandle, rows: int) -> LimitResult | None:
@@ -347,7 +345,8 @@ class SqliteConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapshot
 
     def splits(self, handle: TableHandle, columns: Sequence[str], target: int) -> list[Split]:
         table = self._table(handle)
-        state: dict[str, Any] = {"types": {name: table.types[name].to_json() for name in columns}}
+        require_columns(handle, columns, table.types)
+        state: dict[str, Any] = {"types": tuple((name, table.types[name].to_json()) for name in columns)}
         single = handle.state.get("whole") or handle.state.get("limit", _SMALL_LIMIT_ROWS + 1) <= _SMALL_LIMIT_ROWS
         if table.rowid and not single:
             with self._connection() as connection:
@@ -364,7 +363,7 @@ class SqliteConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapshot
 
     def read(self, handle: TableHandle, split: Split, columns: Sequence[str], batch_rows: int,
              dynamic_filter: DynamicFilter) -> Iterator[pa.RecordBatch]:
-        types = {name: SqliteType.from_json(fields) for name, fields in split.state["types"].items()}
+        types = {name: SqliteType.from_json(fields) for name, fields in split.state["types"]}
         more = []
         if "limit" not in handle.state:
             offered = [_condition(p, types[p.column]) for p in dynamic_filter() if p.column in types]
@@ -395,6 +394,11 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def _key_columns(connection: sqlite3.Connection, table: str) -> list[tuple[int, str]]:
+    """(place in the primary key, name), in the key's order."""
+    return sorted((row[5], row[1]) for row in connection.execute(f"PRAGMA table_xinfo({_quoted(table)})") if row[5])
+
+
 def _with_state(handle: TableHandle, state: Mapping[str, Any]) -> TableHandle:
     return TableHandle(handle.catalog, handle.schema, handle.name, handle.kind, state)
 
@@ -407,19 +411,24 @@ def _conforms(values: Sequence[Any], kind: SqliteType) -> bool:
     return True
 
 
-def _condition(predicate: Predicate, kind: SqliteType) -> list[Any] | None:
-    """[column, operator, values that bind as they are]: a predicate as JSON, None where SQLite could decide otherwise."""
+Condition = tuple[str, str, tuple[int | float | str, ...]]
+"""(column, operator, values that bind as they are): a predicate as JSON."""
+
+
+def _condition(predicate: Predicate, kind: SqliteType) -> Condition | None:
+    """The predicate for SQLite, None where it could decide otherwise than Shoal does."""
     operator = predicate.operator
     if operator in ("is_null", "is_not_null"):
-        return [predicate.column, operator, []]
+        return predicate.column, operator, ()
     values = [value for value in predicate.values if value is not None]
     if kind.mixed or (operator != "in" and len(values) != len(predicate.values)) or len(values) > _MOST_VALUES:
         return None
     if operator in ("like", "not_like"):
         pattern = _glob(values[0]) if kind.sql.name == "text" and isinstance(values[0], str) else None
-        return None if pattern is None else [predicate.column, operator, [pattern]]
+        return None if pattern is None else (predicate.column, operator, (pattern,))
     bound = [_bound(value, kind) for value in values]
-    return None if None in bound else [predicate.column, operator, bound]
+    known = tuple(value for value in bound if value is not None)
+    return (predicate.column, operator, known) if len(known) == len(bound) else None
 
 
 def _bound(value: Any, kind: SqliteType) -> int | float | str | None:
@@ -461,9 +470,10 @@ def _glob(pattern: str) -> str | None:
 
 
 def _select(handle: TableHandle, columns: Sequence[str] | None, split: Mapping[str, Any],
-            more: Sequence[list[Any]] = ()) -> tuple[str, list[Any]]:
+            more: Sequence[Condition] = ()) -> tuple[str, list[int | float | str]]:
     """The statement and its parameters: the columns asked for (None: *, none of them: count(*)), filters, rowid range."""
-    conditions, parameters = [], []
+    conditions: list[str] = []
+    parameters: list[int | float | str] = []
     for column, operator, values in (*handle.state.get("where", ()), *more):
         left = _quoted(column)
         if operator in ("is_null", "is_not_null"):

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-
 from shoal.catalog.types import (
     BOOL,
     BYTEA,
@@ -42,11 +41,11 @@ class SqliteType:
     sql: SqlType
     mixed: bool = False
 
-    def to_json(self) -> list[Any]:
-        return [self.sql.name, self.sql.precision, self.sql.scale, self.mixed]
+    def to_json(self) -> tuple[Any, ...]:
+        return self.sql.name, self.sql.precision, self.sql.scale, self.mixed
 
     @staticmethod
-    def from_json(fields: list[Any]) -> SqliteType:
+    def from_json(fields: Sequence[Any]) -> SqliteType:
         name, precision, scale, mixed = fields
         return SqliteType(SqlType(name, precision, scale), mixed)
 
@@ -101,7 +100,18 @@ def convert(values: Sequence[Any], kind: SqliteType) -> pa.Array:
             return pc.cast(integers, pa.bool_())
         case "numeric":
             return _numerics(values, kind.sql)
-        case "date" | "timestamp" | "time":
+        case "text":
+            inferred = pa.array(values)  # asked for strings it would take BLOBs as well
+            if not pa.types.is_string(inferred.type) and not pa.types.is_null(inferred.type):
+                raise TypeError("not text alone")
+            return inferred.cast(pa.string())
+        case "bytea":
+            if any(isinstance(value, str) for value in values):
+                raise TypeError("text is no BLOB")
+        case "time":  # Arrow casts no text to times, but reads timestamps
+            stamps = pc.binary_join_element_wise("1970-01-01", pa.array(values, pa.string()), " ")
+            return pc.cast(stamps, pa.timestamp("us")).view(pa.int64()).view(pa.time64("us"))
+        case "date" | "timestamp":
             return pc.cast(pa.array(values, pa.string()), storage_type(kind.sql))
     return pa.array(values, storage_type(kind.sql))
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
-
 from shoal.catalog.connector import (
     CatalogDefinition,
     ColumnInfo,
@@ -21,7 +20,7 @@ from shoal.catalog.connector import (
     TableName,
     TableStatistics,
 )
-from shoal.catalog.connectors.batches import from_rows, in_pieces
+from shoal.catalog.connectors.batches import from_rows, in_pieces, require_columns
 from shoal.catalog.types import FLOAT8, INT4, INT8, TEXT, TIMESTAMPTZ, SqlType
 
 Row = Mapping[str, Any]
@@ -82,6 +81,7 @@ class SystemConnector(Connector):
     def read(self, handle: TableHandle, split: Split, columns: Sequence[str], batch_rows: int,
              dynamic_filter: DynamicFilter) -> Iterator[pa.RecordBatch]:
         types = dict(TABLES[handle.name])
+        require_columns(handle, columns, types)
         rows = self._rows[handle.name]() if self._rows else []
         batch = from_rows([(name, types[name]) for name in columns], [[row.get(name) for name in columns] for row in rows])
         yield from in_pieces(batch, batch_rows)

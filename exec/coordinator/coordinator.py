@@ -10,6 +10,7 @@ import asyncio
 import base64
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -56,6 +57,7 @@ SILENCE_S: Final = 8.0
 JOIN_TIMEOUT_S: Final = 10.0
 RESULT_BUFFER_BYTES: Final = 8 << 20
 LAST_REPORTS_S: Final = 5.0
+LATE_QUERIES: Final = 32
 
 log = logging.getLogger("shoal.coordinator")
 
@@ -130,8 +132,9 @@ class Coordinator:
         self._listener = Listener(secret, self._serve)
         self._members: dict[str, Member] = {}
         self._runs: dict[str, QueryRun] = {}
+        self._released: OrderedDict[str, QueryRun] = OrderedDict()
+        """Queries whose tasks may still report their end."""
         self._joined = asyncio.Event()
-        self._started_s = time.time()
 
     async def start(self, host: str, port: int) -> None:
         """Opens the cluster port. Raises: OSError when it is taken."""
@@ -184,6 +187,11 @@ class Coordinator:
         run = self._runs.pop(query_id, None)
         if run is not None:
             run.close()
+            for report in run.reports.values():
+                report.nodes = []
+            self._released[query_id] = run
+            while len(self._released) > LATE_QUERIES:
+                self._released.popitem(last=False)
             self._on(QueryReleased(query_id))
 
     async def last_reports(self, run: QueryRun) -> None:
@@ -273,6 +281,9 @@ class Coordinator:
         run = self._runs.get(report.task.query_id)
         if run is not None:
             run.reports[report.task] = report
+        elif (late := self._released.get(report.task.query_id)) is not None:
+            report.nodes = []
+            late.reports[report.task] = report
         if report.state in ("failed", "canceled") and report.error is not None and report.error.kind == "internal":
             log.error("task %s on %s: %s", report.task, worker, report.error)
         if report.state in ("finished", "failed", "canceled"):

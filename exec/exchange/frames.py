@@ -25,7 +25,7 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 import pyarrow as pa
 import zstandard
@@ -46,7 +46,7 @@ _MIN_COMPRESSED_BYTES: Final = 512
 SCHEMA, DICTIONARY, PAGE, END = 1, 2, 3, 4
 _PLAIN, _ZSTD = 0, 1
 
-Buffers = bytes | bytearray | memoryview | pa.Buffer
+Buffers: TypeAlias = bytes | bytearray | memoryview | pa.Buffer
 
 
 @dataclass(frozen=True, slots=True)

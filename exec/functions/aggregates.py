@@ -6,14 +6,38 @@ Spec: PostgreSQL 15 documentation, 9.21 "Aggregate Functions".
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
 
 from shoal.catalog.types import FLOAT8, INT8, SqlType, array_of, numeric
 from shoal.exec.functions import numeric_types
 from shoal.exec.functions.registry import declare
+from shoal.exec.kernels import datetimes, decimals, views
+from shoal.exec.kernels.comparing import raw
+from shoal.exec.kernels.nulls import both, merged_validity
+from shoal.exec.plan.expr import Call
 
 
 def _first(types: Sequence[SqlType]) -> SqlType:
     return types[0]
+
+
+def avg_finish_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
+    """sum / count, NULL where the count is 0: what is left of avg after partial aggregation."""
+    count = np.broadcast_to(np.asarray(raw(args[1]), np.int64), rows)
+    valid = merged_validity(args)
+    if (count == 0).any():
+        valid, count = both(valid, count != 0), np.where(count == 0, 1, count)
+    total = call.args[0].type
+    if call.type.name == "interval":
+        return datetimes.scaled_interval(datetimes.parts_of(args[0]), 1.0 / count, rows, valid)
+    if call.type.name == "float8":
+        return views.array_of(np.asarray(raw(args[0]), np.float64) / count, pa.float64(), valid)
+    scale = call.type.scale or 0
+    data = decimals.divide(decimals.unscaled(args[0]), count, scale - (total.scale or 0), rows, valid)
+    return decimals.packed(data, scale, valid)
 
 
 def _array(types: Sequence[SqlType]) -> SqlType:
@@ -69,3 +93,8 @@ declare("percentile_cont", "float8 float8 -> float8", "float8 interval -> interv
         doc="percentile_cont(p) WITHIN GROUP (ORDER BY x), called here with (p, x): the interpolated percentile.")
 declare("percentile_disc", "float8 anyelement", returns=lambda types: types[1], kind="aggregate", family="aggregate",
         doc="percentile_disc(p) WITHIN GROUP (ORDER BY x), called here with (p, x): the first value at the percentile.")
+
+declare("avg_finish", "float8 int8 -> float8", "float4 int8 -> float8", "interval int8 -> interval", hidden=True, raises=False,
+        kernel=avg_finish_kernel, family="aggregate", doc="sum / count, NULL where the count is 0.")
+declare("avg_finish", "int8 int8", "numeric int8", returns=lambda types: numeric_types.average(types[:1]), hidden=True, raises=False,
+        kernel=avg_finish_kernel, family="aggregate")

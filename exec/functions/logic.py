@@ -1,4 +1,4 @@
-"""Boolean logic with three values. AND and OR are evaluated lazily by the evaluator itself.
+"""Boolean logic with three values. The evaluator itself compiles all of these: AND and OR are lazy there.
 
 Spec: PostgreSQL 15 documentation, 9.1 "Logical Operators" and 9.2.
 """

@@ -1,46 +1,378 @@
 """Mathematical functions on floats and numerics.
 
+Numerics are computed in decimal arithmetic: exactly where the result is exact, else to the result's scale.
 Spec: PostgreSQL 15 documentation, 9.3 "Mathematical Functions and Operators".
 """
 
 from __future__ import annotations
 
-from shoal.catalog.types import NUMERIC, numeric
+import math
+from collections.abc import Callable
+from decimal import Context, Decimal, DivisionByZero as DecimalDivisionByZero, InvalidOperation, Overflow
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from shoal.catalog.errors import (DivisionByZero, InvalidArgumentForLogarithm, InvalidArgumentForPower, InvalidParameterValue,
+                                  NumericOutOfRange)
+from shoal.catalog.types import NUMERIC, SqlType, numeric, storage_type
 from shoal.exec.functions import numeric_types
 from shoal.exec.functions.registry import declare
+from shoal.exec.kernels import decimals, numbers, views
+from shoal.exec.kernels.comparing import raw
+from shoal.exec.kernels.nulls import merged_validity
+from shoal.exec.kernels.parameters import column, parameters
+from shoal.exec.plan.expr import Call
+
+Args = list[Any]
+_DEGREES: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
+
+
+def abs_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    if call.type.name == "numeric":
+        return decimals.packed(np.abs(decimals.unscaled(args[0])), call.type.scale or 0)
+    data = views.values(args[0])
+    if call.type.is_integer:
+        low = -(1 << (8 * data.dtype.itemsize - 1))
+        bad, valid = data == low, views.validity(args[0])
+        if (bad if valid is None else bad & valid).any():
+            raise numbers.out_of_range(call.type.name)
+    return views.array_of(np.abs(data), storage_type(call.type))
+
+
+def float_rounding_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    functions: dict[str, Any] = {"ceil": np.ceil, "ceiling": np.ceil, "floor": np.floor, "round": np.rint, "trunc": np.trunc,
+                                 "sign": np.sign}
+    return views.array_of(functions[call.name](views.values(args[0])), pa.float64())
+
+
+def numeric_rounding_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    """ceil, floor, round, trunc, sign of numerics, to whole numbers."""
+    data, scale = decimals.unscaled(args[0]), call.args[0].type.scale or 0
+    assert not isinstance(data, int)
+    match call.name:
+        case "floor":
+            result: Any = decimals.floored(data, scale)
+        case "ceil" | "ceiling":
+            result = -decimals.floored(-data, scale)
+        case "trunc":
+            result = decimals.truncated(data, scale)
+        case "sign":
+            result = np.sign(data)
+        case _:
+            result = decimals.rescaled(data, -scale)
+    return decimals.packed(np.asarray(result), 0, views.validity(args[0]) if result.dtype == object else None)
+
+
+@parameters(1)
+def round_digits_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    """round(x, n) and trunc(x, n); n below zero works before the point."""
+    array = column(args[0], rows)
+    scale, target = call.args[0].type.scale or 0, call.type.scale or 0
+    digits = max(min(int(args[1]), 1000), -1000)
+    data, valid = decimals.unscaled(array), views.validity(array)
+    dropped = min(scale - digits, 150)
+    if dropped > 0:
+        cut = decimals.rescaled(data, -dropped) if call.name == "round" else decimals.truncated(data, dropped)
+        data, scale = cut, scale - dropped
+    return decimals.packed(np.asarray(decimals.rescaled(data, target - scale, valid)), target, valid)
+
+
+_MATH: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "sqrt": np.sqrt, "cbrt": np.cbrt, "exp": np.exp, "ln": np.log, "log": np.log10, "log10": np.log10, "degrees": np.degrees,
+    "radians": np.radians, "sin": np.sin, "cos": np.cos, "tan": np.tan, "cot": lambda x: 1.0 / np.tan(x), "asin": np.arcsin,
+    "acos": np.arccos, "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh, "asinh": np.arcsinh,
+    "acosh": np.arccosh, "atanh": np.arctanh}
+_BOUNDED = {"asin": (-1.0, 1.0), "acos": (-1.0, 1.0), "asind": (-1.0, 1.0), "acosd": (-1.0, 1.0), "atanh": (-1.0, 1.0),
+            "acosh": (1.0, math.inf)}
+
+
+def _exact_degrees(name: str) -> Callable[[np.ndarray], np.ndarray]:
+    """sind and its like: exact at the multiples of 30 and 45 degrees where the answer is."""
+    def forward(x: np.ndarray) -> np.ndarray:
+        angle = np.fmod(x, 360.0)
+        function = {"sind": np.sin, "cosd": np.cos, "tand": np.tan, "cotd": lambda a: 1.0 / np.tan(a)}[name]
+        result = function(np.radians(angle))
+        quarter = np.rint(angle / 15.0)
+        exact = quarter * 15.0 == angle
+        table = {"sind": [0, None, .5, None, None, None, 1, None, None, None, .5, None, 0, None, -.5, None, None, None, -1, None, None,
+                          None, -.5, None],
+                 "cosd": [1, None, None, None, .5, None, 0, None, -.5, None, None, None, -1, None, None, None, -.5, None, 0, None, .5,
+                          None, None, None],
+                 "tand": [0, None, None, 1, None, None, math.inf, None, None, -1, None, None, 0, None, None, 1, None, None, -math.inf,
+                          None, None, -1, None, None],
+                 "cotd": [math.inf, None, None, 1, None, None, 0, None, None, -1, None, None, -math.inf, None, None, 1, None, None, 0,
+                          None, None, -1, None, None]}[name]
+        places = (np.where(np.isfinite(quarter), quarter, 0).astype(np.int64)) % 24
+        known = np.array([np.nan if value is None else value for value in table])[places]
+        return np.where(exact & ~np.isnan(known), known, result)
+
+    def inverse(x: np.ndarray) -> np.ndarray:
+        function = {"asind": np.arcsin, "acosd": np.arccos, "atand": np.arctan}[name]
+        result = np.degrees(function(x))
+        near = np.rint(result / 15.0) * 15.0
+        return np.where(np.abs(result - near) < 1e-13 * 90, near, result)
+    return inverse if name.startswith("a") else forward
+
+
+for _name in ("sind", "cosd", "tand", "cotd", "asind", "acosd", "atand"):
+    _MATH[_name] = _exact_degrees(_name)
+
+
+def float_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    """Functions of one float8. Raises as PostgreSQL does outside their domain."""
+    data, valid = views.values(args[0]), views.validity(args[0])
+    name = call.name
+    if valid is not None:
+        data = np.where(valid, data, 1.0)
+    if name == "sqrt" and (data < 0).any():
+        raise InvalidArgumentForPower("cannot take square root of a negative number")
+    if name in ("ln", "log", "log10"):
+        _check_logarithm(data)
+    if name in ("sin", "cos", "tan", "cot", "sind", "cosd", "tand", "cotd") and np.isinf(data).any():
+        raise NumericOutOfRange("input is out of range")
+    if name in _BOUNDED:
+        low, high = _BOUNDED[name]
+        if ((data < low) | (data > high)).any():
+            raise NumericOutOfRange("input is out of range")
+    with np.errstate(all="ignore"):
+        result = _MATH[name](data)
+    if name in ("exp", "sinh", "cosh", "degrees"):
+        numbers.check_float_result(result, (data,), None)
+    if name == "exp" and ((result == 0) & ~np.isinf(data)).any():
+        raise NumericOutOfRange("value out of range: underflow")
+    return views.array_of(result, pa.float64())
+
+
+def _check_logarithm(data: Any) -> None:
+    if (data == 0).any():
+        raise InvalidArgumentForLogarithm("cannot take logarithm of zero")
+    if (data < 0).any():
+        raise InvalidArgumentForLogarithm("cannot take logarithm of a negative number")
+
+
+def float_pair_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    valid = merged_validity(args)
+    a, b = (np.broadcast_to(np.asarray(raw(arg), np.float64), rows) for arg in args)
+    if valid is not None:
+        a, b = np.where(valid, a, 1.0), np.where(valid, b, 1.0)
+    with np.errstate(all="ignore"):
+        if call.name in ("power", "pow"):
+            if ((a == 0) & (b < 0)).any():
+                raise InvalidArgumentForPower("zero raised to a negative power is undefined")
+            if ((a < 0) & ~np.isinf(a) & (np.floor(b) != b) & ~np.isinf(b)).any():
+                raise InvalidArgumentForPower("a negative number raised to a non-integer power yields a complex result")
+            result = np.power(a, b)
+            numbers.check_float_result(result, (a, b), None)
+            if ((result == 0) & (a != 0) & ~np.isinf(a) & ~np.isinf(b)).any():
+                raise NumericOutOfRange("value out of range: underflow")
+        else:
+            result = np.arctan2(a, b)
+            if call.name == "atan2d":
+                result = np.degrees(result)
+    return views.array_of(result, pa.float64())
+
+
+def pi_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Scalar:
+    return pa.scalar(math.pi)
+
+
+_CONTEXT = Context(prec=120)
+
+
+def numeric_function_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    """sqrt, exp, ln, log, power of numerics, each value in decimal arithmetic of 120 digits."""
+    scale = call.type.scale or 0
+    inputs = [_decimals(arg, expr.type, rows) for arg, expr in zip(args, call.args, strict=True)]
+    valid = merged_validity(args)
+    result = np.zeros(rows, object)
+    step = Decimal(1).scaleb(-scale)
+    for row in range(rows) if valid is None else np.flatnonzero(valid).tolist():
+        try:
+            value = _numeric_function(call.name, [column_[row] for column_ in inputs])
+            if abs(value) >= Decimal(10) ** (76 - scale):
+                raise NumericOutOfRange("value overflows numeric format")
+            result[row] = int(value.quantize(step, rounding="ROUND_HALF_UP", context=_CONTEXT).scaleb(scale, _CONTEXT))
+        except (Overflow, InvalidOperation, DecimalDivisionByZero):
+            raise NumericOutOfRange("value overflows numeric format") from None
+    return decimals.packed(result, scale, valid)
+
+
+def _decimals(arg: Any, sql_type: SqlType, rows: int) -> list[Decimal]:
+    data = decimals.unscaled(arg)
+    scale = sql_type.scale or 0
+    if isinstance(data, int):
+        return [Decimal(data).scaleb(-scale, _CONTEXT)] * rows
+    return [Decimal(value).scaleb(-scale, _CONTEXT) for value in data.tolist()]
+
+
+def _numeric_function(name: str, values: list[Decimal]) -> Decimal:
+    x = values[0]
+    match name:
+        case "sqrt":
+            if x < 0:
+                raise InvalidArgumentForPower("cannot take square root of a negative number")
+            return x.sqrt(_CONTEXT)
+        case "exp":
+            return x.exp(_CONTEXT)
+        case "power" | "pow":
+            return _power(x, values[1])
+    for value in values:
+        if value == 0:
+            raise InvalidArgumentForLogarithm("cannot take logarithm of zero")
+        if value < 0:
+            raise InvalidArgumentForLogarithm("cannot take logarithm of a negative number")
+    if name == "ln":
+        return x.ln(_CONTEXT)
+    if len(values) == 2:
+        base = x.ln(_CONTEXT)
+        if not base:
+            raise DivisionByZero("division by zero")
+        return _CONTEXT.divide(values[1].ln(_CONTEXT), base)
+    return x.log10(_CONTEXT)
+
+
+def _power(x: Decimal, y: Decimal) -> Decimal:
+    if x == 0 and y < 0:
+        raise InvalidArgumentForPower("zero raised to a negative power is undefined")
+    if x < 0 and y != y.to_integral_value():
+        raise InvalidArgumentForPower("a negative number raised to a non-integer power yields a complex result")
+    if y == 0:
+        return Decimal(1)
+    return _CONTEXT.power(x, y)
+
+
+def div_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    """div(x, y): the quotient, towards zero."""
+    valid = merged_validity(args)
+    scale = max(arg.type.scale or 0 for arg in call.args)
+    a, b = (_spread(decimals.rescaled(decimals.unscaled(arg), scale - (expr.type.scale or 0), valid), rows)
+            for arg, expr in zip(args, call.args, strict=True))
+    b = numbers.nonzero(b, valid)
+    quotient = np.abs(a) // np.abs(b)
+    return decimals.packed(np.where((a < 0) ^ (b < 0), -quotient, quotient), 0, valid)
+
+
+def _spread(data: Any, rows: int) -> np.ndarray:
+    return np.full(rows, data, np.int64 if decimals.fits(data, data) else object) if isinstance(data, int) else data
+
+
+def gcd_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    valid = merged_validity(args)
+    function = math.gcd if call.name == "gcd" else math.lcm
+    if call.type.name == "numeric":
+        scale = call.type.scale or 0
+        a, b = (_spread(decimals.rescaled(decimals.unscaled(arg), scale - (expr.type.scale or 0), valid), rows)
+                for arg, expr in zip(args, call.args, strict=True))
+    else:
+        a, b = (np.broadcast_to(np.asarray(raw(arg)), rows) for arg in args)
+    data = np.array([function(x, y) for x, y in zip(a.tolist(), b.tolist(), strict=True)], object)
+    if call.type.name == "numeric":
+        return decimals.packed(data, call.type.scale or 0, valid)
+    return views.array_of(numbers.checked(data, call.type.name, valid) if rows else np.zeros(0), storage_type(call.type))
+
+
+def factorial_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    data, valid = views.values(args[0]), views.validity(args[0])
+    seen = data if valid is None else data[valid]
+    if len(seen) and int(seen.min()) < 0:
+        raise NumericOutOfRange("factorial of a negative number is undefined")
+    if len(seen) and int(seen.max()) > 56:
+        raise NumericOutOfRange("value overflows numeric format")
+    clean = data if valid is None else np.where(valid, data, 0)
+    return decimals.packed(np.array([math.factorial(value) for value in clean.tolist()], object), 0, valid)
+
+
+def scale_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    """scale() and min_scale(); without a declared scale the digits that are there count."""
+    scale = call.args[0].type.scale or 0
+    if call.name == "scale" and not call.args[0].type.trim:
+        return views.array_of(np.full(rows, scale), pa.int32())
+    data = np.asarray(decimals.unscaled(args[0]))
+    result, rest = np.full(rows, scale), data
+    for _ in range(scale):
+        short = (rest % 10 == 0) & (result > 0)
+        if not short.any():
+            break
+        rest, result = np.where(short, rest // 10, rest), result - short
+    return views.array_of(np.where(data == 0, 0, result), pa.int32())
+
+
+def trim_scale_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    shift = (call.type.scale or 0) - (call.args[0].type.scale or 0)
+    return decimals.packed(np.asarray(decimals.rescaled(decimals.unscaled(args[0]), shift, views.validity(args[0]))), call.type.scale or 0)
+
+
+def width_bucket_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    valid = merged_validity(args)
+    if call.args[0].type.name == "numeric":
+        scale = max(arg.type.scale or 0 for arg in call.args[:3])
+        value, low, high = (_spread(decimals.rescaled(decimals.unscaled(arg), scale - (expr.type.scale or 0), valid), rows).astype(object)
+                            for arg, expr in zip(args[:3], call.args[:3], strict=True))
+    else:
+        value, low, high = (np.broadcast_to(np.asarray(raw(arg), np.float64), rows) for arg in args[:3])
+    count = np.broadcast_to(np.asarray(raw(args[3]), np.int64), rows)
+    seen = np.ones(rows, np.bool_) if valid is None else valid
+    if (count[seen] <= 0).any():
+        raise InvalidParameterValue("count must be greater than zero")
+    if (np.asarray(low == high, np.bool_) & seen).any():
+        raise InvalidParameterValue("lower bound cannot equal upper bound")
+    out = np.zeros(rows, np.int64)
+    for row in np.flatnonzero(seen).tolist():
+        v, a, b, n = value[row], low[row], high[row], int(count[row])
+        if a > b:
+            v, a, b = -v, -a, -b
+        if v < a:
+            out[row] = 0
+        elif v >= b:
+            out[row] = n + 1
+        elif isinstance(v, int):
+            out[row] = (v - a) * n // (b - a) + 1
+        else:
+            out[row] = int((v - a) / (b - a) * n) + 1
+    return views.array_of(out, pa.int32())
+
+
+def random_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    return views.array_of(context.random().random(rows), pa.float64())
+
 
 declare("abs", "int2 -> int2", "int4 -> int4", "int8 -> int8", "float4 -> float4", "float8 -> float8", symbol="@", family="math",
-        doc="Absolute value.", example="abs(-17.4)")
-declare("abs", "numeric", returns=numeric_types.same, symbol="@", family="math")
+        kernel=abs_kernel, doc="Absolute value.", example="abs(-17.4)")
+declare("abs", "numeric", returns=numeric_types.same, symbol="@", kernel=abs_kernel, raises=False, family="math")
 for _name in ("ceil", "ceiling", "floor", "round", "trunc", "sign"):
-    declare(_name, "float8 -> float8", family="math", raises=False)
-    declare(_name, "numeric", returns=numeric_types.whole, family="math", raises=False, example=f"{_name}(-42.8)")
+    declare(_name, "float8 -> float8", family="math", kernel=float_rounding_kernel, raises=False)
+    declare(_name, "numeric", returns=numeric_types.whole, family="math", kernel=numeric_rounding_kernel, raises=False,
+            example=f"{_name}(-42.8)")
 for _name in ("round", "trunc"):
-    declare(_name, "numeric int4", returns=numeric_types.rounded, typed_by_constants=True, family="math",
+    declare(_name, "numeric int4", returns=numeric_types.rounded, typed_by_constants=True, kernel=round_digits_kernel, family="math",
             example=f"{_name}(42.4382, 2)")
 for _name in ("sqrt", "exp", "ln", "log", "log10"):
-    declare(_name, "float8 -> float8", family="math", symbol="|/" if _name == "sqrt" else "")
-    declare(_name, "numeric", returns=numeric(38, 16), family="math")
-declare("log", "numeric numeric", returns=numeric(38, 16), family="math")
+    declare(_name, "float8 -> float8", family="math", kernel=float_kernel, symbol="|/" if _name == "sqrt" else "", example=f"{_name}(2)")
+    declare(_name, "numeric", returns=numeric_types.quotient_of_one, kernel=numeric_function_kernel, family="math")
+declare("log", "numeric numeric", returns=numeric_types.quotient, kernel=numeric_function_kernel, family="math", example="log(2.0, 64.0)")
 for _name in ("power", "pow"):
-    declare(_name, "float8 float8 -> float8", symbol="^" if _name == "power" else "", family="math")
-    declare(_name, "numeric numeric", returns=numeric(38, 16), symbol="^" if _name == "power" else "", family="math")
-declare("cbrt", "float8 -> float8", symbol="||/", family="math")
+    declare(_name, "float8 float8 -> float8", symbol="^" if _name == "power" else "", kernel=float_pair_kernel, family="math",
+            example=f"{_name}(9, 3)")
+    declare(_name, "numeric numeric", returns=numeric_types.quotient, symbol="^" if _name == "power" else "",
+            kernel=numeric_function_kernel, family="math")
+declare("cbrt", "float8 -> float8", symbol="||/", kernel=float_kernel, family="math", example="cbrt(27)")
 for _name in ("degrees radians sin cos tan cot asin acos atan sind cosd tand cotd asind acosd atand sinh cosh tanh asinh acosh "
               "atanh").split():
-    declare(_name, "float8 -> float8", family="math")
-declare("atan2", "float8 float8 -> float8", family="math")
-declare("atan2d", "float8 float8 -> float8", family="math")
-declare("pi", "-> float8", family="math", raises=False)
-declare("div", "numeric numeric", returns=numeric_types.whole, family="math", doc="The truncated quotient.", example="div(9, 4)")
-declare("gcd", "int4 int4 -> int4", "int8 int8 -> int8", family="math")
-declare("gcd", "numeric numeric", returns=numeric_types.merged, family="math")
-declare("lcm", "int4 int4 -> int4", "int8 int8 -> int8", family="math")
-declare("lcm", "numeric numeric", returns=numeric_types.merged, family="math")
-declare("factorial", "int8", returns=numeric(76, 0), family="math")
-declare("scale", "numeric -> int4", family="math", raises=False)
-declare("min_scale", "numeric -> int4", family="math", raises=False)
-declare("trim_scale", "numeric", returns=NUMERIC, family="math", raises=False)
-declare("width_bucket", "float8 float8 float8 int4 -> int4", "numeric numeric numeric int4 -> int4", family="math")
-declare("random", "-> float8", volatility="volatile", family="math", raises=False)
-declare("setseed", "float8 -> void", volatility="volatile", family="math")
+    declare(_name, "float8 -> float8", kernel=float_kernel, family="math", example=f"{_name}(0.5)")
+declare("atan2", "float8 float8 -> float8", kernel=float_pair_kernel, family="math", example="atan2(1, 0)")
+declare("atan2d", "float8 float8 -> float8", kernel=float_pair_kernel, family="math")
+declare("pi", "-> float8", kernel=pi_kernel, family="math", raises=False)
+declare("div", "numeric numeric", returns=numeric_types.whole, kernel=div_kernel, family="math", doc="The truncated quotient.",
+        example="div(9, 4)")
+for _name in ("gcd", "lcm"):
+    declare(_name, "int4 int4 -> int4", "int8 int8 -> int8", kernel=gcd_kernel, family="math", example=f"{_name}(1071, 462)")
+    declare(_name, "numeric numeric", returns=numeric_types.merged, kernel=gcd_kernel, family="math")
+declare("factorial", "int8", returns=numeric(76, 0), kernel=factorial_kernel, family="math", example="factorial(5)")
+declare("scale", "numeric -> int4", kernel=scale_kernel, family="math", raises=False)
+declare("min_scale", "numeric -> int4", kernel=scale_kernel, family="math", raises=False)
+declare("trim_scale", "numeric", returns=NUMERIC, kernel=trim_scale_kernel, family="math", raises=False)
+declare("width_bucket", "float8 float8 float8 int4 -> int4", "numeric numeric numeric int4 -> int4", kernel=width_bucket_kernel,
+        family="math", example="width_bucket(5.35, 0.024, 10.06, 5)")
+declare("random", "-> float8", volatility="volatile", kernel=random_kernel, family="math", raises=False)

@@ -61,6 +61,11 @@ def quotient(types: Sequence[SqlType]) -> SqlType:
     return numeric(38, max(QUOTIENT_SCALE, *(scale_of(t) for t in types)))
 
 
+def quotient_of_one(types: Sequence[SqlType]) -> SqlType:
+    """sqrt, exp, ln, log: not exact, so with a quotient's scale."""
+    return numeric(38, max(QUOTIENT_SCALE, scale_of(types[0])))
+
+
 def remainder(types: Sequence[SqlType]) -> SqlType:
     return merged(types)
 

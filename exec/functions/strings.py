@@ -5,68 +5,356 @@ Spec: PostgreSQL 15 documentation, 9.4 "String Functions and Operators", 9.5 and
 
 from __future__ import annotations
 
-from shoal.catalog.types import BOOL, TEXT
+import hashlib
+import unicodedata
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shoal.catalog.errors import CharacterNotInRepertoire, InvalidEscape, InvalidParameterValue
+from shoal.catalog.types import BOOL, TEXT, SqlType
 from shoal.exec.functions.registry import declare
+from shoal.exec.functions.text_output import to_text
+from shoal.exec.kernels import matching, nulls, strings, views
+from shoal.exec.kernels.comparing import without_blanks
+from shoal.exec.kernels.parameters import column, parameters
+from shoal.exec.plan.expr import Call
+
+Args = list[Any]
+
+
+@parameters(1)
+def like_kernel(call: Call, args: Args, rows: int, context: Any) -> np.ndarray:
+    array = column(args[0], rows)
+    if call.args[0].type.name == "bytea":
+        pattern, array = bytes.fromhex(args[1]).decode("latin-1"), strings.mapped(array, lambda v: v.decode("latin-1"), pa.string())
+    else:
+        pattern = args[1]
+    found = matching.like(array, pattern, ignore_case="ilike" in call.name)
+    return ~found if call.name.startswith("not_") else found
+
+
+@parameters(1)
+def like_escape_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    escape = args[1]
+    if len(escape) > 1:
+        raise InvalidEscape("invalid escape string", hint="Escape string must be empty or one character.")
+
+    def one(pattern: str) -> str:
+        if escape == "\\":
+            return pattern
+        out, i = "", 0
+        while i < len(pattern):
+            if escape and pattern[i] == escape and i + 1 < len(pattern):
+                i += 1
+                out += "\\" + pattern[i]
+            else:
+                out += "\\\\" if pattern[i] == "\\" else pattern[i]
+            i += 1
+        return out
+    return strings.mapped(column(args[0], rows), one)
+
+
+def as_text(arg: Any, sql_type: SqlType, rows: int, context: Any) -> Any:
+    """An argument of "any" type as its text (bool as true/false is not meant here: concat prints t and f)."""
+    if isinstance(arg, pa.Scalar):
+        if not arg.is_valid:
+            return pa.scalar(None, pa.string())
+        return nulls.decoded(to_text(pa.repeat(arg, 1), sql_type, context.settings, context.names))[0]
+    if sql_type.name == "bpchar":
+        return without_blanks(arg)
+    return nulls.decoded(to_text(arg, sql_type, context.settings, context.names))
+
+
+def concat_op_kernel(call: Call, args: Args, rows: int, context: Any) -> Any:
+    if call.type.name == "bytea":
+        return pc.binary_join_element_wise(*args, pa.scalar(b"", pa.binary()))
+    texts = []
+    for arg, expr in zip(args, call.args, strict=True):
+        text = as_text(arg, expr.type, rows, context)
+        if expr.type.name == "bool":  # || casts, and the cast of a boolean to text spells it out
+            text = pc.if_else(arg, "true", "false")
+        texts.append(text)
+    return pc.binary_join_element_wise(*texts, "")
+
+
+def concat_kernel(call: Call, args: Args, rows: int, context: Any) -> Any:
+    texts = [as_text(arg, expr.type, rows, context) for arg, expr in zip(args, call.args, strict=True)]
+    if call.name == "concat_ws":
+        separator, texts = texts[0], texts[1:]
+        if not texts:
+            return pc.if_else(pc.is_null(separator), None, "")
+        if all(isinstance(t, pa.Scalar) for t in texts):
+            texts = [nulls.decoded(nulls.spread(t, rows)) for t in texts]
+        joined = pc.binary_join_element_wise(*texts, _filled(separator), null_handling="skip")
+        valid = nulls.validity(separator) if isinstance(separator, pa.Array) else None
+        return nulls.with_validity(joined, valid) if separator_known(separator) else pa.nulls(rows, pa.string())
+    if all(isinstance(t, pa.Scalar) for t in texts):
+        texts = [nulls.decoded(nulls.spread(t, rows)) for t in texts]
+    return pc.binary_join_element_wise(*texts, "", null_handling="skip")
+
+
+def separator_known(separator: Any) -> bool:
+    return isinstance(separator, pa.Array) or separator.is_valid
+
+
+def _filled(separator: Any) -> Any:
+    return pc.fill_null(separator, "") if isinstance(separator, pa.Array) else (separator if separator.is_valid else pa.scalar(""))
+
+
+@parameters(1)
+def starts_with_kernel(call: Call, args: Args, rows: int, context: Any) -> np.ndarray:
+    return views.values(pc.starts_with(column(args[0], rows), args[1]))
+
+
+def length_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    array = args[0]
+    if call.args[0].type.name == "bpchar" and call.name != "octet_length":
+        array = without_blanks(array)
+    if call.name in ("octet_length", "bit_length") or pa.types.is_binary(array.type):
+        lengths = pc.binary_length(array)
+    else:
+        lengths = pc.utf8_length(array)
+    data = views.values(lengths)
+    return views.array_of(data * 8 if call.name == "bit_length" else data, pa.int32(), views.validity(array))
+
+
+def case_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    kernels: dict[str, Callable[[pa.Array], pa.Array]] = {
+        "lower": pc.utf8_lower, "upper": pc.utf8_upper, "reverse": pc.utf8_reverse, "initcap": strings.initcap}
+    return kernels[call.name](args[0])
+
+
+@parameters(1, 2)
+def substring_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    return strings.substring(column(args[0], rows), args[1], args[2] if len(args) > 2 else None)
+
+
+@parameters(1, 2, 3)
+def overlay_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    array, replacement, start = column(args[0], rows), args[1], args[2]
+    count = args[3] if len(args) > 3 else len(replacement)
+    head = strings.substring(array, 1, max(start - 1, 0) if start > 0 else _negative())
+    tail = strings.substring(array, start + count, None)
+    return pc.binary_join_element_wise(head, replacement, tail, "")
+
+
+def _negative() -> int:
+    return -1  # PostgreSQL, too, reports this as a negative substring length
+
+
+@parameters(1)
+def position_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    return strings.positions(column(args[0], rows), args[1])
+
+
+@parameters(1, 2)
+def replace_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    array = column(args[0], rows)
+    return pc.replace_substring(array, args[1], args[2]) if args[1] else array
+
+
+@parameters(1, 2)
+def translate_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    return strings.translate(column(args[0], rows), args[1], args[2])
+
+
+@parameters(1, 2)
+def pad_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    return strings.pad(column(args[0], rows), args[1], args[2] if len(args) > 2 else " ", call.name == "lpad")
+
+
+@parameters(1)
+def trim_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    return strings.trimmed(column(args[0], rows), args[1] if len(args) > 1 else " ", call.name)
+
+
+@parameters(1)
+def repeat_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    array, count = column(args[0], rows), max(args[1], 0)
+    longest = pc.max(pc.binary_length(array)).as_py() or 0
+    if longest * count > (1 << 30) - 1:
+        raise InvalidParameterValue("requested length too large")
+    return pc.binary_repeat(array, count)
+
+
+@parameters(1)
+def side_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    return (strings.left if call.name == "left" else strings.right)(column(args[0], rows), args[1])
+
+
+@parameters(1, 2)
+def split_part_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    return strings.split_part(column(args[0], rows), args[1], args[2])
+
+
+def ascii_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    return strings.mapped(args[0], lambda value: ord(value[0]) if value else 0, pa.int32())
+
+
+def chr_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    def one(code: int) -> str:
+        if code == 0:
+            raise InvalidParameterValue("null character not permitted")
+        if code < 0 or code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
+            raise InvalidParameterValue(f"requested character too large for encoding: {code}" if code > 0 else
+                                        "character number must be positive")
+        return chr(code)
+    return strings.mapped(args[0], one, pa.string())
+
+
+def md5_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    return strings.mapped(args[0], lambda v: hashlib.md5(v.encode() if isinstance(v, str) else v, usedforsecurity=False).hexdigest(),
+                          pa.string())
+
+
+def sha_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    return strings.mapped(args[0], lambda v: hashlib.new(call.name, v).digest())
+
+
+@parameters(1)
+def encode_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    from shoal.exec.kernels.encodings import encode
+    return strings.mapped(column(args[0], rows), lambda v: encode(v, args[1]), pa.string())
+
+
+@parameters(1)
+def decode_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    from shoal.exec.kernels.encodings import decode
+    return strings.mapped(column(args[0], rows), lambda v: decode(v, args[1]), pa.binary())
+
+
+@parameters(1)
+def convert_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    from shoal.exec.kernels.encodings import codec
+    name, array = codec(args[1]), column(args[0], rows)
+    try:
+        if call.name == "convert_from":
+            return strings.mapped(array, lambda v: v.decode(name), pa.string())
+        return strings.mapped(array, lambda v: v.encode(name), pa.binary())
+    except UnicodeError:
+        raise CharacterNotInRepertoire(f'invalid byte sequence for encoding "{args[1].upper()}"') from None
+
+
+def to_hex_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    mask = 0xFFFFFFFF if call.args[0].type.name == "int4" else 0xFFFFFFFFFFFFFFFF
+    return strings.mapped(args[0], lambda value: format(value & mask, "x"), pa.string())
+
+
+def quote_kernel(call: Call, args: Args, rows: int, context: Any) -> Any:
+    text = column(as_text(args[0], call.args[0].type, rows, context), rows)
+    if call.name == "quote_ident":
+        return strings.mapped(text, strings.quote_ident)
+    quoted = strings.mapped(text, strings.quote_literal)
+    return pc.fill_null(quoted, "NULL") if call.name == "quote_nullable" else quoted
+
+
+def format_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    from shoal.exec.kernels.format_strings import format_rows
+    texts = [column(as_text(arg, expr.type, rows, context), rows).to_pylist() for arg, expr in zip(args, call.args, strict=True)]
+    return pa.array(format_rows(texts[0], texts[1:]), pa.string())
+
+
+@parameters(1, 2)
+def byte_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    at = args[1]
+
+    def one(value: bytes) -> Any:
+        if not 0 <= at < len(value):
+            from shoal.catalog.errors import ArraySubscriptError
+            raise ArraySubscriptError(f"index {at} out of valid range, 0..{len(value) - 1}")
+        if call.name == "get_byte":
+            return value[at]
+        return value[:at] + bytes([args[2] & 0xFF]) + value[at + 1:]
+    return strings.mapped(column(args[0], rows), one, pa.int32() if call.name == "get_byte" else pa.binary())
+
+
+def bit_count_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    return strings.mapped(args[0], lambda v: int.from_bytes(v, "big").bit_count(), pa.int64())
+
+
+@parameters(1)
+def normalize_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    form: Any = args[1].upper() if len(args) > 1 else "NFC"
+    if form not in ("NFC", "NFD", "NFKC", "NFKD"):
+        raise InvalidParameterValue(f"invalid normalization form: {args[1]}")
+    return strings.mapped(column(args[0], rows), lambda v: unicodedata.normalize(form, v))
+
+
+def unistr_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    from shoal.exec.kernels.encodings import unistr
+    return strings.mapped(args[0], unistr)
+
 
 for _name, _symbol in (("like", "~~"), ("not_like", "!~~"), ("ilike", "~~*"), ("not_ilike", "!~~*")):
-    declare(_name, "text text", "name text", "bpchar text", returns=BOOL, symbol=_symbol, hidden=True, family="string")
-declare("like", "bytea bytea", returns=BOOL, symbol="~~", hidden=True, family="string")
-declare("like_escape", "text text -> text", family="string",
+    declare(_name, "text text", "name text", "bpchar text", returns=BOOL, symbol=_symbol, hidden=True, kernel=like_kernel,
+            family="string", raises=False)
+declare("like", "bytea bytea", returns=BOOL, symbol="~~", hidden=True, kernel=like_kernel, family="string")
+declare("like_escape", "text text -> text", kernel=like_escape_kernel, family="string",
         doc="A LIKE pattern with another escape character, rewritten for backslash.")
-declare("concat_op", "text text -> text", symbol="||", hidden=True, raises=False, family="string")
-declare("concat_op", "bytea bytea -> bytea", symbol="||", hidden=True, raises=False, family="string")
-declare("concat_op", "text anynonarray", "anynonarray text", returns=TEXT, symbol="||", hidden=True, raises=False, family="string")
-declare("starts_with", "text text", returns=BOOL, symbol="^@", raises=False, family="string", example="starts_with('alphabet', 'alph')")
+declare("concat_op", "text text -> text", symbol="||", hidden=True, raises=False, kernel=concat_op_kernel, family="string")
+declare("concat_op", "bytea bytea -> bytea", symbol="||", hidden=True, raises=False, kernel=concat_op_kernel, family="string")
+declare("concat_op", "text anynonarray", "anynonarray text", returns=TEXT, symbol="||", hidden=True, raises=False,
+        volatility="stable", kernel=concat_op_kernel, family="string")
+declare("starts_with", "text text", returns=BOOL, symbol="^@", raises=False, kernel=starts_with_kernel, family="string",
+        example="starts_with('alphabet', 'alph')")
 
 for _name in ("length", "char_length", "character_length"):
-    declare(_name, "text -> int4", "bpchar -> int4", raises=False, family="string", doc="Number of characters.")
-declare("length", "bytea -> int4", raises=False, family="string")
-declare("octet_length", "text -> int4", "bpchar -> int4", "bytea -> int4", raises=False, family="string")
-declare("bit_length", "text -> int4", "bytea -> int4", raises=False, family="string")
+    declare(_name, "text -> int4", "bpchar -> int4", raises=False, kernel=length_kernel, family="string", doc="Number of characters.",
+            example=f"{_name}('jose')")
+declare("length", "bytea -> int4", raises=False, kernel=length_kernel, family="string")
+declare("octet_length", "text -> int4", "bpchar -> int4", "bytea -> int4", raises=False, kernel=length_kernel, family="string")
+declare("bit_length", "text -> int4", "bytea -> int4", raises=False, kernel=length_kernel, family="string")
 for _name in ("lower", "upper", "initcap", "reverse"):
-    declare(_name, "text -> text", raises=False, family="string", example=f"{_name}('tOM')")
+    declare(_name, "text -> text", raises=False, kernel=case_kernel, family="string", example=f"{_name}('tOM')")
 for _name in ("substr", "substring"):
     declare(_name, "text int4 -> text", "text int4 int4 -> text", "bytea int4 -> bytea", "bytea int4 int4 -> bytea",
-            family="string", example=f"{_name}('alphabet', 3, 2)")
-declare("substring", "text text -> text", "text text text -> text", family="string",
-        doc="The part that matches a regular expression (with three arguments: an SQL one with escape).")
-declare("overlay", "text text int4 -> text", "text text int4 int4 -> text", family="string",
+            kernel=substring_kernel, family="string", example=f"{_name}('alphabet', 3, 2)")
+declare("overlay", "text text int4 -> text", "text text int4 int4 -> text", kernel=overlay_kernel, family="string",
         example="overlay('Txxxxas', 'hom', 2, 4)")
-declare("position", "text text -> int4", "bytea bytea -> int4", raises=False, family="string", example="position('high', 'ig')")
-declare("strpos", "text text -> int4", raises=False, family="string", example="strpos('high', 'ig')")
-declare("replace", "text text text -> text", raises=False, family="string", example="replace('abcdefabcdef', 'cd', 'XX')")
-declare("translate", "text text text -> text", raises=False, family="string", example="translate('12345', '143', 'ax')")
+declare("position", "text text -> int4", "bytea bytea -> int4", raises=False, kernel=position_kernel, family="string",
+        doc="position(needle IN text) is position(text, needle).", example="position('high', 'ig')")
+declare("strpos", "text text -> int4", raises=False, kernel=position_kernel, family="string", example="strpos('high', 'ig')")
+declare("replace", "text text text -> text", raises=False, kernel=replace_kernel, family="string",
+        example="replace('abcdefabcdef', 'cd', 'XX')")
+declare("translate", "text text text -> text", raises=False, kernel=translate_kernel, family="string",
+        example="translate('12345', '143', 'ax')")
 for _name in ("lpad", "rpad"):
-    declare(_name, "text int4 -> text", "text int4 text -> text", raises=False, family="string", example=f"{_name}('hi', 5, 'xy')")
+    declare(_name, "text int4 -> text", "text int4 text -> text", kernel=pad_kernel, family="string", example=f"{_name}('hi', 5, 'xy')")
 for _name in ("ltrim", "rtrim", "btrim"):
-    declare(_name, "text -> text", "text text -> text", "bytea bytea -> bytea", raises=False, family="string",
+    declare(_name, "text -> text", "text text -> text", "bytea bytea -> bytea", raises=False, kernel=trim_kernel, family="string",
             example=f"{_name}('zzzytest', 'xyz')")
-declare("repeat", "text int4 -> text", family="string", example="repeat('Pg', 4)")
+declare("repeat", "text int4 -> text", kernel=repeat_kernel, family="string", example="repeat('Pg', 4)")
 for _name in ("left", "right"):
-    declare(_name, "text int4 -> text", raises=False, family="string", example=f"{_name}('abcde', 2)")
-declare("split_part", "text text int4 -> text", family="string", example="split_part('abc~@~def', '~@~', 2)")
-declare("concat", "any -> text", variadic=True, strict=False, volatility="stable", raises=False, family="string",
+    declare(_name, "text int4 -> text", raises=False, kernel=side_kernel, family="string", example=f"{_name}('abcde', 2)")
+declare("split_part", "text text int4 -> text", kernel=split_part_kernel, family="string", example="split_part('abc~@~def', '~@~', 2)")
+declare("concat", "any -> text", variadic=True, strict=False, volatility="stable", raises=False, kernel=concat_kernel, family="string",
         doc="The text of all arguments, NULLs left out.", example="concat('abcde', 2, NULL, 22)")
-declare("concat_ws", "text any -> text", variadic=True, strict=False, volatility="stable", raises=False, family="string",
-        doc="The text of all but the first argument, NULLs left out, the first between them.", example="concat_ws(',', 'abcde', 2, NULL, 22)")
-declare("ascii", "text -> int4", raises=False, family="string")
-declare("chr", "int4 -> text", family="string")
-declare("md5", "text -> text", "bytea -> text", raises=False, family="string")
+declare("concat_ws", "text any -> text", variadic=True, strict=False, volatility="stable", raises=False, kernel=concat_kernel,
+        family="string", doc="The text of all but the first argument, NULLs left out, the first between them.",
+        example="concat_ws(',', 'abcde', 2, NULL, 22)")
+declare("ascii", "text -> int4", raises=False, kernel=ascii_kernel, family="string", example="ascii('x')")
+declare("chr", "int4 -> text", kernel=chr_kernel, family="string", example="chr(65)")
+declare("md5", "text -> text", "bytea -> text", raises=False, kernel=md5_kernel, family="string", example="md5('abc')")
 for _name in ("sha224", "sha256", "sha384", "sha512"):
-    declare(_name, "bytea -> bytea", raises=False, family="string")
-declare("encode", "bytea text -> text", family="string", example="encode('123\\000\\001', 'base64')")
-declare("decode", "text text -> bytea", family="string")
-declare("convert_from", "bytea name -> text", family="string")
-declare("convert_to", "text name -> bytea", family="string")
-declare("to_hex", "int4 -> text", "int8 -> text", raises=False, family="string")
-declare("quote_ident", "text -> text", raises=False, family="string", example="quote_ident('Foo bar')")
+    declare(_name, "bytea -> bytea", raises=False, kernel=sha_kernel, family="string")
+declare("encode", "bytea text -> text", kernel=encode_kernel, family="string", example="encode('123\\000\\001', 'base64')")
+declare("decode", "text text -> bytea", kernel=decode_kernel, family="string", example="decode('MTIz', 'base64')")
+declare("convert_from", "bytea name -> text", kernel=convert_kernel, family="string")
+declare("convert_to", "text name -> bytea", kernel=convert_kernel, family="string")
+declare("to_hex", "int4 -> text", "int8 -> text", raises=False, kernel=to_hex_kernel, family="string", example="to_hex(2147483647)")
+declare("quote_ident", "text -> text", raises=False, kernel=quote_kernel, family="string", example="quote_ident('Foo bar')")
 for _name in ("quote_literal", "quote_nullable"):
-    declare(_name, "text -> text", "anyelement -> text", strict=_name == "quote_literal", raises=False, family="string")
-declare("format", "text -> text", strict=False, family="string")
-declare("format", "text any -> text", variadic=True, strict=False, volatility="stable", family="string",
+    declare(_name, "text -> text", "anyelement -> text", strict=_name == "quote_literal", raises=False, kernel=quote_kernel,
+            family="string", example=f"{_name}(E'O\\'Reilly')")
+declare("format", "text -> text", kernel=format_kernel, family="string")
+declare("format", "text any -> text", variadic=True, strict=False, volatility="stable", kernel=format_kernel, family="string",
         doc="sprintf-like: %s, %I, %L, %%, with positions and widths.", example="format('Hello %s, %1$s', 'World')")
-declare("get_byte", "bytea int4 -> int4", family="string")
-declare("set_byte", "bytea int4 int4 -> bytea", family="string")
-declare("bit_count", "bytea -> int8", raises=False, family="string")
-declare("normalize", "text -> text", "text text -> text", family="string")
-declare("unistr", "text -> text", family="string")
+declare("get_byte", "bytea int4 -> int4", kernel=byte_kernel, family="string")
+declare("set_byte", "bytea int4 int4 -> bytea", kernel=byte_kernel, family="string")
+declare("bit_count", "bytea -> int8", raises=False, kernel=bit_count_kernel, family="string")
+declare("normalize", "text -> text", "text text -> text", kernel=normalize_kernel, family="string")
+declare("unistr", "text -> text", kernel=unistr_kernel, family="string")

@@ -43,7 +43,7 @@ class Accumulator(ABC):
 
     @abstractmethod
     def finish(self, codes: np.ndarray) -> pa.Array:
-        """The results for these codes, in storage form."""
+        """The results for these codes, in storage form. Called once, last."""
 
     @property
     @abstractmethod

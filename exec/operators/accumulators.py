@@ -30,8 +30,10 @@ _REGRESSION = frozenset({"corr", "covar_pop", "covar_samp", "regr_avgx", "regr_a
                          "regr_r2", "regr_slope", "regr_sxx", "regr_sxy", "regr_syy"})
 
 
-def accumulator(call: AggregateCall) -> Accumulator:
+def accumulator(call: AggregateCall, empty_groups: bool = False) -> Accumulator:
     """A fresh state for the call. `update` gets its arguments, then its order keys, as columns.
+
+    `empty_groups`: results may be asked for groups that never had a row, even without FILTER.
 
     Raises: FeatureNotSupported (0A000) for an aggregate without implementation.
     """
@@ -44,7 +46,7 @@ def accumulator(call: AggregateCall) -> Accumulator:
     if distinct:
         types = [arg.type for arg in call.args] + [key.column.type for key in call.order_by]
         return Distinct(types, make(call, True))
-    return make(call, call.filter is not None)
+    return make(call, empty_groups or call.filter is not None)
 
 
 def _count(call: AggregateCall, filtered: bool) -> Accumulator:
@@ -114,7 +116,7 @@ _TABLE: dict[str, Callable[[AggregateCall, bool], Accumulator]] = {
     **{name: (lambda call, filtered: Bitwise(call.name, call.type, filtered))
        for name in ("bit_and", "bit_or", "bit_xor", "bool_and", "bool_or", "every")},
     "any_value": lambda call, filtered: AnyValue(call.args[0].type),
-    **{name: _moments for name in ("stddev", "stddev_samp", "stddev_pop", "variance", "var_samp", "var_pop")},
+    **dict.fromkeys(("stddev", "stddev_samp", "stddev_pop", "variance", "var_samp", "var_pop"), _moments),
     "string_agg": _collected(lambda call: collected.joined_strings, 0),
     "array_agg": _collected(lambda call: array_lists(call.type), None),
     "percentile_cont": _collected(lambda call: collected.continuous_percentile, 1, order_by=1),

@@ -8,7 +8,7 @@ step puts them together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +28,8 @@ from shoal.exec.plan.expr import AggregateCall, ColumnRef, Expr, Literal
 _PASS_ON_SHARE = 0.75
 """Partial steps with more groups than this share of their rows give up grouping."""
 _PARTIAL_BYTES = 1 << 28
-_PASSES_ON = frozenset({"count", "sum", "sum0", "min", "max", "bool_and", "bool_or", "every", "bit_and", "bit_or", "any_value"})
+_PASSES_ON = frozenset({"count", "sum", "sum0", "min", "max", "bool_and", "bool_or", "every", "bit_and", "bit_or",
+                        "any_value"})
 
 
 class Aggregate(Operator):
@@ -65,6 +66,8 @@ class Aggregate(Operator):
                     yield from self._results(table, states)
                     table, rows = self._table(), 0
                     states = States([call for _, call in self.node.aggregates], where)
+        if rows == 0 and not keys:
+            states = States([call for _, call in self.node.aggregates], where, empty_groups=True)
         if pass_on is None and not (self.node.step == "partial" and rows == 0):
             yield from self._results(table, states)
         self.context.reserve(self.metrics, 0)
@@ -79,10 +82,8 @@ class Aggregate(Operator):
         if not len(codes):
             return
         states.resize(table.size)
-        batch_rows = self.context.settings.batch_rows
-        pieces = [codes] if len(codes) <= 4 * batch_rows else np.split(codes, range(batch_rows, len(codes), batch_rows))
-        for piece in pieces:
-            yield Batch.of(table.keys(piece) + states.finish(piece), len(piece))
+        whole = Batch.of(table.keys(codes) + states.finish(codes), len(codes))
+        yield from streams.sliced(whole, self.context.settings.batch_rows)
 
 
 class OneGroup:
@@ -115,9 +116,9 @@ class OneGroup:
 class States:
     """The accumulators of one Aggregate node, equal calls sharing one, with how to find their columns in a batch."""
 
-    def __init__(self, calls: Sequence[AggregateCall], where: dict[int, int] | object) -> None:
+    def __init__(self, calls: Sequence[AggregateCall], where: Mapping[int, int], empty_groups: bool = False) -> None:
         self._calls = tuple(calls)
-        self._where: dict[int, int] = where  # type: ignore[assignment]
+        self._where = where
         self._members: list[_Member] = []
         self._member_of: list[int] = []
         known: dict[AggregateCall, int] = {}
@@ -130,7 +131,7 @@ class States:
                         rows = CountRows(False)
                     made = CountValues(rows) if call.args else rows
                 else:
-                    made = accumulator(call)
+                    made = accumulator(call, empty_groups)
                 known[call] = len(self._members)
                 self._members.append(_Member(made, [*call.args, *(key.column for key in call.order_by)],
                                              None if call.filter is None else self._where[call.filter.id]))

@@ -72,12 +72,6 @@ class TaskContext(Protocol):
     def reserve(self, metrics: OperatorMetrics, bytes_held: int) -> None:
         """States what the operator holds now. Raises: OutOfMemory (53200) beyond the query's budget."""
 
-    def turn_over(self) -> bool:
-        """Asked by scans after each batch: True when other tasks should have a turn now, so yield BLOCKED once.
-
-        Raises: QueryCanceled (57014) when the query was stopped meanwhile.
-        """
-
     def metrics(self, node: PlanNode) -> OperatorMetrics: ...
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from shoal.exec.optimizer.columns import passed_on
 from shoal.exec.optimizer.context import OptimizerContext, Switches
 from shoal.exec.optimizer.rules.add_dynamic_filters import add_dynamic_filters
 from shoal.exec.optimizer.rules.choose_build_sides import choose_build_sides
@@ -19,6 +20,7 @@ from shoal.exec.optimizer.rules.lower_set_operations import lower_set_operations
 from shoal.exec.optimizer.rules.make_top_n import make_top_n
 from shoal.exec.optimizer.rules.narrow_columns import narrow_columns
 from shoal.exec.optimizer.rules.place_exchanges import place_exchanges
+from shoal.exec.optimizer.rules.propagate_empty import propagate_empty
 from shoal.exec.optimizer.rules.prune_columns import prune_columns
 from shoal.exec.optimizer.rules.push_down_limits import push_down_limits
 from shoal.exec.optimizer.rules.push_down_predicates import push_down_predicates
@@ -27,7 +29,7 @@ from shoal.exec.optimizer.rules.remove_sorts import remove_sorts
 from shoal.exec.optimizer.rules.reorder_joins import reorder_joins
 from shoal.exec.optimizer.rules.split_distinct_aggregates import split_distinct_aggregates
 from shoal.exec.optimizer.validate import validate
-from shoal.exec.plan.nodes import PlanNode
+from shoal.exec.plan.nodes import PlanNode, Project
 
 __all__ = ["RULES", "OptimizerContext", "Rule", "Switches", "optimize"]
 
@@ -41,6 +43,7 @@ RULES: tuple[Rule, ...] = (
     expand_averages,
     split_distinct_aggregates,
     push_down_predicates,
+    propagate_empty,
     prune_columns,
     reorder_joins,
     choose_build_sides,
@@ -60,10 +63,13 @@ def optimize(plan: PlanNode, context: OptimizerContext) -> PlanNode:
     `validate` is on and a rule breaks the plan.
     """
     context.start(plan)
+    fields = plan.output
     for rule in RULES:
         changed = rule(plan, context)
         if changed is plan:
             continue
+        if changed.output != fields:
+            changed = Project(changed, passed_on(fields))
         plan = changed
         if context.trace is not None:
             context.trace(rule.__name__, plan)

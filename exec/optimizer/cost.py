@@ -9,6 +9,8 @@ BUILD_NS = 60.0
 """A row put into a join's table."""
 PROBE_NS = 20.0
 """A row looked up in it."""
+FILTER_NS = 4.0
+"""A scanned row tested by a dynamic filter."""
 OUTPUT_NS = 12.0
 """A row that a join gives out."""
 NESTED_PAIR_NS = 4.0

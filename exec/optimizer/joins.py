@@ -62,7 +62,7 @@ class _Side:
         self.made: dict[Expr, Field] = {}
 
     def column(self, expr: Expr, wanted: SqlType) -> ColumnRef:
-        comparable = expr.type == wanted or key_type(expr.type, wanted) == expr.type and expr.type.name != "date"
+        comparable = expr.type == wanted or (key_type(expr.type, wanted) == expr.type and expr.type.name != "date")
         if isinstance(expr, ColumnRef) and comparable:
             return expr
         expr = expr if comparable else Cast(wanted, expr, explicit=False)

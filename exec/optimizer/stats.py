@@ -545,17 +545,17 @@ def key_domain(left: Estimate, right: Estimate, keys: Sequence[tuple[int, int]])
     left_product = right_product = 1.0
     left_rows = right_rows = 0.0
     for a, b in keys:
-        l, r = left.column(a), right.column(b)
-        if l.key and r.guessed and l.domain < r.domain:
-            domain = l.domain
-        elif r.key and l.guessed and r.domain < l.domain:
-            domain = r.domain
+        first, second = left.column(a), right.column(b)
+        if first.key and second.guessed and first.domain < second.domain:
+            domain = first.domain
+        elif second.key and first.guessed and second.domain < first.domain:
+            domain = second.domain
         else:
-            domain = max(l.domain, r.domain)
+            domain = max(first.domain, second.domain)
         product *= max(domain, 1.0)
-        left_product *= l.domain
-        right_product *= r.domain
-        left_rows, right_rows = max(left_rows, l.base_rows), max(right_rows, r.base_rows)
+        left_product *= first.domain
+        right_product *= second.domain
+        left_rows, right_rows = max(left_rows, first.base_rows), max(right_rows, second.base_rows)
     if len(keys) > 1:
         product = min(product, min(min(left_product, left_rows), min(right_product, right_rows)))
     return max(product, 1.0)
@@ -601,10 +601,10 @@ def join_estimate(kind: str, left: Estimate, right: Estimate, keys: Sequence[tup
                **right.thinned(right_share if kind in ("inner", "left") else 1.0)}
     for a, b in keys:
         if kind == "inner":
-            l, r = columns[a] if a in columns else left.column(a), columns[b] if b in columns else right.column(b)
-            ndv = min(l.ndv, r.ndv)
-            columns[a] = l.thinned(l.ndv, ndv / l.ndv)
-            columns[b] = r.thinned(r.ndv, ndv / r.ndv)
+            first, second = columns.get(a) or left.column(a), columns.get(b) or right.column(b)
+            ndv = min(first.ndv, second.ndv)
+            columns[a] = first.thinned(first.ndv, ndv / first.ndv)
+            columns[b] = second.thinned(second.ndv, ndv / second.ndv)
     if kind in ("left", "full"):
         rows += left.rows * (1.0 - left_share)
         rows = max(rows, left.rows)

@@ -151,7 +151,10 @@ def equality_keys(node: PlanNode, pulled: list[Expr], outer: set[int],
     return node, refs, rebuilt
 
 
-def limit_parts(node: Limit | TopN) -> tuple[PlanNode, tuple[SortKey, ...], int | None, int, tuple[tuple[Field, Expr], ...] | None]:
+Assignments = tuple[tuple[Field, Expr], ...]
+
+
+def limit_parts(node: Limit | TopN) -> tuple[PlanNode, tuple[SortKey, ...], int | None, int, Assignments | None]:
     """A limit's input, order, count, offset and the projection between limit and sort, if there is one.
 
     Raises: FeatureNotSupported (0A000) for a count or offset that is not constant.
@@ -229,8 +232,8 @@ def join_null_safe(kind: str, left: PlanNode, right: PlanNode, pairs: Pairs, con
         if constant is None:
             parts.append(call("is_not_distinct", BOOL, a, b))
             continue
-        for expr_of in (lambda c: call("is_null", BOOL, c), lambda c, k=constant: call("coalesce", c.type, c, Literal(c.type, k.value))):
-            x, y = expr_of(a), expr_of(b)
+        for x, y in ((call("is_null", BOOL, a), call("is_null", BOOL, b)),
+                     (call("coalesce", a.type, a, constant), call("coalesce", b.type, b, constant))):
             left_field, right_field = context.new_field(a.name, x.type), context.new_field(b.name, y.type)
             left_made.append((left_field, x))
             right_made.append((right_field, y))
@@ -402,5 +405,6 @@ class DomainPush:
               ids: tuple[tuple[int, ...], ...]) -> tuple[PlanNode, dict[int, ColumnRef]]:
         merged = {f.id: self.context.new_field(f.name, f.type) for f in self.fields}
         plan = Union(tuple(plan for plan, _ in inputs), fields + tuple(merged.values()),
-                     tuple(own + tuple(mapping[i].id for i in merged) for own, (_, mapping) in zip(ids, inputs, strict=True)))
+                     tuple(own + tuple(mapping[i].id for i in merged)
+                           for own, (_, mapping) in zip(ids, inputs, strict=True)))
         return plan, {i: f.ref() for i, f in merged.items()}

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal as OneOf
+from typing import Literal as OneOf
 
 from shoal.catalog.connector import Predicate, TableHandle
 from shoal.catalog.types import SqlType

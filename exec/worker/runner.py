@@ -225,6 +225,7 @@ class TaskRunner:
     # -- the compute thread
 
     def _run(self) -> None:
+        _load_operators()
         while True:
             with self._changed:
                 while not self._ready and not self._stopping:
@@ -296,3 +297,11 @@ class TaskRunner:
                 task.query.filters[filter_id] = keys
         if filter_id in task.spec.publishes:
             self._loop.call_soon_threadsafe(self._publish, task.spec.id, filter_id, keys.to_bytes())
+
+
+def _load_operators() -> None:
+    """Imports what the first task would otherwise wait for."""
+    try:
+        import shoal.exec.operators.registry  # noqa: F401
+    except Exception:
+        log.exception("the operators cannot be loaded")  # and so every task will say

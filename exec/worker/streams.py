@@ -59,8 +59,12 @@ class Stream(Protocol):
     """One producer task's pages, as its consumer sees them."""
 
     fragment_id: int
-    rows: int
-    bytes: int
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def bytes(self) -> int: ...
 
     def take(self) -> Page | None:
         """The next page, or None when there is none now. Raises: what the stream ended with."""

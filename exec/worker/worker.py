@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ctypes
 import logging
 import os
 import signal
@@ -34,6 +35,8 @@ from shoal.exec.worker.task import TaskReport
 
 PROTOCOL_VERSION: Final = 1
 PROGRESS_S: Final = 0.5
+IDLE_TURNS: Final = 4
+"""So many progress intervals without work, and freed memory goes back to the system."""
 DRAIN_S: Final = 3600.0
 LAST_STARTS_S: Final = 0.2
 """Tasks sent before the coordinator knew of the drain have come by then."""
@@ -189,9 +192,14 @@ class Worker:
 
     async def _progress(self) -> None:
         assert self._runner is not None
+        idle_turns = 0
         while True:
             await asyncio.sleep(PROGRESS_S)
             reports = self._runner.reports()
+            idle_turns = idle_turns + 1 if self._runner.idle else 0
+            if idle_turns == IDLE_TURNS and self._changed.is_set():
+                self._changed.clear()
+                await asyncio.to_thread(_trim)
             if reports:
                 self._outbox.put_nowait({"op": "progress", "tasks": [r.to_fields() for r in reports]})
 
@@ -217,6 +225,13 @@ class Worker:
     def _publish(self, task: TaskId, filter_id: int, keys: bytes) -> None:
         self._outbox.put_nowait({"op": "filter", "task": [task.query_id, task.fragment_id, task.partition, task.attempt],
                                  "id": filter_id, "keys": base64.b64encode(keys).decode()})
+
+
+def _trim() -> None:
+    """Gives freed memory back to the system; only glibc keeps it and has the call."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def run_worker(options: WorkerOptions) -> int:

@@ -176,7 +176,7 @@ class DelimitedFormat(Format):
             line = self._line(source, dialect, lambda row: any("\udc80" <= char <= "\udcff" for cell in row for char in cell))
             raise CharacterNotInRepertoire(f'file "{source.display}"{line}: the text is not valid UTF-8',
                                            hint="Convert the file to UTF-8.") from None
-        if found := re.search(r"CSV column #(\d+).*invalid value '(.*)'", said, re.DOTALL):
+        if found := re.search(r"CSV column #(\d+).*(?:invalid value|Error converting) '(.*?)'(?: to |$)", said, re.DOTALL):
             name, value = dialect.names[int(found[1])] if int(found[1]) < len(dialect.names) else "", found[2]
             column = int(found[1])
             line = self._line(source, dialect, lambda row: len(row) > column and row[column].strip() == value.strip())

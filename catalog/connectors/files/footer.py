@@ -11,11 +11,18 @@ compact protocol.
 
 from __future__ import annotations
 
+import re
 import struct
 
 MAGIC = b"PAR1"
 _INT32, _INT64, _REPEATED = 1, 2, 2
 _CONVERTED_DECIMAL, _LOGICAL_DECIMAL = 5, 5
+_CHECKED_BYTES = 1 << 20
+_INTEGER_FIELDS = re.compile(b"(?:[" + b"".join(re.escape(bytes([step << 4 | kind])) for step in range(1, 16)
+                                                for kind in (4, 5, 6)) + rb"][\x80-\xff]*[\x00-\x7f]|["
+                             + b"".join(re.escape(bytes([step << 4 | kind])) for step in range(1, 16) for kind in (1, 2))
+                             + b"])*", re.DOTALL)
+"""Any number of short-form fields of a struct that hold an integer or a boolean."""
 _ARROW_KEY = b"\x18\x0cARROW:schema"  # a KeyValue struct's field 1: a string of 12 bytes
 _HIDDEN_KEY = b"\x18\x0carrow_hidden"
 
@@ -81,19 +88,45 @@ class ThriftReader:
                 self.position += length
             case 9 | 10:
                 length, element = self.list_head()
+                if length > len(self.data) - self.position:
+                    raise MalformedThrift("unexpected end")
+                if element in (4, 5, 6):
+                    for _ in range(length):
+                        self.varint()
+                    return
                 for _ in range(length):
                     self.skip(3 if element in (1, 2) else element, depth + 1)
             case 12:
-                last = 0
-                while True:
-                    last, kind = self.field(last)
-                    if not kind:
-                        return
-                    self.skip(kind, depth + 1)
+                self._skip_struct(depth)
             case _:
                 raise MalformedThrift(f"unexpected type {kind}")
         if self.position > len(self.data):
             raise MalformedThrift("unexpected end")
+
+
+    def _skip_struct(self, depth: int) -> None:
+        """Footers are mostly structs of integers and short strings, so those are skipped here without a call."""
+        data, position = self.data, self.position
+        try:
+            while True:
+                position = _INTEGER_FIELDS.match(data, position).end()  # type: ignore[union-attr]
+                head = data[position]
+                if not head:
+                    self.position = position + 1
+                    return
+                position += 1
+                if not head >> 4:
+                    while data[position] > 127:
+                        position += 1
+                    position += 1
+                if head & 15 == 8 and data[position] < 128:
+                    position += 1 + data[position]
+                else:
+                    self.position = position
+                    self.skip(head & 15, depth + 1)
+                    position = self.position
+        except IndexError:
+            raise MalformedThrift("unexpected end") from None
 
 
 def whole_file(footer: bytes) -> bytes:
@@ -117,24 +150,95 @@ def plain_footer(footer: bytes, *, hide_arrow_schema: bool) -> bytes:
     if element != 12:
         raise MalformedThrift("the schema is no list of structs")
     pieces = [footer[:reader.position]]
+    leaves: list[int | None] = []
     pending: list[int] = []  # children still to come, for each open group; one group is open: a column of the table
     for _ in range(length):
         start = reader.position
         found = _SchemaElement(reader)
         top_level = len(pending) == 1
         pieces.append(found.plain() if top_level and found.is_integer_decimal else footer[start:reader.position])
+        if not found.children and pending:
+            leaves.append(found.physical)
         if pending:
             pending[-1] -= 1
         if found.children:
             pending.append(found.children)
         while pending and not pending[-1]:
             pending.pop()
-    rest = footer[reader.position:]
-    at = rest.rfind(_ARROW_KEY) if hide_arrow_schema else -1
-    if at >= 0:
-        rest = rest[:at] + _HIDDEN_KEY + rest[at + len(_ARROW_KEY):]
-    pieces.append(rest)
+    rest = bytearray(footer[reader.position:])
+    if hide_arrow_schema and (at := rest.rfind(_ARROW_KEY)) >= 0:
+        rest[at:at + len(_ARROW_KEY)] = _HIDDEN_KEY
+    if len(footer) <= _CHECKED_BYTES:
+        _check_chunks(rest, leaves)
+    pieces.append(bytes(rest))
     return b"".join(pieces)
+
+
+def _check_chunks(rest: bytearray, physical: list[int | None]) -> None:
+    """Makes the FileMetaData after its schema safe to ask for column chunks, whose columns have these types.
+
+    pyarrow 26 aborts the whole process if damage made a chunk's type or the histograms of its size_statistics wrong.
+    So wrong types are found here, and size_statistics, which nobody here needs, get an id that readers skip. Takes
+    some 60 us a kilobyte, so very large footers go without. Raises: MalformedThrift.
+    """
+    reader = ThriftReader(bytes(rest))
+    field = 2
+    while True:
+        field, kind = reader.field(field)
+        if not kind:
+            return
+        if field != 4 or kind != 9:
+            reader.skip(kind)
+            continue
+        for _ in range(reader.list_head()[0]):  # RowGroup
+            group_field = 0
+            while True:
+                group_field, kind = reader.field(group_field)
+                if not kind:
+                    break
+                if group_field != 1 or kind != 9:
+                    reader.skip(kind)
+                    continue
+                chunks = reader.list_head()[0]
+                if chunks != len(physical):
+                    raise MalformedThrift(f"a row group of {chunks} columns instead of {len(physical)}")
+                try:
+                    for expected in physical:
+                        _check_chunk(reader, rest, expected)
+                except IndexError:
+                    raise MalformedThrift("unexpected end") from None
+
+
+def _check_chunk(reader: ThriftReader, rest: bytearray, physical: int | None) -> None:
+    """One ColumnChunk. Works on the bytes itself: this is called for every column of every row group."""
+    data, position, field = reader.data, reader.position, 0
+    while head := data[position]:
+        field += head >> 4
+        position += 1
+        if field != 3 or head & 15 != 12:
+            reader.position = position
+            reader.skip(head & 15)
+            position = reader.position
+            continue
+        inner = 0
+        while head := data[position]:
+            at, kind = position, head & 15
+            inner += head >> 4
+            position += 1
+            if inner == 1 and data[position] >> 1 != physical:
+                raise MalformedThrift("a column chunk is not of its column's type")
+            if 4 <= kind <= 6:
+                while data[position] > 127:
+                    position += 1
+                position += 1
+            else:
+                if inner == 16 and kind == 12 and head < 8 << 4:
+                    rest[at] += 7 << 4  # id 23; what follows has a still higher id
+                reader.position = position
+                reader.skip(kind)
+                position = reader.position
+        position += 1
+    reader.position = position + 1
 
 
 class _SchemaElement:
@@ -143,7 +247,8 @@ class _SchemaElement:
     def __init__(self, reader: ThriftReader) -> None:
         self.fields: list[tuple[int, int, bytes]] = []
         self.children = 0
-        physical, repetition, decimal, last = None, 0, False, 0
+        self.physical: int | None = None
+        repetition, decimal, last = 0, False, 0
         while True:
             last, kind = reader.field(last)
             if not kind:
@@ -152,7 +257,7 @@ class _SchemaElement:
             if kind == 5:
                 value = reader.zigzag()
                 if last == 1:
-                    physical = value
+                    self.physical = value
                 elif last == 3:
                     repetition = value
                 elif last == 5:
@@ -166,14 +271,16 @@ class _SchemaElement:
             else:
                 reader.skip(kind)
             self.fields.append((last, kind, reader.data[start:reader.position]))
-        self.is_integer_decimal = decimal and physical in (_INT32, _INT64) and repetition != _REPEATED
+        self.is_integer_decimal = decimal and self.physical in (_INT32, _INT64) and repetition != _REPEATED
 
     def plain(self) -> bytes:
         """The element again without converted_type, scale, precision and logicalType."""
         out, last = bytearray(), 0
         for field, kind, value in self.fields:
             if field not in (6, 7, 8, 10):
-                out.append((field - last) << 4 | kind)  # ids of SchemaElement are below 16: every step fits 4 bits
+                if not 0 < field - last < 16:  # parquet.thrift ends at 10, and writers keep the order
+                    raise MalformedThrift("fields out of order")
+                out.append((field - last) << 4 | kind)
                 out += value
                 last = field
         out.append(0)

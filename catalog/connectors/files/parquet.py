@@ -212,7 +212,8 @@ class ParquetFormat(Format):
             if total - size_bytes > 1.05 * rows * (bits + 1) / 8 + rows / 64 + 1024:
                 return False
             column.distinct = max(column.distinct or 0, values)
-            column.value_bytes = max(column.value_bytes or 0.0, size_bytes / values - 4 if values else 0.0)
+            if column.info.type.is_string and values:
+                column.value_bytes = max(column.value_bytes or 0.0, size_bytes / values - 4)
             worth &= 3 * values <= max(rows, 300)
         return worth
 
@@ -251,7 +252,7 @@ class ParquetFormat(Format):
             distinct = min(distinct, column.distinct if overlap and 3 * column.distinct <= max(footer.group_rows)
                            else column.distinct * len(bounds))
         width = column.value_bytes
-        if width is None and rows and column.leaves == 1:
+        if width is None and rows and column.leaves == 1 and column.info.type.size < 0:
             width = sum(footer.metadata.row_group(g).column(column.leaf).total_uncompressed_size
                         for g in range(len(bounds))) / rows
         return ColumnStatistics(

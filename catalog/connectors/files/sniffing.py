@@ -78,7 +78,7 @@ def shape(sample: bytes, preferred: str, display: str) -> tuple[Dialect, bool]:
     text = [line.decode("utf-8", "surrogateescape") for line in lines]
     best = max((found for delimiter in sorted(DELIMITERS, key=lambda d: d != preferred) for quote in ('"', "'")
                 for escape in ("", "\\") if (found := _try(text, delimiter, quote, escape)) is not None),
-               key=lambda s: (round(s.score, 3), s.width > 1, -len(s.escape), s.quote == '"', s.width), default=None)
+               key=lambda s: (round(s.score, 3), s.width > 1, -len(s.escape), s.quote == "'", s.width), default=None)
     if best is None or best.width == 1:
         best = _try(text, _unused(sample), '"', "") or _Shape(0, 0, ",", '"', "", [], [])
     if not best.rows:
@@ -99,7 +99,7 @@ def shape(sample: bytes, preferred: str, display: str) -> tuple[Dialect, bool]:
 
 def _try(lines: Sequence[str], delimiter: str, quote: str, escape: str) -> _Shape | None:
     """The first records read this way, and the share of them that have as many fields as most have."""
-    if quote == "'" and not any(f"{delimiter}'" in line or line.startswith("'") for line in lines):
+    if quote == "'" and not _single_quoted(lines, delimiter):
         return None
     if escape and not any(escape + quote in line for line in lines):
         return None
@@ -125,6 +125,18 @@ def _try(lines: Sequence[str], delimiter: str, quote: str, escape: str) -> _Shap
     if width > 1 and score < 0.9 and len(rows[0]) == 1:
         score = 0.4  # rather one column of sentences with commas in them
     return _Shape(score, width, delimiter, quote, escape, rows, ends)
+
+
+def _single_quoted(lines: Sequence[str], delimiter: str) -> bool:
+    """Whether apostrophes are quotes: some fields start with one, all of those end with one, and no '"' is a quote."""
+    edge = re.escape(delimiter)
+    opened = whole = 0
+    for line in lines:
+        if re.search(rf'(?:^|{edge})"', line):
+            return False
+        opened += len(re.findall(rf"(?:^|{edge})'", line))
+        whole += len(re.findall(rf"(?:^|{edge})'(?:[^']|'')*'(?=\s*$|{edge})", line))
+    return 0 < opened == whole
 
 
 def _unused(sample: bytes) -> str:
@@ -163,7 +175,7 @@ def _strings(cells: Iterable[str]) -> pa.Array:
 
 
 _INTEGER = r"^-?(?:0|[1-9][0-9]*)$"
-_FLOAT = r"^[-+]?(?:(?:0|[1-9][0-9]*)?\.[0-9]+|(?:0|[1-9][0-9]*)\.?)(?:[eE][-+]?[0-9]+)?$|^[-+]?(?i:inf|infinity|nan)$"
+_FLOAT = r"^-?(?:(?:0|[1-9][0-9]*)?\.[0-9]+|(?:0|[1-9][0-9]*)\.?)(?:[eE][-+]?[0-9]+)?$|^-?(?i:inf|infinity|nan)$"
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _CLOCK = r"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?"
 _TIME = r"^(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,6})?)?$"
@@ -185,7 +197,7 @@ def kind_of(values: pa.Array) -> str:
     if _all(values, _INTEGER) and not pc.any(pc.equal(values, "-0")).as_py():
         if _casts(values, pa.int64()):
             return "int8"
-        return "numeric" if _casts(values, pa.decimal128(38, 0)) else "float8"
+        return "numeric" if pc.max(pc.utf8_length(pc.utf8_ltrim(values, "-"))).as_py() <= 38 else "float8"
     if _all(values, _FLOAT) and pc.any(pc.match_substring_regex(values, "[0-9]")).as_py() and _casts(values, pa.float64()):
         return "float8"
     if _all(values, _DATE):
@@ -208,9 +220,11 @@ def column_kind(values: pa.Array) -> str:
         return "code" if few else "text"
     if not pc.any(pc.equal(values, "")).as_py():
         return kind
-    return "text" if kind in ("null", "time") else kind + "?"
+    return "text" if kind in ("null", *_NEVER_DOUBTFUL) else kind + "?"
 
 
+_NEVER_DOUBTFUL = ("time", "numeric")
+"""Kinds that only the CSV reader itself parses well: Arrow's cast from text lacks the one and overflows in the other."""
 _WIDER = {
     frozenset(("int8", "float8")): "float8", frozenset(("int8", "numeric")): "numeric",
     frozenset(("numeric", "float8")): "float8", frozenset(("date", "timestamp")): "timestamp",
@@ -228,7 +242,9 @@ def wider_kind(a: str, b: str) -> str:
         found = right
     else:
         found = _WIDER.get(frozenset((left, right)), "text")
-    return found + "?" if "?" in a + b and found not in ("text", "code") else found
+    if "?" in a + b and found not in ("text", "code"):
+        return "text" if found in _NEVER_DOUBTFUL else found + "?"
+    return found
 
 
 def _all(values: pa.Array, pattern: str) -> bool:

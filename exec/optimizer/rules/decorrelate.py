@@ -285,7 +285,7 @@ class _Decorrelation:
         if not own:
             return Join(kind, node.left, node.right, (), node.condition)  # type: ignore[arg-type]
         inlined = self.inline(node.left, node.right, keep_outer=kind == "left" and node.condition is None)
-        if inlined is not None and (kind == "inner" or isinstance(node.right, TableFunction) and node.condition is None):
+        if inlined is not None and (kind == "inner" or (isinstance(node.right, TableFunction) and node.condition is None)):
             return Filter(inlined, node.condition) if node.condition is not None else inlined
         try:
             right, assignments = node.right, None

@@ -53,6 +53,6 @@ def _bound(node: PlanNode, rows: int) -> PlanNode:
 
 
 def _limited(node: PlanNode, rows: int) -> PlanNode:
-    if isinstance(node, TopN) and node.count <= rows or isinstance(node, Values) and len(node.rows) <= rows:
+    if (isinstance(node, TopN) and node.count <= rows) or (isinstance(node, Values) and len(node.rows) <= rows):
         return node
     return _push(Limit(node, Literal(INT8, rows)))

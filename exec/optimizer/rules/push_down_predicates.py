@@ -194,7 +194,7 @@ class _Pushing:
             parts.extend(_all_parts(node))
             self.gather(node.left, relations, parts)
             self.gather(node.right, relations, parts)
-        elif isinstance(node, Filter):
+        elif isinstance(node, Filter) and not is_volatile(node.predicate):
             parts.extend(conjuncts(node.predicate))
             self.gather(node.input, relations, parts)
         else:

@@ -216,7 +216,8 @@ def test_a_broadcast_filter_used_in_its_own_fragment_stays_in_the_task() -> None
     assert scheduler.handle(FilterPublished(builders[1], 9, b"all")) == []
 
 
-@pytest.mark.parametrize(("sizes", "tasks"), [([1] * 10, 3), ([100, 1, 1, 1], 2), ([], 2), ([5], 1), ([3, 1, 4, 1, 5, 9, 2, 6], 4)])
+@pytest.mark.parametrize(("sizes", "tasks"), [
+    ([1] * 10, 3), ([100, 1, 1, 1], 2), ([], 2), ([5], 1), ([3, 1, 4, 1, 5, 9, 2, 6], 4)])
 def test_splits_are_divided_evenly_and_completely(sizes: list[int], tasks: int) -> None:
     given = [Split({"n": n}, size_bytes=size) for n, size in enumerate(sizes)]
     shares = divide(given, tasks)

@@ -30,7 +30,8 @@ COLUMNS = [
     pa.array([decimal.Decimal(10) ** 60, None, decimal.Decimal(1)], pa.decimal256(76, 0)),
     pa.array([datetime.date(2020, 1, 1), None, datetime.date(1, 1, 1)]), pa.array([1, None, 2], pa.timestamp("us")),
     pa.array([1, None, 2], pa.timestamp("us", "UTC")), pa.array([1, None, 2], pa.time64("us")),
-    pa.array([(1, 2, 3), None, (0, 0, 1)], pa.month_day_nano_interval()), pa.array([[1], None, [2, None]], pa.list_(pa.int64())),
+    pa.array([(1, 2, 3), None, (0, 0, 1)], pa.month_day_nano_interval()),
+    pa.array([[1], None, [2, None]], pa.list_(pa.int64())),
     pa.array(["x", None, "x"]).dictionary_encode(), pa.nulls(3),
 ]
 
@@ -65,7 +66,7 @@ def test_every_storage_form_round_trips(codec: str) -> None:
 
 
 def test_slices_send_only_their_rows() -> None:
-    wide = pa.array(["text number %d" % i for i in range(10_000)])
+    wide = pa.array([f"text number {i}" for i in range(10_000)])
     buffers = FrameEncoder().encode(0, page(wide.slice(5_000, 10)))
     assert sum(len(b) for b in buffers) < 2_000
     (_, got), = decode(FrameDecoder(), buffers)

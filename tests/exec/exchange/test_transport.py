@@ -37,9 +37,11 @@ class Source:
         self.buffer = buffer
         self.closed: list[int] = []
         self.reads = 0
+        self.read_more = asyncio.Event()
 
     async def read(self, task: str, partition: int, sequence: int, credit_bytes: int, timeout_s: float) -> Reading:
         self.reads += 1
+        self.read_more.set()
         reading = self.buffer.read(partition, sequence, credit_bytes)
         if not reading.pages and not reading.ended:
             await asyncio.sleep(0.01)
@@ -133,7 +135,8 @@ def test_a_broken_connection_is_made_again() -> None:
             serving_ = asyncio.ensure_future(serve_exchange(connection, source))
             if connections <= 3:
                 while source.reads < connections * 2:
-                    await asyncio.sleep(0)
+                    await source.read_more.wait()
+                    source.read_more.clear()
                 serving_.cancel()
                 connection.abort()
             await asyncio.gather(serving_, return_exceptions=True)

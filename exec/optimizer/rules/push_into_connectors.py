@@ -1,0 +1,117 @@
+"""Gives connectors the filters and limits they can take, and scans the filters that are left.
+
+    Filter (a = 5 AND f(b))            Scan t, handle enforces a = 5
+      Scan t                   ->        filter: f(b)
+                                         pruning: what the connector may use to skip, but does not enforce
+
+A conjunct is offered when it compares one source column with constants.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from shoal.catalog.connector import Operator, Predicate, SupportsFilter, SupportsLimit
+from shoal.catalog.types import SqlType, to_python
+from shoal.exec.optimizer.context import OptimizerContext
+from shoal.exec.optimizer.expressions import bare, column_and_constant
+from shoal.exec.plan.expr import Call, ColumnRef, Expr, Literal, conjunction, conjuncts
+from shoal.exec.plan.nodes import Filter, Limit, PlanNode, Scan
+
+
+def push_into_connectors(plan: PlanNode, context: OptimizerContext) -> PlanNode:
+    return _visit(plan, context)
+
+
+def _visit(node: PlanNode, context: OptimizerContext) -> PlanNode:
+    if isinstance(node, Filter) and isinstance(node.input, Scan):
+        return _with_filter(node.input, conjuncts(node.predicate), context)
+    if isinstance(node, Limit) and isinstance(node.input, Scan):
+        return Limit(_with_limit(node.input, context), node.count, node.offset)
+    children = node.children()
+    if not children:
+        return node
+    rebuilt = tuple([_visit(child, context) for child in children])
+    return node.with_children(rebuilt) if any(a is not b for a, b in zip(rebuilt, children, strict=True)) else node
+
+
+def _with_filter(scan: Scan, parts: list[Expr], context: OptimizerContext) -> Scan:
+    names = {c.field.id: c.source for c in scan.columns}
+    offered: list[tuple[int, Predicate]] = []
+    for index, part in enumerate(parts):
+        predicate = translated(part, names)
+        if predicate is not None:
+            offered.append((index, predicate))
+    connector = context.catalogs.connector(scan.handle.catalog)
+    handle, enforced = scan.handle, set[int]()
+    if offered and isinstance(connector, SupportsFilter) and context.switches.connector_pushdown:
+        result = connector.apply_filter(handle, tuple(predicate for _, predicate in offered))
+        if result is not None:
+            handle = result.handle
+            enforced = {index for i, (index, _) in enumerate(offered) if i not in result.remaining}
+    left = [part for index, part in enumerate(parts) if index not in enforced]
+    pruning = tuple(predicate for index, predicate in offered if index not in enforced)
+    left = conjuncts(scan.predicate) + left
+    return replace(scan, handle=handle, predicate=conjunction(left) if left else None, pruning=scan.pruning + pruning)
+
+
+def _with_limit(scan: Scan, context: OptimizerContext) -> Scan:
+    connector = context.catalogs.connector(scan.handle.catalog)
+    if (scan.limit is None or scan.predicate is not None or scan.dynamic_filters or not isinstance(connector, SupportsLimit)
+            or not context.switches.connector_pushdown):
+        return scan
+    result = connector.apply_limit(scan.handle, scan.limit)
+    return scan if result is None else replace(scan, handle=result.handle)
+
+
+def translated(part: Expr, names: dict[int, str]) -> Predicate | None:
+    """The conjunct in the connectors' terms, None where it has no such form."""
+    if isinstance(part, ColumnRef):
+        return Predicate(names[part.id], "eq", (True,)) if part.id in names else None
+    if not isinstance(part, Call):
+        return None
+    simple = column_and_constant(part)
+    if simple is not None:
+        operator, ref, literal = simple
+        return _predicate(names, ref, operator, (literal,))  # type: ignore[arg-type]
+    subject = bare(part.args[0]) if part.args else None
+    if part.name == "not":
+        if isinstance(subject, ColumnRef):
+            return Predicate(names[subject.id], "eq", (False,)) if subject.id in names else None
+        if isinstance(subject, Call) and subject.name == "like":
+            inner = translated(subject, names)
+            return None if inner is None else Predicate(inner.column, "not_like", inner.values)
+        return None
+    if not isinstance(subject, ColumnRef) or subject.id not in names:
+        return None
+    match part.name:
+        case "is_null" | "is_not_null":
+            return Predicate(names[subject.id], part.name)  # type: ignore[arg-type]
+        case "in":
+            return _predicate(names, subject, "in", part.args[1:])
+        case "like" | "not_like" if len(part.args) == 2 and subject.type.name != "bpchar":
+            return _predicate(names, subject, part.name, part.args[1:])  # type: ignore[arg-type]
+    return None
+
+
+def _predicate(names: dict[int, str], ref: ColumnRef, operator: Operator, constants: tuple[Expr, ...]) -> Predicate | None:
+    if ref.id not in names:
+        return None
+    values = []
+    for constant in constants:
+        if not isinstance(constant, Literal) or constant.value is None or not _same_kind(ref.type, constant.type):
+            return None
+        value = to_python(constant.value, constant.type)
+        if isinstance(value, int) and constant.type.name in ("date", "timestamp", "timestamptz"):
+            return None  # an infinity, which other systems hold differently
+        values.append(value)
+    return Predicate(names[ref.id], operator, tuple(values))
+
+
+def _same_kind(column: SqlType, constant: SqlType) -> bool:
+    """A source compares the column with such a constant as SQL does."""
+    if column.is_number and constant.is_number:
+        return (column.name in ("float4", "float8")) == (constant.name in ("float4", "float8"))
+    if column.is_string and constant.is_string:
+        return column.name == constant.name or {column.name, constant.name} <= {"text", "varchar", "name", "unknown"}
+    return column.name == constant.name and column.name in ("bool", "date", "time", "timestamp", "timestamptz")

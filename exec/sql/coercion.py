@@ -1,0 +1,183 @@
+"""Making an expression have a type: constants at once, parameters by deduction, the rest by a Cast (hop 2).
+
+Spec: PostgreSQL 15 documentation, chapter 10 "Type Conversion"; wording of parse_coerce.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, Literal as OneOf
+
+from shoal.catalog.errors import CannotCoerce, DatatypeMismatch, SqlError
+from shoal.catalog.types import BOOL, NUMERIC, OID_LIKE, TEXT, SqlType, numeric
+from shoal.exec.functions.casts import can_coerce, cast_result, common_type, literal_type, parse_literal
+from shoal.exec.functions.registry import Resolution
+from shoal.exec.functions.resolution import resolve_function, resolve_operator
+from shoal.exec.plan.expr import Call, Cast, Expr, Literal, Parameter
+from shoal.exec.sql.context import Context, bare_type, fail
+
+CastContext = OneOf["implicit", "assignment", "explicit"]
+_REGISTERS = OID_LIKE - {"oid", "xid", "cid"}
+_LIMITS = {"int2": 1 << 15, "int4": 1 << 31, "int8": 1 << 63}
+
+
+@lru_cache(maxsize=8192)
+def operator_for(symbol: str, left: SqlType | None, right: SqlType) -> Resolution:
+    """resolve_operator, remembered."""
+    return resolve_operator(symbol, left, right)
+
+
+@lru_cache(maxsize=8192)
+def _function_for(name: str, types: tuple[SqlType, ...]) -> Resolution:
+    return resolve_function(name, types)
+
+
+def function_for(name: str, args: Sequence[Expr]) -> Resolution:
+    """resolve_function, remembered; constants are told only to functions whose result type they decide."""
+    types = tuple(arg.type for arg in args)
+    found = _function_for(name, types)
+    if found.function.typed_by_constants:
+        return resolve_function(name, types, [arg.value if isinstance(arg, Literal) else None for arg in args])
+    return found
+
+
+def coerce(context: Context, expr: Expr, target: SqlType, pos: int, how: CastContext = "implicit") -> Expr:
+    """`expr` as `target`. Raises: CannotCoerce (42846), and for bad constants what parse_literal raises, at `pos`."""
+    source = expr.type
+    if source == target:
+        return expr
+    if source.name == "unknown":
+        return _coerce_unknown(context, expr, target, pos, how)
+    if type(expr) is Literal:
+        folded = _coerce_literal(expr, target, how == "explicit")
+        if folded is not None:
+            return folded
+    if source.name in ("varchar", "text") and target.name in ("text", "varchar") and target.length is None:
+        return expr  # the same values, stored the same way
+    if not can_coerce(source, target, how):
+        fail(CannotCoerce, f"cannot cast type {source.sql} to {target.sql}", pos)
+    return Cast(cast_result(source, target), expr, how == "explicit")
+
+
+def _coerce_unknown(context: Context, expr: Expr, target: SqlType, pos: int, how: CastContext) -> Expr:
+    if isinstance(expr, Parameter):
+        found: Expr = context.parameters.assign(expr.index, target)
+        return found if found.type == target or not _modified(target) else Cast(target, found, how == "explicit")
+    if not isinstance(expr, Literal):
+        return Cast(target, expr, how == "explicit")
+    if target.name == "unknown":
+        return expr
+    if expr.value is None:
+        return Literal(target, None)
+    if target.name in _REGISTERS:
+        return Cast(target, Literal(TEXT, expr.value))
+    try:
+        target = literal_type(expr.value, target)
+        value = parse_literal(expr.value, target, context.settings)
+    except SqlError as error:
+        error.position = error.position or pos + 1
+        raise
+    return Literal(target, tuple(value) if isinstance(value, list) else value)
+
+
+def _modified(target: SqlType) -> bool:
+    return target.length is not None or (target.name == "numeric" and not target.trim)
+
+
+def _coerce_literal(expr: Literal, target: SqlType, declared: bool) -> Literal | None:
+    """A typed constant converted at once where that is exact and certain; None leaves it to a Cast. Unless `declared`,
+    an integer becomes a numeric of its own digits."""
+    source, value = expr.type, expr.value
+    if value is None:
+        return Literal(target, None)
+    if source.is_integer:
+        limit = _LIMITS.get(target.name)
+        if limit is not None:
+            return Literal(target, value) if -limit <= value < limit else None
+        if target.name == "numeric":
+            target = cast_result(source, target)
+            if target == NUMERIC or (not declared and target.scale == 0):
+                return Literal(numeric(max(len(str(abs(value))), 1), 0), value)
+            scaled = value * 10 ** (target.scale or 0)
+            return Literal(target, scaled) if abs(scaled) < 10 ** (target.precision or 0) else None
+        if target.name in ("float8", "float4"):
+            return Literal(target, float(value)) if abs(value) < 1 << 24 else None
+        if target.name == "oid":
+            return Literal(target, value) if 0 <= value < 1 << 32 else None
+        return None
+    if source.name == "numeric" and isinstance(value, int):
+        if target.name == "float8" and abs(value) < 1 << 53 and (source.scale or 0) <= 22:
+            return Literal(target, value / 10 ** (source.scale or 0))
+        if target.name == "numeric":
+            target = cast_result(source, target)
+            shift = (target.scale or 0) - (source.scale or 0)
+            if target == source:
+                return expr
+            if shift >= 0 and abs(value * 10 ** shift) < 10 ** (target.precision or 0):
+                return Literal(target, value * 10 ** shift)
+        return None
+    if source.is_string and source.name in ("text", "varchar") and target.name in ("text", "varchar") and target.length is None:
+        return Literal(target, value)
+    return None
+
+
+def coerce_boolean(context: Context, expr: Expr, what: str, pos: int) -> Expr:
+    """`expr` as the condition of `what` ("WHERE", "AND" ...). Raises: DatatypeMismatch (42804)."""
+    if expr.type == BOOL:
+        return expr
+    if expr.type.name != "unknown":
+        fail(DatatypeMismatch, f"argument of {what} must be type boolean, not type {bare_type(expr.type).sql}", pos)
+    return coerce(context, expr, BOOL, pos)
+
+
+def settle(context: Context, expr: Expr, pos: int) -> Expr:
+    """An untyped literal or parameter that nothing gave a type becomes text."""
+    return coerce(context, expr, TEXT, pos) if expr.type.name == "unknown" else expr
+
+
+def unify(context: Context, exprs: Sequence[Expr], places: Sequence[int], what: str) -> tuple[SqlType, list[Expr]]:
+    """All of `exprs` as their common type (`what` is the construct errors name: CASE, VALUES ...)."""
+    target = common(exprs, places, what)
+    return target, [coerce(context, e, target, pos) for e, pos in zip(exprs, places, strict=True)]
+
+
+def common(exprs: Sequence[Expr], places: Sequence[int], what: str) -> SqlType:
+    """The common type. Raises: DatatypeMismatch (42804) at the first expression that does not go with those before."""
+    types = list(dict.fromkeys(e.type for e in exprs))
+    try:
+        return common_type(types, what)
+    except SqlError as error:
+        if not error.position:
+            seen: list[SqlType] = []
+            for expr, pos in zip(exprs, places, strict=True):
+                seen.append(expr.type)
+                try:
+                    common_type(seen, what)
+                except SqlError:
+                    error.position = pos + 1
+                    break
+        raise
+
+
+def operator(context: Context, symbol: str, left: Expr | None, right: Expr, pos: int, left_pos: int = -1,
+             right_pos: int = -1) -> Call:
+    """`left symbol right` with its implicit casts. Raises: UndefinedFunction (42883) at `pos`."""
+    try:
+        found = operator_for(symbol, None if left is None else left.type, right.type)
+    except SqlError as error:
+        error.position = error.position or pos + 1
+        raise
+    wanted = found.arguments
+    if left is None:
+        args: tuple[Expr, ...] = (coerce(context, right, wanted[0], right_pos),)
+    else:
+        args = (coerce(context, left, wanted[0], left_pos), coerce(context, right, wanted[1], right_pos))
+    function = found.function
+    result = found.returns
+    if result.name == "numeric" and callable(function.returns):
+        result = function.returns(tuple(a.type for a in args))
+    return Call(result, function.name, args, function.volatility == "volatile")
+
+

@@ -1,0 +1,233 @@
+"""What binding one statement needs at hand: names, ids, parameters; and one query level's state (hop 2)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from shoal.catalog.errors import AmbiguousParameter, IndeterminateDatatype, SqlError, UndefinedParameter
+from shoal.catalog.types import TEXT, UNKNOWN, SqlType
+from shoal.exec.plan.expr import ColumnRef, Expr, Parameter, SortKey, WindowFrame
+from shoal.exec.plan.nodes import Field, PlanNode
+from shoal.exec.sql.bound import Origin
+
+if TYPE_CHECKING:
+    from shoal.catalog.access import Namespace
+    from shoal.exec.plan.fragment import TaskSettings
+    from shoal.exec.session_context import SessionContext
+    from shoal.exec.sql.scope import Scope
+
+MAX_PARAMETERS = 65_535
+
+
+def fail(error: type[SqlError], message: str, pos: int, *, detail: str = "", hint: str = "") -> NoReturn:
+    """Raises `error` at the 0-based offset `pos` of the statement; a negative one is unknown."""
+    raise error(message, detail=detail, hint=hint, position=pos + 1)
+
+
+class Parameters:
+    """The types of $1, $2 ... as they are declared or become known from where they are used."""
+
+    def __init__(self, declared: Sequence[SqlType | None]) -> None:
+        self.types: dict[int, SqlType | None] = {
+            i + 1: None if t is None or t == UNKNOWN else t for i, t in enumerate(declared)}
+        self.places: dict[int, int] = {}
+
+    def use(self, index: int, pos: int) -> Parameter:
+        """A reference to $index, typed as far as is known. Raises: UndefinedParameter (42P02)."""
+        if not 1 <= index <= MAX_PARAMETERS:
+            fail(UndefinedParameter, f"there is no parameter ${index}", pos)
+        self.places.setdefault(index, pos)
+        known = self.types.setdefault(index, None)
+        return Parameter(known or UNKNOWN, index)
+
+    def assign(self, index: int, target: SqlType) -> Parameter:
+        """$index gets the type of its context, without modifiers. Raises: AmbiguousParameter (42P08)."""
+        bare = bare_type(target)
+        known = self.types.get(index)
+        if known is None:
+            self.types[index] = known = bare
+        elif known.name != bare.name:
+            fail(AmbiguousParameter, f"inconsistent types deduced for parameter ${index}", self.places.get(index, -1),
+                 detail=f"{bare_type(known).sql} versus {bare.sql}")
+        return Parameter(known, index)
+
+    def finish(self) -> tuple[SqlType, ...]:
+        """All types. Raises: IndeterminateDatatype (42P18)."""
+        found: list[SqlType] = []
+        for index in range(1, max(self.types, default=0) + 1):
+            known = self.types.get(index)
+            if known is None:
+                fail(IndeterminateDatatype, f"could not determine data type of parameter ${index}",
+                     self.places.get(index, -1))
+            found.append(known)
+        return tuple(found)
+
+
+def bare_type(sql_type: SqlType) -> SqlType:
+    """The type without declared modifiers, as a parameter or an error message has it."""
+    from shoal.catalog.types import NUMERIC
+    if sql_type.name == "numeric":
+        return NUMERIC
+    return replace(sql_type, length=None) if sql_type.length is not None else sql_type
+
+
+class Context:
+    """One statement being bound."""
+
+    def __init__(self, namespace: Namespace, session: SessionContext, declared: Sequence[SqlType | None]) -> None:
+        self.namespace, self.session = namespace, session
+        self.settings: TaskSettings = session.task_settings()
+        self.ids = itertools.count(1)
+        self.parameters = Parameters(declared)
+        self.notices: list[str] = []
+        self.fallback_unknown = TEXT
+
+    def field(self, name: str, sql_type: SqlType) -> Field:
+        """A new column."""
+        return Field(next(self.ids), name, sql_type)
+
+    def notice(self, text: str) -> None:
+        if text not in self.notices:
+            self.notices.append(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """Where an expression stands: what may occur in it, and what errors call the place."""
+
+    name: str
+    aggregates: bool = False
+    windows: bool = False
+    sets: bool = False
+    columns: bool = True
+    aggregate_error: str = ""
+    window_error: str = ""
+
+
+SELECT = Clause("SELECT", aggregates=True, windows=True, sets=True)
+ORDER_BY = Clause("ORDER BY", aggregates=True, windows=True, sets=True)
+DISTINCT_ON = Clause("DISTINCT ON", aggregates=True, windows=True, sets=True)
+GROUP_BY = Clause("GROUP BY", sets=False)
+WHERE = Clause("WHERE")
+HAVING = Clause("HAVING", aggregates=True)
+JOIN_ON = Clause("JOIN/ON", aggregate_error="aggregate functions are not allowed in JOIN conditions",
+                 window_error="window functions are not allowed in JOIN conditions")
+FROM = Clause("FROM", aggregate_error="aggregate functions are not allowed in functions in FROM",
+              window_error="window functions are not allowed in functions in FROM")
+VALUES = Clause("VALUES")
+LIMIT = Clause("LIMIT", columns=False)
+OFFSET = Clause("OFFSET", columns=False)
+FILTER = Clause("FILTER", aggregate_error="aggregate functions are not allowed in FILTER",
+                window_error="window functions are not allowed in FILTER")
+UPDATE = Clause("UPDATE")
+DEFAULT = Clause("DEFAULT expressions", columns=False)
+AGGREGATE = Clause("aggregate arguments", aggregate_error="aggregate function calls cannot be nested",
+                   window_error="aggregate function calls cannot contain window function calls")
+WINDOW = Clause("window", aggregates=True, window_error="window function calls cannot be nested")
+
+
+@dataclass(slots=True)
+class PendingApply:
+    """A subquery of an expression, to be put into the plan as Apply where the expression is computed."""
+
+    kind: Any
+    right: PlanNode
+    mark: Field
+    comparand: tuple[Expr, ...]
+    operator: str
+    refs: frozenset[int]
+    """Columns of enclosing levels that `right` reads."""
+
+
+@dataclass(slots=True)
+class PendingSort:
+    expr: Expr
+    descending: bool
+    nulls_first: bool
+
+
+@dataclass(slots=True)
+class PendingAggregate:
+    field: Field
+    name: str
+    args: tuple[Expr, ...]
+    distinct: bool
+    filter: Expr | None
+    order: tuple[PendingSort, ...]
+    strict: bool
+
+
+@dataclass(slots=True)
+class PendingWindow:
+    field: Field
+    name: str
+    args: tuple[Expr, ...]
+    filter: Expr | None
+    partition: tuple[Expr, ...]
+    order: tuple[PendingSort, ...]
+    frame: WindowFrame
+
+
+@dataclass(slots=True)
+class PendingSet:
+    """A set-returning function of the select list."""
+
+    fields: tuple[Field, ...]
+    name: str
+    args: tuple[Expr, ...]
+
+
+@dataclass(slots=True)
+class Query:
+    """A bound query. `refs`: columns of enclosing levels it reads, with the level each belongs to."""
+
+    plan: PlanNode
+    fields: tuple[Field, ...]
+    origins: tuple[Origin | None, ...]
+    places: tuple[int, ...]
+    refs: dict[int, Level]
+    ordering: tuple[SortKey, ...] = ()
+
+
+@dataclass(slots=True)
+class CommonTable:
+    """A WITH query: `query` is bound once, copies are renumbered. None while it is being bound itself."""
+
+    name: str
+    query: Query | None
+    columns: list[str] | None
+    used: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Level:
+    """One query level: the names its expressions see and what they collect besides values."""
+
+    context: Context
+    parent: Level | None
+    scope: Scope
+    tables: dict[str, CommonTable]
+    refs: dict[int, Level] = field(default_factory=dict)
+    uses: list[tuple[int, int, str]] = field(default_factory=list)
+    """(column id, place, display name) of every local column met outside aggregates."""
+    aggregates: list[PendingAggregate] = field(default_factory=list)
+    windows: list[PendingWindow] = field(default_factory=list)
+    sets: list[PendingSet] = field(default_factory=list)
+    input_applies: list[PendingApply] = field(default_factory=list)
+    output_applies: list[PendingApply] = field(default_factory=list)
+    named_windows: dict[str, Any] = field(default_factory=dict)
+    groupings: list[Any] = field(default_factory=list)
+
+    def adopt(self, refs: dict[int, Level]) -> frozenset[int]:
+        """Takes note of what a subquery reads from outside; gives all its outer ids."""
+        for column, owner in refs.items():
+            if owner is not self:
+                self.refs[column] = owner
+        return frozenset(refs)
+
+
+def pass_through(expr: Expr) -> bool:
+    return isinstance(expr, ColumnRef)

@@ -1,0 +1,348 @@
+"""Expressions: syntax to typed, with PostgreSQL's operators, casts and deduction of types (hop 2).
+
+One `ExpressionBinder` serves one clause of one query level. Calls are in calls.py, comparisons with lists, rows and
+subqueries in predicates.py; this file has the rest and the dispatch.
+
+Spec: PostgreSQL 15 documentation, chapter 4.2 and 10; wording of parse_expr.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from shoal.catalog.errors import (DatatypeMismatch, FeatureNotSupported, GroupingError, IndeterminateDatatype, InvalidColumnReference, SqlError,
+                                  SqlSyntaxError, UndefinedColumn)
+from shoal.catalog.types import BOOL, INT4, INT8, NUMERIC, OIDS, UNKNOWN, SqlType, array_of, numeric
+from shoal.exec.functions.casts import literal_type, parse_literal
+from shoal.exec.plan import expr as e
+from shoal.exec.plan.expr import Expr, Literal, call
+from shoal.exec.plan.nodes import Aggregate
+from shoal.exec.sql import syntax as s
+from shoal.exec.sql.calls import bind_function
+from shoal.exec.sql.coercion import coerce, coerce_boolean, operator, settle, unify
+from shoal.exec.sql.context import Clause, Level, PendingApply, Query, fail
+from shoal.exec.sql.predicates import (bind_between, bind_in_list, bind_in_query, bind_is, bind_is_distinct, bind_match,
+                                       bind_quantified, bind_row_comparison)
+from shoal.exec.sql.scope import resolve_column
+from shoal.exec.sql.type_names import resolve_type, time_precision
+
+_BARE_INTERVAL = {"year": "year", "month": "month", "day": "day", "hour": "hour", "minute": "minute", "second": "second"}
+
+
+class ExpressionBinder:
+    """Binds the expressions of one clause. Subqueries met go to `applies`, in order."""
+
+    def __init__(self, level: Level, clause: Clause, applies: list[PendingApply] | None = None) -> None:
+        self.level, self.clause, self.context = level, clause, level.context
+        self.applies: list[PendingApply] = level.input_applies if applies is None else applies
+        self.in_aggregate = False
+
+    def bind(self, node: Any) -> Expr:
+        """The typed expression; untyped literals and parameters stay `unknown`.
+
+        Raises: any SqlError, with the place of the innermost node at fault.
+        """
+        try:
+            return self.METHODS[type(node)](self, node)
+        except SqlError as error:
+            if not error.position:
+                error.position = node.pos + 1
+            raise
+        except KeyError as error:
+            if type(node) in self.METHODS:
+                raise
+            raise FeatureNotSupported(f"{type(node).__name__} is not supported here") from error
+
+    def bind_settled(self, node: Any) -> Expr:
+        """Like `bind`, with nothing left untyped."""
+        return settle(self.context, self.bind(node), node.pos)
+
+    def bind_as(self, node: Any, target: SqlType) -> Expr:
+        """The expression implicitly cast to `target`."""
+        return coerce(self.context, self.bind(node), target, node.pos)
+
+    def bind_boolean(self, node: Any, what: str) -> Expr:
+        return coerce_boolean(self.context, self.bind(node), what, node.pos)
+
+    def bind_query(self, tree: Any) -> Query:
+        """A subquery of this expression. Its outer columns are noted at this level."""
+        from shoal.exec.sql.queries import bind_subquery
+        query = bind_subquery(self.context, tree, self.level, self.level.tables)
+        self.level.adopt(query.refs)
+        return query
+
+    def apply(self, kind: str, query: Query, mark_type: SqlType, name: str, comparand: tuple[Expr, ...] = (),
+              comparison: str = "eq") -> Expr:
+        """The value an Apply of `query` will give for each row."""
+        mark = self.context.field(name, mark_type)
+        self.applies.append(PendingApply(kind, query.plan, mark, comparand, comparison, frozenset(query.refs)))
+        return mark.ref()
+
+    # Leaves
+
+    def _constant(self, node: s.Constant) -> Expr:
+        kind, value = node.kind, node.value
+        if kind == "string":
+            return Literal(UNKNOWN, value)
+        if kind == "integer":
+            return integer_literal(value)
+        if kind == "decimal":
+            return decimal_literal(value, self.context.settings)
+        if kind == "boolean":
+            return e.TRUE if value else e.FALSE
+        if kind == "null":
+            return Literal(UNKNOWN, None)
+        raise FeatureNotSupported("bit strings are not supported")
+
+    def _param(self, node: s.Param) -> Expr:
+        return self.context.parameters.use(node.index, node.pos)
+
+    def _name(self, node: s.Name) -> Expr:
+        if not self.clause.columns:
+            if self.clause.name in ("LIMIT", "OFFSET"):
+                fail(InvalidColumnReference, f"argument of {self.clause.name} must not contain variables", node.pos)
+            fail(FeatureNotSupported, f"cannot use column reference in {self.clause.name}", node.pos)
+        found = resolve_column(self.level, node.parts, node.pos)
+        if found is None:
+            return self._whole_row(node)
+        column, owner = found
+        return self._used(column.expr, owner, node.pos, f"{column.table}.{column.name}" if column.table else column.name)
+
+    def _used(self, expr: Expr, owner: Level, pos: int, display: str) -> Expr:
+        """Notes that a column is read here: of this level for the GROUP BY check, of an outer one for the Apply."""
+        if owner is self.level:
+            if not self.in_aggregate:
+                if type(expr) is e.ColumnRef:
+                    self.level.uses.append((expr.id, pos, display))
+                else:
+                    self.level.uses += [(i, pos, display) for i in e.columns_of(expr)]
+            return expr
+        ids = e.columns_of(expr)
+        at: Level | None = self.level
+        while at is not None and at is not owner:
+            for column in ids:
+                at.refs[column] = owner
+            at = at.parent
+        if not self.in_aggregate:
+            owner.uses += [(i, pos, display) for i in ids]
+        return expr
+
+    def _whole_row(self, node: s.Name) -> Expr:
+        fail(FeatureNotSupported, f'the whole-row reference "{node.parts[-1]}" is not supported', node.pos)
+
+    def _star(self, node: s.Star) -> Expr:
+        fail(SqlSyntaxError, "row expansion via \"*\" is not supported here", node.pos)
+
+    # Operators
+
+    def _operation(self, node: s.Operation) -> Expr:
+        symbol = node.symbol
+        if node.left is None:
+            return self._prefix_operation(node)
+        if isinstance(node.left, s.Row) or isinstance(node.right, s.Row):
+            return bind_row_comparison(self, node)
+        left, right = self.bind(node.left), self.bind(node.right)
+        return operator(self.context, symbol, left, right, node.pos, node.left.pos, node.right.pos)
+
+    def _prefix_operation(self, node: s.Operation) -> Expr:
+        if isinstance(node.right, s.Constant) and node.right.kind in ("integer", "decimal") and node.symbol in ("-", "+"):
+            value = self.bind(node.right)
+            assert isinstance(value, Literal)
+            return Literal(value.type, -value.value) if node.symbol == "-" else value
+        return operator(self.context, node.symbol, None, self.bind(node.right), node.pos, right_pos=node.right.pos)
+
+    def _logical(self, node: s.Logical) -> Expr:
+        what = node.name.upper()
+        args: list[Expr] = []
+        for arg in node.args:
+            bound = self.bind_boolean(arg, what)
+            if isinstance(bound, e.Call) and bound.name == node.name:
+                args += bound.args
+            else:
+                args.append(bound)
+        return e.Call(BOOL, node.name, tuple(args))
+
+    def _not(self, node: s.Not) -> Expr:
+        return call("not", BOOL, self.bind_boolean(node.arg, "NOT"))
+
+    def _collate(self, node: s.Collate) -> Expr:
+        name = node.collation[-1]
+        if name not in ("C", "POSIX", "default", "ucs_basic") and not name.lower().startswith("c."):
+            fail(FeatureNotSupported, f'collation "{name}" is not supported', node.pos)
+        arg = self.bind_settled(node.arg)
+        if not arg.type.is_string and not arg.type.is_array:
+            fail(DatatypeMismatch, f"collations are not supported by type {arg.type.sql}", node.pos)
+        return arg
+
+    # Conditional
+
+    def _case(self, node: s.Case) -> Expr:
+        operand = None if node.operand is None else self.bind_settled(node.operand)
+        conditions: list[Expr] = []
+        results: list[Expr] = []
+        places: list[int] = []
+        for when, then in node.whens:
+            if operand is None:
+                conditions.append(self.bind_boolean(when, "CASE/WHEN"))
+            else:
+                conditions.append(operator(self.context, "=", operand, self.bind(when), when.pos,
+                                           node.operand.pos, when.pos))
+            results.append(self.bind(then))
+            places.append(then.pos)
+        default = Literal(UNKNOWN, None) if node.default is None else self.bind(node.default)
+        default_pos = node.pos if node.default is None else node.default.pos
+        target, typed = unify(self.context, [*results, default], [*places, default_pos], "CASE")
+        return e.Case(target, tuple(conditions), tuple(typed[:-1]), typed[-1])
+
+    # Casts
+
+    def _cast(self, node: s.Cast) -> Expr:
+        target = resolve_type(node.type)
+        if isinstance(node.arg, s.Array) and target.is_array:
+            return self._array_of(node.arg, target.element, explicit=True)
+        if target.name == "interval" and isinstance(node.arg, s.Constant) and node.arg.kind == "string" and node.type.fields:
+            arg: Expr = Literal(UNKNOWN, interval_text(node.arg.value, node.type.fields))
+        else:
+            arg = self.bind(node.arg)
+        return self.cast(arg, target, node.pos if not node.literal else node.arg.pos, node.arg.pos, time_precision(node.type))
+
+    def cast(self, arg: Expr, target: SqlType, pos: int, arg_pos: int, precision: int | None = None) -> Expr:
+        """An explicit cast; `precision` rounds a time to so many digits of a second."""
+        where = arg_pos if arg.type.name == "unknown" else pos
+        result = coerce(self.context, arg, target, where, "explicit")
+        if result.type != target and isinstance(result, Literal) and result.type.name == "numeric" and not target.trim:
+            result = e.Cast(target, result)
+        if precision is not None and result.type.name in ("timestamp", "timestamptz", "time", "interval"):
+            return self._rounded(result, precision)
+        return result
+
+    def _rounded(self, arg: Expr, precision: int) -> Expr:
+        """A time rounded to `precision` digits of a second."""
+        step = 10 ** (6 - precision)
+        if isinstance(arg, Literal) and arg.value is not None:
+            if arg.type.name == "interval":
+                months, days, micros = arg.value
+                return Literal(arg.type, (months, days, (micros + step // 2) // step * step))
+            return Literal(arg.type, (arg.value + step // 2) // step * step)
+        if arg.type.name not in ("timestamp", "timestamptz"):
+            raise FeatureNotSupported(f"{arg.type.sql}({precision}) is not supported for values that are not constants")
+        half = Literal(SqlType("interval"), (0, 0, step // 2))
+        moved = operator(self.context, "+", arg, half, -1)
+        unit = Literal(SqlType("interval"), (0, 0, step))
+        return call("date_bin", arg.type, unit, moved, Literal(arg.type, 0))
+
+    # Arrays, rows, fields
+
+    def _array(self, node: s.Array) -> Expr:
+        if not node.items:
+            fail(IndeterminateDatatype, "cannot determine type of empty array", node.pos,
+                 hint="Explicitly cast to the desired type, for example ARRAY[]::integer[].")
+        items = [self.bind(item) for item in node.items]
+        target, typed = unify(self.context, items, [item.pos for item in node.items], "ARRAY")
+        if target.is_array:
+            fail(FeatureNotSupported, "multidimensional arrays are not supported", node.pos)
+        return self.make_array(target, typed)
+
+    def _array_of(self, node: s.Array, element: SqlType, explicit: bool) -> Expr:
+        how: Any = "explicit" if explicit else "implicit"
+        if any(isinstance(item, s.Array) for item in node.items):
+            fail(FeatureNotSupported, "multidimensional arrays are not supported", node.pos)
+        items = [coerce(self.context, self.bind(item), element, item.pos, how) for item in node.items]
+        return self.make_array(element, items)
+
+    def make_array(self, element: SqlType, items: list[Expr]) -> Expr:
+        target = array_of(element)
+        if all(isinstance(item, Literal) and item.type == target.element for item in items):
+            return Literal(target, tuple(item.value for item in items))  # type: ignore[attr-defined]
+        return e.Call(target, "array", tuple(items))
+
+    def _subscript(self, node: s.Subscript) -> Expr:
+        arg = self.bind(node.arg)
+        if arg.type.name in ("json", "jsonb") and not node.slice:
+            key = self.bind(node.low)
+            return operator(self.context, "->", arg, key, node.pos, node.arg.pos, node.low.pos)
+        vector = arg.type.name in ("int2vector", "oidvector")
+        if not arg.type.is_array and not vector:
+            fail(DatatypeMismatch, f"cannot subscript type {arg.type.sql} because it does not support subscripting", node.pos)
+        if node.slice:
+            bounds = [Literal(INT4, None) if b is None else self.bind_as(b, INT4) for b in (node.low, node.high)]
+            return e.Call(arg.type, "slice", (arg, *bounds))
+        element = SqlType("int2" if arg.type.name == "int2vector" else "oid") if vector else arg.type.element
+        return e.Call(element, "subscript", (arg, self.bind_as(node.low, INT4)))
+
+    def _row(self, node: s.Row) -> Expr:
+        fail(FeatureNotSupported, "row values are not supported outside comparisons", node.pos)
+
+    def _field_of(self, node: s.FieldOf) -> Expr:
+        if isinstance(node.arg, s.Function):
+            return bind_function(self, node.arg, node.name)
+        if isinstance(node.arg, s.Name):
+            return self._name(s.Name(node.arg.pos, (*node.arg.parts, node.name)))
+        arg = self.bind(node.arg)
+        fail(UndefinedColumn if arg.type.name == "record" else DatatypeMismatch,
+             f'column notation .{node.name} applied to type {arg.type.sql}, which is not a composite type', node.pos)
+
+    # Subqueries
+
+    def _subquery(self, node: s.Subquery) -> Expr:
+        query = self.bind_query(node.query)
+        if node.kind == "exists":
+            return self.apply("exists", query, BOOL, "exists")
+        if len(query.fields) != 1:
+            fail(SqlSyntaxError, "subquery must return only one column", node.pos)
+        column = query.fields[0]
+        if node.kind == "scalar":
+            return self.apply("scalar", query, column.type, column.name)
+        if "_" + column.type.name not in OIDS or column.type.is_array:
+            fail(FeatureNotSupported, f"arrays of {column.type.sql} are not supported", node.pos)
+        return self._array_query(query)
+
+    def _array_query(self, query: Query) -> Expr:
+        column = query.fields[0]
+        target = array_of(column.type)
+        gathered = self.context.field("array", target)
+        aggregate = e.AggregateCall("array_agg", (column.ref(),), target, order_by=query.ordering)
+        plan = Aggregate(query.plan, (), ((gathered, aggregate),))
+        nested = Query(plan, (gathered,), (None,), query.places, query.refs)
+        return e.Call(target, "coalesce", (self.apply("scalar", nested, target, "array"), Literal(target, ())))
+
+    def _default(self, node: s.Default) -> Expr:
+        fail(SqlSyntaxError, "DEFAULT is not allowed in this context", node.pos)
+
+    def _grouping_sets(self, node: s.GroupingSets) -> Expr:
+        fail(GroupingError, "grouping sets are not allowed here", node.pos)
+
+    METHODS: ClassVar[dict[type, Callable[[Any, Any], Expr]]] = {
+        s.Constant: _constant, s.Param: _param, s.Name: _name, s.Star: _star, s.Operation: _operation, s.Logical: _logical,
+        s.Not: _not, s.Collate: _collate, s.Case: _case, s.Cast: _cast, s.Array: _array, s.Subscript: _subscript,
+        s.Row: _row, s.FieldOf: _field_of, s.Subquery: _subquery, s.Default: _default, s.GroupingSets: _grouping_sets,
+        s.Function: bind_function, s.Is: bind_is, s.IsDistinct: bind_is_distinct, s.Between: bind_between,
+        s.InList: bind_in_list, s.InQuery: bind_in_query, s.Quantified: bind_quantified, s.Match: bind_match}
+
+
+def integer_literal(text: str) -> Literal:
+    """An unsigned integer constant: int4, int8 or numeric by size."""
+    value = int(text)
+    if value < 1 << 31:
+        return Literal(INT4, value)
+    if value < 1 << 63:
+        return Literal(INT8, value)
+    return Literal(numeric(len(str(value)), 0), value)
+
+
+def decimal_literal(text: str, settings: Any) -> Literal:
+    """A constant with a point or an exponent: numeric with just its digits."""
+    target = literal_type(text, NUMERIC)
+    return Literal(target, parse_literal(text, target, settings))
+
+
+def interval_text(text: str, fields: tuple[str, ...]) -> str:
+    """The text of INTERVAL 'text' fields with the unit of a bare number made plain."""
+    stripped = text.strip()
+    try:
+        float(stripped)
+    except ValueError:
+        return text
+    return f"{stripped} {_BARE_INTERVAL[fields[-1]]}"
+

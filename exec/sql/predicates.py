@@ -1,0 +1,285 @@
+"""Predicates: IS, BETWEEN, LIKE, IN, ANY/ALL and row comparisons, over lists and over subqueries (hop 2).
+
+A subquery never stays in an expression: it becomes an Apply (nodes.py) whose mark column the expression reads. x IN
+(query) is an Apply of kind "any"; NOT IN its negation; = ALL the negation of "<> ANY".
+
+Spec: PostgreSQL 15 documentation, 9.2, 9.7, 9.23 and 9.24.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shoal.catalog.errors import FeatureNotSupported, SqlError, SqlSyntaxError, UndefinedFunction
+from shoal.catalog.types import BOOL, TEXT, SqlType, array_of
+from shoal.exec.plan import expr as e
+from shoal.exec.plan.expr import Call, Expr, Literal, call, conjunction
+from shoal.exec.plan.nodes import Field, Project
+from shoal.exec.sql import syntax as s
+from shoal.exec.sql.coercion import coerce, coerce_boolean, common, operator, operator_for, settle
+from shoal.exec.sql.context import Query, fail
+
+if TYPE_CHECKING:
+    from shoal.exec.sql.expressions import ExpressionBinder
+
+_NEGATED = {"eq": "ne", "ne": "eq", "lt": "ge", "ge": "lt", "gt": "le", "le": "gt"}
+_QUANTIFIABLE = frozenset({*_NEGATED, "like", "not_like", "ilike", "regex_match"})
+
+
+def negate(predicate: Expr) -> Expr:
+    return call("not", BOOL, predicate)
+
+
+def bind_is(b: ExpressionBinder, node: s.Is) -> Expr:
+    """IS [NOT] NULL, TRUE, FALSE, UNKNOWN; of a row: of all its fields."""
+    if node.test == "null":
+        name = "is_not_null" if node.negated else "is_null"
+        if isinstance(node.arg, s.Row):
+            return conjunction([call(name, BOOL, _nullable(b, item)) for item in node.arg.items])
+        return call(name, BOOL, _nullable(b, node.arg))
+    what = f"IS {'NOT ' if node.negated else ''}{node.test.upper()}"
+    arg = coerce_boolean(b.context, b.bind(node.arg), what, node.arg.pos)
+    name = f"is_{'not_' if node.negated else ''}{node.test}"
+    return call(name, BOOL, arg)
+
+
+def _nullable(b: ExpressionBinder, node: Any) -> Expr:
+    """An operand of IS NULL, which gives a parameter no type but takes a literal as text."""
+    arg = b.bind(node)
+    return Literal(TEXT, arg.value) if isinstance(arg, Literal) and arg.type.name == "unknown" else arg
+
+
+def bind_is_distinct(b: ExpressionBinder, node: s.IsDistinct) -> Expr:
+    """a IS [NOT] DISTINCT FROM b, with the operand types of a = b."""
+    if isinstance(node.left, s.Row) and isinstance(node.right, s.Row):
+        parts = [bind_is_distinct(b, s.IsDistinct(node.pos, left, right, node.negated))
+                 for left, right in _pairs(node.left, node.right, node.pos)]
+        return conjunction(parts) if node.negated else _disjunction(parts)
+    left, right = b.bind(node.left), b.bind(node.right)
+    equal = operator(b.context, "=", left, right, node.pos, node.left.pos, node.right.pos)
+    return call("is_not_distinct" if node.negated else "is_distinct", BOOL, *equal.args)
+
+
+def _disjunction(parts: list[Expr]) -> Expr:
+    return parts[0] if len(parts) == 1 else Call(BOOL, "or", tuple(parts))
+
+
+def bind_between(b: ExpressionBinder, node: s.Between) -> Expr:
+    """x BETWEEN low AND high: two comparisons, four when SYMMETRIC."""
+    arg, low, high = b.bind(node.arg), b.bind(node.low), b.bind(node.high)
+    where, low_pos, high_pos = node.arg.pos, node.low.pos, node.high.pos
+    at = node.pos
+
+    def inside(lower: Expr, upper: Expr, lower_pos: int, upper_pos: int) -> Expr:
+        return Call(BOOL, "and", (operator(b.context, ">=", arg, lower, at, where, lower_pos),
+                                  operator(b.context, "<=", arg, upper, at, where, upper_pos)))
+
+    def outside(lower: Expr, upper: Expr, lower_pos: int, upper_pos: int) -> Expr:
+        return Call(BOOL, "or", (operator(b.context, "<", arg, lower, at, where, lower_pos),
+                                 operator(b.context, ">", arg, upper, at, where, upper_pos)))
+
+    if not node.symmetric:
+        return (outside if node.negated else inside)(low, high, low_pos, high_pos)
+    if node.negated:
+        return conjunction([outside(low, high, low_pos, high_pos), outside(high, low, high_pos, low_pos)])
+    return _disjunction([inside(low, high, low_pos, high_pos), inside(high, low, high_pos, low_pos)])
+
+
+def bind_match(b: ExpressionBinder, node: s.Match) -> Expr:
+    """LIKE, ILIKE, SIMILAR TO, with ESCAPE."""
+    left, pattern = b.bind(node.left), b.bind(node.pattern)
+    if node.kind == "similar":
+        text = coerce(b.context, left, TEXT, node.left.pos)
+        wanted = coerce(b.context, pattern, TEXT, node.pattern.pos)
+        if node.escape is None:
+            matched: Expr = call("similar", BOOL, text, wanted)
+        else:
+            translated = call("similar_to_escape", TEXT, wanted, b.bind_as(node.escape, TEXT))
+            matched = operator(b.context, "~", text, translated, node.pos)
+    else:
+        if node.escape is not None:
+            escape = b.bind_as(node.escape, TEXT)
+            pattern = coerce(b.context, pattern, TEXT, node.pattern.pos)
+            if isinstance(escape, Literal) and isinstance(pattern, Literal) and None not in (escape.value, pattern.value):
+                pattern = Literal(TEXT, escaped_pattern(pattern.value, escape.value, node.escape.pos))
+            else:
+                pattern = call("like_escape", TEXT, pattern, escape)
+        symbol = "~~" if node.kind == "like" else "~~*"
+        matched = operator(b.context, symbol, left, pattern, node.pos, node.left.pos, node.pattern.pos)
+    return negate(matched) if node.negated else matched
+
+
+def escaped_pattern(pattern: str, escape: str, pos: int = -1) -> str:
+    """A LIKE pattern with its own escape character, as one with backslash. Raises: InvalidEscape (22025)."""
+    from shoal.catalog.errors import InvalidEscape
+    if len(escape) > 1:
+        fail(InvalidEscape, "invalid escape string", pos, hint="Escape string must be empty or one character.")
+    if escape == "\\":
+        return pattern
+    out: list[str] = []
+    chars = iter(pattern)
+    for char in chars:
+        if char == escape:
+            following = next(chars, None)
+            if following is None:
+                fail(InvalidEscape, "LIKE pattern must not end with escape character", pos)
+            out.append("\\" + following)
+        else:
+            out.append("\\\\" if char == "\\" else char)
+    return "".join(out)
+
+
+# Lists
+
+def bind_in_list(b: ExpressionBinder, node: s.InList) -> Expr:
+    """x IN (a, b ...): one `in` call where the items have a common type with x, else a disjunction of comparisons."""
+    if isinstance(node.arg, s.Row):
+        parts = [_row_equal(b, node.arg, item, node.pos) for item in node.items]
+        found = _disjunction(parts)
+        return negate(found) if node.negated else found
+    arg = b.bind(node.arg)
+    items = [b.bind(item) for item in node.items]
+    places = [item.pos for item in node.items]
+    try:
+        target = common([arg, *items], [node.arg.pos, *places], "IN")
+    except SqlError:
+        target = None
+    if target is None or len(items) == 1:
+        found = _disjunction([operator(b.context, "=", arg, item, node.pos, node.arg.pos, pos)
+                              for item, pos in zip(items, places, strict=True)])
+        return negate(found) if node.negated else found
+    try:
+        wanted = operator_for("=", arg.type if arg.type.name != "unknown" else target, target).arguments
+    except SqlError as error:
+        error.position = error.position or node.pos + 1
+        raise
+    left = coerce(b.context, arg, wanted[0], node.arg.pos)
+    element = wanted[1]
+    found = Call(BOOL, "in", (left, *(coerce(b.context, item, element, pos) for item, pos in zip(items, places, strict=True))))
+    return negate(found) if node.negated else found
+
+
+def bind_in_query(b: ExpressionBinder, node: s.InQuery) -> Expr:
+    """x IN (SELECT ...), also with rows on the left."""
+    query = b.bind_query(node.query)
+    found = _any(b, _row_items(b, node.arg), query, "=", node.pos, node.arg)
+    return negate(found) if node.negated else found
+
+
+def bind_quantified(b: ExpressionBinder, node: s.Quantified) -> Expr:
+    """x op ANY|ALL (SELECT ...) and (array)."""
+    if not node.is_query:
+        return _array_quantified(b, node)
+    query = b.bind_query(node.right)
+    found = _any(b, _row_items(b, node.left), query, node.symbol, node.pos, node.left, every=node.every)
+    return negate(found) if node.every else found
+
+
+def _row_items(b: ExpressionBinder, node: Any) -> list[Expr]:
+    return [b.bind(item) for item in node.items] if isinstance(node, s.Row) else [b.bind(node)]
+
+
+def _any(b: ExpressionBinder, left: list[Expr], query: Query, symbol: str, pos: int, left_node: Any, every: bool = False) -> Expr:
+    """left symbol ANY (query); for ALL the operator is negated and the caller negates the result."""
+    if len(left) < len(query.fields):
+        fail(SqlSyntaxError, "subquery has too many columns", pos)
+    if len(left) > len(query.fields):
+        fail(SqlSyntaxError, "subquery has too few columns", pos)
+    comparand: list[Expr] = []
+    columns: list[Expr] = []
+    name = ""
+    for value, column in zip(left, query.fields, strict=True):
+        compared = operator(b.context, symbol, value, column.ref(), pos, left_node.pos, query.places[0] if query.places else -1)
+        if compared.type != BOOL:
+            fail(SqlSyntaxError, "row comparison operator must yield type boolean", pos)
+        comparand.append(compared.args[0])
+        columns.append(compared.args[1])
+        name = compared.name
+    if name not in _NEGATED or (len(left) > 1 and name not in ("eq", "ne")):
+        fail(FeatureNotSupported, f"{symbol} {'ALL' if every else 'ANY'} (subquery) is not supported", pos)
+    if len(left) > 1 and (name == "ne") != every:
+        fail(FeatureNotSupported, f"row {symbol} {'ALL' if every else 'ANY'} (subquery) is not supported", pos)
+    if every:
+        name = _NEGATED[name]
+    return b.apply("any", _projected(b, query, columns), BOOL, "any", tuple(comparand), name)
+
+
+def _projected(b: ExpressionBinder, query: Query, columns: list[Expr]) -> Query:
+    """The query with its columns cast as the comparison needs them."""
+    if all(isinstance(c, e.ColumnRef) for c in columns):
+        return query
+    made: list[tuple[Field, Expr]] = [
+        (field, column) if isinstance(column, e.ColumnRef) else (b.context.field(field.name, column.type), column)
+        for field, column in zip(query.fields, columns, strict=True)]
+    fields = tuple(field for field, _ in made)
+    return Query(Project(query.plan, tuple(made)), fields, query.origins, query.places, query.refs)
+
+
+def _array_quantified(b: ExpressionBinder, node: s.Quantified) -> Expr:
+    if isinstance(node.right, s.Array) and node.right.items and not isinstance(node.left, s.Row) and (
+            (node.symbol == "=" and not node.every) or (node.symbol == "<>" and node.every)):
+        return bind_in_list(b, s.InList(node.pos, node.left, node.right.items, node.every))
+    left, right = b.bind(node.left), b.bind(node.right)
+    if right.type.name == "unknown":
+        element = settle(b.context, left, node.left.pos).type
+        left = coerce(b.context, left, element, node.left.pos)
+        wanted = operator_for(node.symbol, element, element).arguments[1]
+        right = coerce(b.context, right, array_of(wanted), node.right.pos)
+    if not right.type.is_array and right.type.name not in ("int2vector", "oidvector"):
+        fail(SqlSyntaxError, "op ANY/ALL (array) requires array on right side", node.pos)
+    element = SqlType({"int2vector": "int2", "oidvector": "oid"}[right.type.name]) if not right.type.is_array else (
+        right.type.element)
+    try:
+        found = operator_for(node.symbol, left.type, element)
+    except UndefinedFunction as error:
+        error.position = node.pos + 1
+        raise
+    if found.function.name not in _QUANTIFIABLE:
+        fail(FeatureNotSupported, f"{node.symbol} {'ALL' if node.every else 'ANY'} (array) is not supported", node.pos)
+    left = coerce(b.context, left, found.arguments[0], node.left.pos)
+    if element != found.arguments[1] and found.arguments[1].name != element.name:
+        right = coerce(b.context, right, array_of(found.arguments[1]), node.right.pos, "explicit")
+    name = f"{found.function.name}_{'all' if node.every else 'any'}"
+    return call(name, BOOL, left, right)
+
+
+# Rows
+
+def _pairs(left: s.Row, right: s.Row, pos: int) -> list[tuple[Any, Any]]:
+    if len(left.items) != len(right.items):
+        fail(SqlSyntaxError, "unequal number of entries in row expressions", pos)
+    if not left.items:
+        fail(FeatureNotSupported, "cannot compare rows of zero length", pos)
+    return list(zip(left.items, right.items, strict=True))
+
+
+def _row_equal(b: ExpressionBinder, left: s.Row, right: Any, pos: int) -> Expr:
+    if not isinstance(right, s.Row):
+        fail(UndefinedFunction, "operator does not exist: record = " + settle(b.context, b.bind(right), right.pos).type.sql, pos)
+    return bind_row_comparison(b, s.Operation(pos, "=", left, right))
+
+
+def bind_row_comparison(b: ExpressionBinder, node: s.Operation) -> Expr:
+    """(a, b) op (c, d): = and <> field by field, < <= > >= in lexical order."""
+    left, right = node.left, node.right
+    if isinstance(left, s.Row) and isinstance(right, s.Subquery) and right.kind == "scalar" and node.symbol == "=":
+        return bind_in_query(b, s.InQuery(node.pos, left, right.query, False))
+    if not isinstance(left, s.Row) or not isinstance(right, s.Row):
+        fail(FeatureNotSupported, "comparing a row with a value is not supported", node.pos)
+    pairs = [(b.bind(x), b.bind(y), x.pos, y.pos) for x, y in _pairs(left, right, node.pos)]
+
+    def compare(symbol: str, pair: tuple[Expr, Expr, int, int]) -> Expr:
+        return operator(b.context, symbol, pair[0], pair[1], node.pos, pair[2], pair[3])
+
+    if node.symbol == "=":
+        return conjunction([compare("=", pair) for pair in pairs])
+    if node.symbol == "<>":
+        return _disjunction([compare("<>", pair) for pair in pairs])
+    if node.symbol not in ("<", "<=", ">", ">="):
+        fail(FeatureNotSupported, f"could not determine interpretation of row comparison operator {node.symbol}", node.pos,
+             hint="Row comparison operators must be associated with btree operator families.")
+    result = compare(node.symbol, pairs[-1])
+    strict = node.symbol.rstrip("=")
+    for pair in reversed(pairs[:-1]):
+        result = _disjunction([compare(strict, pair), conjunction([compare("=", pair), result])])
+    return result
