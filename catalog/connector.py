@@ -17,10 +17,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import pyarrow as pa
-
 from shoal.catalog.errors import SqlError
 from shoal.catalog.types import SqlType
 
@@ -322,3 +321,9 @@ class SupportsDatabases(ABC):
     @abstractmethod
     def table_in(self, database: str, schema: str, name: str) -> TableHandle | None:
         """`Connector.table` as seen from `database`."""
+
+
+class ConnectorLookup(Protocol):
+    """The part of registry.Catalogs that planning needs."""
+
+    def connector(self, name: str) -> Connector: ...

@@ -91,7 +91,8 @@ def _is_nan(value: Any) -> bool:
 
 def _like(value: Any, other: Any) -> Any:
     """`value` in a form Python compares with `other`: a date is the midnight it starts with."""
-    if isinstance(value, datetime.date) and isinstance(other, datetime.datetime) and not isinstance(value, datetime.datetime):
+    is_midnight = isinstance(value, datetime.date) and not isinstance(value, datetime.datetime)
+    if is_midnight and isinstance(other, datetime.datetime):
         return datetime.datetime(value.year, value.month, value.day, tzinfo=other.tzinfo)
     return value
 

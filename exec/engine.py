@@ -23,6 +23,8 @@ import pyarrow as pa
 from shoal.catalog.access import Namespace
 from shoal.catalog.connectors.system import SystemConnector
 from shoal.catalog.errors import AdminShutdown, ConfigurationError, FeatureNotSupported, InternalError, SqlError
+from shoal.catalog.pg_catalog import PgCatalog
+from shoal.catalog.registry import SYSTEM
 from shoal.catalog.types import INT8, SqlType
 from shoal.exec.coordinator.coordinator import Coordinator, QueryRun
 from shoal.exec.coordinator.scheduler import QuerySubmitted
@@ -32,6 +34,7 @@ from shoal.exec.history import History, QueryRecord
 from shoal.exec.launcher import LocalLauncher
 from shoal.exec.plan.nodes import Field, PlanNode, TableWrite, walk_plan
 from shoal.exec.planning import PlannedQuery, plan_query
+from shoal.exec.session_names import session_names
 
 if TYPE_CHECKING:
     from shoal.catalog.registry import Catalogs
@@ -108,7 +111,8 @@ class Engine:
         """
         options = self.options
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        self._coordinator = Coordinator(self._secret, self.catalogs.connector)
+        self._coordinator = Coordinator(self._secret, self.catalogs.connector,
+                                        lambda settings: session_names(self.catalogs, settings))
         try:
             await self._coordinator.start(options.host, options.cluster_port)
         except OSError as error:
@@ -116,6 +120,8 @@ class Engine:
         self.history.coordinator = self._coordinator
         if "system" not in self.catalogs:
             self.catalogs.add(SystemConnector(source=self.history))
+        if SYSTEM not in self.catalogs:
+            self.catalogs.add(PgCatalog(self.catalogs))
         if options.workers:
             self._launcher = LocalLauncher(options.workers, options.memory_bytes // options.workers, options.spill_dir)
             host = "127.0.0.1" if options.host in ("0.0.0.0", "") else "::1" if options.host == "::" else options.host
@@ -222,7 +228,7 @@ class Engine:
 
         async def begin() -> tuple[QueryRun, PlannedQuery]:
             own_id = query_id if attempt == 0 else f"{query_id}r{attempt}"
-            planned = await self._in_thread(lambda: plan_query(
+            planned = await self._plan(lambda: plan_query(
                 own_id, plan, parameters, bound.parameters, self.catalogs, settings, self.workers or self.options.workers))
             if not self.workers and any(f.partitioning != "coordinator" for f in planned.fragments):
                 await self._coordinator.wait_for_workers(1, WORKERS_WAIT_S)
@@ -243,6 +249,20 @@ class Engine:
         return QueryExecution(self._coordinator, run, planned, prepared.fields if bound is prepared.bound else (), bound.tag,
                               record, counts=counts, end=self._end, again=again, forget=self._forget,
                               max_rows=max_rows, notices=prepared.notices)
+
+    async def _plan(self, work: Callable[[], PlannedQuery]) -> PlannedQuery:
+        """Plans in a thread; lets go of what planning pinned if nobody waits for it any more."""
+        planning = asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+        def drop(done: asyncio.Future[PlannedQuery]) -> None:
+            if not done.cancelled() and done.exception() is None and done.result().snapshots:
+                self._threads.submit(done.result().end)
+
+        try:
+            return await asyncio.shield(planning)
+        except asyncio.CancelledError:
+            planning.add_done_callback(drop)
+            raise
 
     def _learnt(self, planned: PlannedQuery, error: SqlError) -> bool:
         learnt = [self.catalogs.connector(scan.handle.catalog).replan_after(scan.handle, error) for scan in planned.scans()]

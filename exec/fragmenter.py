@@ -13,16 +13,11 @@ task for each partition; what only gathers or only makes constants is one task.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Protocol
 
-from shoal.catalog.connector import Connector
+from shoal.catalog.connector import ConnectorLookup
 from shoal.catalog.errors import InternalError
 from shoal.exec.plan.fragment import Fragment
 from shoal.exec.plan.nodes import Exchange, PlanNode, RemoteSource, Scan, TableWrite
-
-
-class ConnectorLookup(Protocol):
-    def connector(self, name: str) -> Connector: ...
 
 
 def fragment(plan: PlanNode, catalogs: ConnectorLookup) -> tuple[Fragment, ...]:

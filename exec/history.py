@@ -75,10 +75,9 @@ class History:
         """Rows of system.runtime.nodes."""
         running: dict[str, list[TaskReport]] = {}
         for record in self._all():
-            if record.ended_s is None:
-                for report, _ in record.tasks():
-                    if report.state in ("queued", "running", "blocked"):
-                        running.setdefault(report.worker, []).append(report)
+            for report, _ in record.tasks():
+                if report.state in ("queued", "running", "blocked"):
+                    running.setdefault(report.worker, []).append(report)
         release = _version()
         rows = [{"node_id": "coordinator", "kind": "coordinator", "state": "active", "version": release, "pid": os.getpid(),
                  "address": f"{self.coordinator.host}:{self.coordinator.port}" if self.coordinator else "",

@@ -193,7 +193,7 @@ def _holds(text: pa.Array, characters: str) -> bool:
 async def copy_out(session: Session, utility: Copy) -> str:
     """Runs COPY ... TO STDOUT for a session: everything but the CommandComplete, whose tag it gives."""
     from shoal.server.lexer import StatementText
-    from shoal.server.session import BLOCK_ROWS
+    from shoal.server.session import block_rows
     form = CopyFormat.of(utility.options)
     assert utility.sql is not None
     try:
@@ -213,10 +213,13 @@ async def copy_out(session: Session, utility: Copy) -> str:
         if start := encoder.start():
             await session.send_block(start)
         sent = 0
-        while (rows := await source.read(BLOCK_ROWS)) is not None:
-            for block in encoder.encode(*rows):
-                await session.send_block(block)
-            sent += rows[1]
+        while (rows := await source.read()) is not None:
+            arrays, count = rows
+            step = block_rows(arrays, count)
+            for start in range(0, count, step):
+                for block in encoder.encode([array.slice(start, step) for array in arrays], min(step, count - start)):
+                    await session.send_block(block)
+            sent += count
         if end := encoder.end():
             await session.send_block(end)
         session.send(m.CopyDone())

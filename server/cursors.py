@@ -9,7 +9,7 @@ Spec: PostgreSQL 15 documentation, FETCH: position 0 is before the first row, n 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import pyarrow as pa
 from shoal.catalog.errors import ObjectNotInPrerequisiteState
@@ -68,26 +68,36 @@ class LocalRows(RowSource):
 
 
 class ExecutionRows(RowSource):
-    """Rows of a statement the engine runs."""
+    """Rows of a statement the engine runs. `notice` is called with each of its notices."""
 
-    def __init__(self, execution: Execution, fields: Sequence[ResultField], tag: str) -> None:
+    def __init__(self, execution: Execution, fields: Sequence[ResultField], tag: str,
+                 notice: Callable[[str], None] = lambda message: None) -> None:
         super().__init__(fields, tag)
         self.execution = execution
+        self._notice = notice
+        self._noticed = 0
         self._batches: AsyncIterator[list[pa.Array]] = aiter(execution)
         self._seen = 0
 
     @property
     def tag(self) -> str:
-        return "" if self._tag == "SELECT" else self.execution.tag
+        return "" if self._tag == "SELECT" and self.fields else self.execution.tag
 
     async def _next(self) -> Rows | None:
         try:
             arrays = await anext(self._batches)
         except StopAsyncIteration:
+            self._tell()
             return None
         count = len(arrays[0]) if arrays else self.execution.rows - self._seen
         self._seen += count
         return list(arrays), count
+
+    def _tell(self) -> None:
+        notices = self.execution.notices
+        for message in notices[self._noticed:]:
+            self._notice(message)
+        self._noticed = len(notices)
 
     async def close(self) -> None:
         await super().close()

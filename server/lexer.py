@@ -31,6 +31,7 @@ _TOKEN = re.compile(r"""
     (?P<space>\s+ | --[^\n\r]*)
   | (?P<comment>/\*)
   | (?P<estring>[eE]'(?:[^'\\]|\\.|'')*')
+  | (?P<open>[eE]')
   | (?P<string>(?:[bBxXnN]|[uU]&)?'(?:[^']|'')*')
   | (?P<quoted>(?:[uU]&)?"(?:[^"]|"")*")
   | (?P<dollar>\$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z_0-9\x80-\U0010ffff]*)?\$)
@@ -71,8 +72,8 @@ def tokens(sql: str) -> Iterator[Token]:
                 raise SqlSyntaxError("unterminated dollar-quoted string", position=position + 1)
             yield Token("string", sql[end:close], position, close + len(text))
             end = close + len(text)
-        elif text in ("'", '"'):
-            what = "quoted string" if text == "'" else "quoted identifier"
+        elif kind == "open" or text in ("'", '"'):
+            what = "quoted identifier" if text == '"' else "quoted string"
             near = sql[position:position + 40]
             raise SqlSyntaxError(f'unterminated {what} at or near "{near}"', position=position + 1)
         else:

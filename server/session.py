@@ -16,6 +16,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Protocol
 
+import pyarrow as pa
 from shoal.catalog.errors import (
     AdminShutdown,
     DuplicateCursor,
@@ -45,10 +46,17 @@ from shoal.server.settings import SessionSettings
 from shoal.server.statements import Commit, DeclareCursor, Rollback, RollbackTo, Utility
 from shoal.server.transactions import Transaction
 
-BLOCK_ROWS = 8_192
-"""Rows encoded at a time: their bytes stay in the processor's cache, and the event loop gets its turn in between."""
+BLOCK_ROWS, BLOCK_BYTES = 8_192, 2 << 20
+"""Rows encoded at a time: few enough for the processor's cache, for the event loop to get its turn in between, and for
+what waits on a slow client to stay small."""
 WRITE_BYTES = 128 << 10
 """Size of the pieces that are written, and of what may wait to be."""
+
+
+def block_rows(arrays: Sequence[pa.Array], rows: int) -> int:
+    """How many rows to encode at a time: BLOCK_ROWS, fewer where they are wide."""
+    row_bytes = sum(array.nbytes for array in arrays) // max(rows, 1)
+    return max(min(BLOCK_ROWS, BLOCK_BYTES // max(row_bytes, 1)), 16)
 
 
 class IdleTimeout(SqlError, code="25P03"): ...
@@ -533,9 +541,14 @@ class Session:
         """The engine runs the statement; its rows are read from the result."""
         assert statement.prepared is not None
         execution = await self.shared.engine.execute(statement.prepared, self.context(), values)
-        for notice in execution.notices:
-            self.notice(notice)
-        return ExecutionRows(execution, statement.prepared.fields, statement.prepared.tag)
+        prepared = set(statement.prepared.notices)  # told when it was prepared
+
+        def notice(message: str) -> None:
+            if message not in prepared:
+                self.notice(message)
+
+        return ExecutionRows(execution, statement.prepared.fields if statement.prepared.returns_rows else (),
+                             statement.prepared.tag, notice)
 
     def _note_effects(self, statement: PreparedStatement) -> None:
         assert statement.prepared is not None
@@ -550,8 +563,9 @@ class Session:
         encoder = RowEncoder([field.type for field in fields], formats, self.context().task_settings())
         sent = 0
         async for arrays, count in rows:
-            for start in range(0, count, BLOCK_ROWS):
-                size = min(BLOCK_ROWS, count - start)
+            step = block_rows(arrays, count)
+            for start in range(0, count, step):
+                size = min(step, count - start)
                 part = arrays if size == count else [array.slice(start, size) for array in arrays]
                 for block in encoder.encode(part, size):
                     await self.send_block(block)

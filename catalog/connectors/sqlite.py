@@ -347,6 +347,8 @@ class SqliteConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapshot
         table = self._table(handle)
         require_columns(handle, columns, table.types)
         state: dict[str, Any] = {"types": tuple((name, table.types[name].to_json()) for name in columns)}
+        if table.rowid:
+            state["rowid"] = table.rowid
         single = handle.state.get("whole") or handle.state.get("limit", _SMALL_LIMIT_ROWS + 1) <= _SMALL_LIMIT_ROWS
         if table.rowid and not single:
             with self._connection() as connection:
@@ -356,7 +358,7 @@ class SqliteConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapshot
             count = min(max(target, span // (4 * _ROWS_PER_SPLIT)), span // _ROWS_PER_SPLIT)
             if count > 1:
                 bounds: list[int | None] = [None, *(low + span * i // count for i in range(1, count)), None]
-                return [Split({**state, "rowid": table.rowid, "first": bounds[i], "last": bounds[i + 1]}, span // count)
+                return [Split({**state, "first": bounds[i], "last": bounds[i + 1]}, span // count)
                         for i in range(count)]
         rows = self.statistics(handle).rows
         return [Split(state, None if rows is None else int(rows))]
@@ -492,7 +494,9 @@ def _select(handle: TableHandle, columns: Sequence[str] | None, split: Mapping[s
             parameters.append(split[bound])
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     limit = f" LIMIT {int(handle.state['limit'])}" if "limit" in handle.state else ""
-    source = f"FROM {_quoted(handle.name)}{where}{limit}"
+    # whichever index covers the columns, the rows always come in the same order
+    order = f" ORDER BY {split['rowid']}" if split.get("rowid") and columns else ""
+    source = f"FROM {_quoted(handle.name)}{where}{order}{limit}"
     if columns is None or columns:
         return f"SELECT {'*' if columns is None else ', '.join(map(_quoted, columns))} {source}", parameters
     return (f"SELECT count(*) FROM (SELECT 1 {source})" if limit else f"SELECT count(*) {source}"), parameters

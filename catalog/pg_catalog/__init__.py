@@ -27,6 +27,7 @@ from shoal.catalog.connector import (
     TableName,
     TableStatistics,
 )
+from shoal.catalog.pg_catalog.names import SessionNames
 from shoal.catalog.pg_catalog.snapshot import DATA, Snapshot, SystemRelation, system_relations
 from shoal.catalog.registry import FEDERATED, SYSTEM, Catalogs
 from shoal.catalog.types import SqlType, storage_type
@@ -57,6 +58,10 @@ class PgCatalog(Connector, SupportsDatabases):
         if cached is None or cached[0] != version:
             cached = self._snapshots[database] = (version, Snapshot(database, self.catalogs))
         return cached[1]
+
+    def names(self, database: str, search_path: Sequence[str]) -> SessionNames:
+        """What functions such as pg_get_constraintdef and casts to regclass ask, for one session."""
+        return SessionNames(self.snapshot(database), tuple(search_path))
 
     def version(self) -> object:
         """That of all the other catalogs."""

@@ -42,14 +42,15 @@ from shoal.exec.coordinator.scheduler import (
 from shoal.exec.exchange.buffer import Page
 from shoal.exec.exchange.connection import Connection, Listener
 from shoal.exec.exchange.handshake import Purpose
+from shoal.exec.evaluator import Names
 from shoal.exec.exchange.transport import serve_exchange
 from shoal.exec.kernels.membership import KeySet
 from shoal.exec.plan import serde
-from shoal.exec.plan.fragment import TaskId, TaskSpec
+from shoal.exec.plan.fragment import TaskId, TaskSettings, TaskSpec
 from shoal.exec.worker.liveness import PING
 from shoal.exec.worker.runner import TaskRunner
 from shoal.exec.worker.streams import Stream, canceled
-from shoal.exec.worker.task import TaskReport
+from shoal.exec.worker.task import FINAL, TaskReport
 from shoal.exec.worker.worker import PROTOCOL_VERSION
 
 HEARTBEAT_S: Final = 1.0
@@ -127,8 +128,9 @@ class QueryRun:
 class Coordinator:
     """`connector` gives the coordinator's own connectors by catalog name."""
 
-    def __init__(self, secret: bytes, connector: Callable[[str], Connector]) -> None:
-        self._secret, self._connector = secret, connector
+    def __init__(self, secret: bytes, connector: Callable[[str], Connector],
+                 names: Callable[[TaskSettings], Names | None] = lambda settings: None) -> None:
+        self._secret, self._connector, self._names = secret, connector, names
         self._listener = Listener(secret, self._serve)
         self._members: dict[str, Member] = {}
         self._runs: dict[str, QueryRun] = {}
@@ -142,7 +144,8 @@ class Coordinator:
         self.host, self.port = self._listener.host, self._listener.port
         self._scheduler = Scheduler(self.host, self.port)
         self._runner = TaskRunner(COORDINATOR, self._secret, lambda spec, name: self._connector(name),
-                                  lambda report: self._reported(COORDINATOR, report), self._published)
+                                  lambda report: self._reported(COORDINATOR, report), self._published,
+                                  self._names)
         self._runner.address = ("", self.port)
 
     async def stop(self) -> None:
@@ -286,7 +289,7 @@ class Coordinator:
             late.reports[report.task] = report
         if report.state in ("failed", "canceled") and report.error is not None and report.error.kind == "internal":
             log.error("task %s on %s: %s", report.task, worker, report.error)
-        if report.state in ("finished", "failed", "canceled"):
+        if report.state in FINAL:
             self._on(TaskEnded(report.task, report.error))
 
     def _published(self, task: TaskId, filter_id: int, keys: bytes) -> None:
@@ -330,6 +333,10 @@ class Coordinator:
                 del self._members[name]
             log.info('worker "%s" has gone: %s', name, reason)
             self._on(WorkerLost(name, reason))
+            for run in (*self._runs.values(), *self._released.values()):
+                for report in run.reports.values():
+                    if report.worker == name and report.state not in FINAL:
+                        report.state = "failed"
 
     async def _admit(self, connection: Connection, message: dict[str, Any]) -> Member | None:
         try:
@@ -367,7 +374,7 @@ class Coordinator:
                 for fields in message["tasks"]:
                     report = TaskReport.from_fields(fields)
                     run = self._runs.get(report.task.query_id)
-                    if run is not None and run.reports[report.task].state not in ("finished", "failed", "canceled"):
+                    if run is not None and run.reports[report.task].state not in FINAL:
                         report.worker = member.node.name
                         run.reports[report.task] = report
             case "filter":

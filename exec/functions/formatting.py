@@ -5,22 +5,124 @@ Spec: PostgreSQL 15 documentation, 9.8 "Data Type Formatting Functions".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from decimal import Context, Decimal
 from typing import Any
 
-from shoal.catalog.types import NUMERIC, SqlType
+import numpy as np
+import pyarrow as pa
+
+from shoal.catalog.errors import InvalidTextRepresentation
+from shoal.catalog.types import NUMERIC, SqlType, numeric
 from shoal.exec.functions.registry import declare
+from shoal.exec.kernels import decimals, strings, views
+from shoal.exec.kernels.constants import array_of_values
+from shoal.exec.kernels.formatting import format_clock, interval_clock, read_clock, timestamp_clock
+from shoal.exec.kernels.number_formats import format_number, number_format, read_number
+from shoal.exec.kernels.parameters import column, parameters
+from shoal.exec.kernels.timezones import DAY_US, INFINITY, MINUS_INFINITY, SECOND_US, local_to_utc, utc_to_local, zone_of
+from shoal.exec.plan.expr import Call
+
+Args = list[Any]
+_CONTEXT = Context(prec=120)
 
 
 def number_type(types: Sequence[SqlType], constants: Sequence[Any]) -> SqlType:
-    return NUMERIC
+    """to_number's scale: the template's digits after the point, where the template is a literal."""
+    template = constants[1] if len(constants) > 1 else None
+    if not isinstance(template, str):
+        return NUMERIC
+    parsed = number_format(template)
+    scale = parsed.fraction + parsed.shift
+    return numeric(min(max(parsed.whole, 1) + scale, 76), scale, trim=True)
+
+
+def _distinct(data: np.ndarray, valid: np.ndarray | None, function: Callable[[Any], str | None]) -> pa.Array:
+    """function of each distinct integer."""
+    distinct, codes = np.unique(data, return_inverse=True)
+    if valid is not None:
+        used = np.zeros(len(distinct), np.bool_)
+        used[codes[valid]] = True
+    else:
+        used = np.ones(len(distinct), np.bool_)
+    texts = [function(value) if ok else None for value, ok in zip(distinct.tolist(), used.tolist(), strict=True)]
+    return pa.array(texts, pa.string()).take(pa.array(codes))
+
+
+@parameters(1)
+def to_char_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    kind, template = call.args[0].type.name, args[1]
+    array = column(args[0], rows)
+    valid = views.validity(array)
+    if kind in ("timestamp", "timestamptz"):
+        us = views.values(array)
+        local = utc_to_local(us, context.time_zone) if kind == "timestamptz" else us
+
+        def stamp(value: int) -> str | None:
+            return None if value in (INFINITY, MINUS_INFINITY) else format_clock(timestamp_clock(value), template)
+        if kind == "timestamp" or not any(word in template.upper() for word in ("TZ", "OF")):
+            return _distinct(local, valid, stamp)
+
+        def zoned(value: int) -> str | None:
+            if value in (INFINITY, MINUS_INFINITY):
+                return None
+            here = int(utc_to_local(value, context.time_zone))
+            clock = timestamp_clock(here, (here - value) // SECOND_US, _abbreviation(value, context.time_zone))
+            return format_clock(clock, template)
+        return _distinct(us, valid, zoned)
+    if kind == "interval":
+        texts = {key: format_clock(interval_clock(key[0], key[1], key[2] // 1000), template) for key in set(views.values(array).tolist())}
+        return pa.array([texts[key] for key in views.values(array).tolist()], pa.string())
+    if kind in ("float4", "float8"):
+        return strings.mapped(array, lambda value: format_number(value, template), pa.string())
+    data = np.asarray(decimals.unscaled(array) if kind == "numeric" else views.values(array))
+    scale = call.args[0].type.scale or 0
+    return _distinct(data, valid, lambda value: format_number(Decimal(value).scaleb(-scale, _CONTEXT), template))
+
+
+def _abbreviation(us: int, zone: str) -> str:
+    import datetime
+    found = zone_of(zone)
+    if isinstance(found, int):
+        return zone if zone.isalpha() else ""
+    instant = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(microseconds=us)
+    return instant.astimezone(found).tzname() or ""
+
+
+@parameters(1)
+def from_text_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    """to_date and to_timestamp."""
+    template, array = args[1], column(args[0], rows)
+    if call.type.name == "date":
+        return strings.mapped(array, lambda text: read_clock(text, template)[0] // DAY_US, pa.int32()).cast(pa.date32())
+
+    def instant(text: str) -> int:
+        local, offset = read_clock(text, template)
+        return local - offset * SECOND_US if offset is not None else int(local_to_utc(local, context.time_zone))
+    return strings.mapped(array, instant, pa.int64()).cast(pa.timestamp("us", "UTC"))
+
+
+@parameters(1)
+def to_number_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    scale = call.type.scale or 0
+
+    def one(text: str) -> int:
+        value = read_number(text, args[1])
+        if value is None:
+            raise InvalidTextRepresentation(f'invalid input syntax for type numeric: "{text.strip() or " "}"')
+        return int(value.scaleb(scale, _CONTEXT).to_integral_value(context=_CONTEXT))
+    array = column(args[0], rows)
+    encoded = array.dictionary_encode()
+    values = array_of_values([one(text) for text in encoded.dictionary.to_pylist()], call.type)
+    return values.take(encoded.indices)
 
 
 declare("to_char", "timestamp text -> text", "interval text -> text", "int4 text -> text", "int8 text -> text",
-        "numeric text -> text", "float4 text -> text", "float8 text -> text", family="formatting",
+        "numeric text -> text", "float4 text -> text", "float8 text -> text", kernel=to_char_kernel, family="formatting",
         example="to_char(125, '999')")
-declare("to_char", "timestamptz text -> text", volatility="stable", family="formatting")
-declare("to_date", "text text -> date", family="formatting", example="to_date('05 Dec 2000', 'DD Mon YYYY')")
-declare("to_timestamp", "text text -> timestamptz", volatility="stable", family="formatting")
-declare("to_number", "text text", returns=number_type, typed_by_constants=True, family="formatting",
+declare("to_char", "timestamptz text -> text", volatility="stable", kernel=to_char_kernel, family="formatting")
+declare("to_date", "text text -> date", kernel=from_text_kernel, family="formatting", example="to_date('05 Dec 2000', 'DD Mon YYYY')")
+declare("to_timestamp", "text text -> timestamptz", volatility="stable", kernel=from_text_kernel, family="formatting",
+        example="to_timestamp('05 Dec 2000', 'DD Mon YYYY')")
+declare("to_number", "text text", returns=number_type, typed_by_constants=True, kernel=to_number_kernel, family="formatting",
         example="to_number('12,454.8-', '99G999D9S')")

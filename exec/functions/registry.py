@@ -135,6 +135,8 @@ def exact(name: str, arguments: Sequence[SqlType]) -> Function | None:
         score = _fit(function, arguments)
         if score is not None and (best is None or score > best[0]):
             best = (score, function)
+    if best is None and len({function.kernel for function in candidates}) == 1:
+        return candidates[0]  # the binder's casts were optimized away, and one kernel takes all types
     return best[1] if best else None
 
 
@@ -150,7 +152,7 @@ def _fit(function: Function, arguments: Sequence[SqlType]) -> int | None:
         if want == have.name:
             score += 2
         elif want in POLYMORPHIC:
-            if want.endswith("array") and want != "anynonarray" and not have.is_array:
+            if want in ("anyarray", "anycompatiblearray") and not have.is_array and have.name not in ("int2vector", "oidvector"):
                 return None
             score += 1
         elif not (want in ("text", "varchar") and have.name in ("varchar", "text", "unknown")):

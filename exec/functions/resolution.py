@@ -100,9 +100,7 @@ def _as_cast(name: str, argument: SqlType) -> Resolution | None:
         return None
     if string_io and argument.name != "unknown" and not can_coerce(argument, target, "explicit"):
         return None
-    function = Function(name, (name,), target, raises=False, doc=f"Conversion to {target.sql}.", family="conversion")
-    identity = next((f for f in registry.find("cast_value")), function)
-    return Resolution(identity, (target,), target)
+    return Resolution(registry.find("cast_value")[0], (target,), target)
 
 
 def _accepts(declared: str, have: SqlType) -> bool:

@@ -1,36 +1,233 @@
 """Set-returning functions.
 
+A kernel gives (rows for each input row, columns with all those rows); see registry.py.
 Spec: PostgreSQL 15 documentation, 9.25 "Set Returning Functions".
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from shoal.catalog.types import SqlType
-from shoal.exec.functions import numeric_types
+import numpy as np
+import pyarrow as pa
+
+from shoal.catalog.errors import InvalidParameterValue
+from shoal.catalog.types import SqlType, storage_type
+from shoal.exec.functions import json_text, numeric_types
+from shoal.exec.functions.arrays import split_text
+from shoal.exec.functions.keywords import CATEGORIES, KEYWORDS
 from shoal.exec.functions.registry import declare
+from shoal.exec.kernels import arrays, datetimes, decimals, nulls, regex, views
+from shoal.exec.kernels.timezones import local_to_utc, utc_to_local
+from shoal.exec.plan.expr import Call
+
+Args = list[Any]
+Rows = tuple[np.ndarray, tuple[pa.Array, ...]]
+_MAX_ROWS = 1 << 28
+"""A series longer than this is refused rather than held in memory at once."""
 
 
 def _element(types: Sequence[SqlType]) -> SqlType:
     return types[0].element
 
 
+def _known(args: Args, rows: int) -> np.ndarray:
+    valid = nulls.merged_validity(args)
+    return np.ones(rows, np.bool_) if valid is None else valid
+
+
+def _check_counts(counts: np.ndarray) -> None:
+    if counts.sum(dtype=np.float64) > _MAX_ROWS:
+        from shoal.catalog.errors import InsufficientResources
+        raise InsufficientResources(f"a series of more than {_MAX_ROWS} rows is not supported")
+
+
+def _steps(start: np.ndarray, stop: np.ndarray, step: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(counts, values) of integer series, ends included."""
+    if ((step == 0) & known).any():
+        raise InvalidParameterValue("step size cannot equal zero")
+    safe = np.where(step == 0, 1, step)
+    span = stop.astype(object) - start if len(start) and max(abs(int(stop.max())), abs(int(start.min()))) >= 1 << 62 else stop - start
+    counts = np.where(known, np.maximum(span // safe + 1, 0), 0).astype(np.int64)
+    counts = np.where((span != 0) & ((span > 0) != (safe > 0)), 0, counts)
+    _check_counts(counts)
+    ends = np.cumsum(counts)
+    within = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - counts, counts)
+    return counts, np.repeat(start, counts) + within * np.repeat(safe, counts)
+
+
+def series_kernel(call: Call, args: Args, rows: int, context: Any) -> Rows:
+    known = _known(args, rows)
+    if call.type.name == "numeric":
+        scale = call.type.scale or 0
+        given = [np.asarray(decimals.rescaled(decimals.unscaled(arg), scale - (expr.type.scale or 0)))
+                 for arg, expr in zip(args, call.args, strict=True)]
+        step = given[2] if len(given) > 2 else np.full(rows, decimals.POWERS[scale])
+        counts, data = _steps(given[0], given[1], step, known)
+        return counts, (decimals.packed(data, scale),)
+    start, stop = (views.values(arg).astype(np.int64) for arg in args[:2])
+    step = views.values(args[2]).astype(np.int64) if len(args) > 2 else np.ones(rows, np.int64)
+    counts, data = _steps(start, stop, step, known)
+    return counts, (views.array_of(data, storage_type(call.type)),)
+
+
+def time_series_kernel(call: Call, args: Args, rows: int, context: Any) -> Rows:
+    """Timestamps a step apart; steps with months are taken one after another, as PostgreSQL does."""
+    known = _known(args, rows)
+    start, stop = (views.values(arg) for arg in args[:2])
+    months, days, us = (np.asarray(part) for part in datetimes.parts_of(args[2]))
+    zoned = call.type.name == "timestamptz"
+    pieces: list[np.ndarray] = []
+    counts = np.zeros(rows, np.int64)
+    for row in np.flatnonzero(known).tolist():
+        sign = np.sign((int(months[row]) * 30 + int(days[row])) * 86_400_000_000 + int(us[row]))
+        if sign == 0:
+            raise InvalidParameterValue("step size cannot equal zero")
+        piece = _time_steps(int(start[row]), int(stop[row]), int(months[row]), int(days[row]), int(us[row]), int(sign),
+                            context.time_zone if zoned else "UTC")
+        counts[row] = len(piece)
+        pieces.append(piece)
+    data = np.concatenate(pieces) if pieces else np.zeros(0, np.int64)
+    return counts, (views.array_of(data, storage_type(call.type)),)
+
+
+def _time_steps(start: int, stop: int, months: int, days: int, us: int, sign: int, zone: str) -> np.ndarray:
+    if not months and (not days or zone == "UTC"):
+        step = days * 86_400_000_000 + us
+        count = max((stop - start) // step + 1, 0)
+        _check_counts(np.array([count]))
+        return start + np.arange(count, dtype=np.int64) * step
+    out: list[int] = []
+    current = np.array([start], np.int64)
+    while (int(current[0]) - stop) * sign <= 0:
+        out.append(int(current[0]))
+        local = datetimes.plus_interval(np.asarray(utc_to_local(current, zone)), months, days, 0, None)
+        current = np.asarray(local_to_utc(local, zone)) + us
+    return np.array(out, np.int64)
+
+
+def subscripts_kernel(call: Call, args: Args, rows: int, context: Any) -> Rows:
+    first = 0 if call.args[0].type.name in ("int2vector", "oidvector") else 1
+    counts, _ = arrays.flattened(args[0])
+    counts = np.where(views.values(args[1]) == 1, counts, 0)
+    ends = np.cumsum(counts)
+    within = np.arange(int(ends[-1]) if rows else 0) - np.repeat(ends - counts, counts) + first
+    if len(args) > 2:
+        backwards = np.repeat(views.values(args[2]), counts)
+        within = np.where(backwards, np.repeat(counts, counts) - 1 + 2 * first - within, within)
+    return counts, (views.array_of(within, pa.int32()),)
+
+
+def unnest_kernel(call: Call, args: Args, rows: int, context: Any) -> Rows:
+    counts, values = arrays.flattened(args[0])
+    return counts, (values,)
+
+
+def expand_kernel(call: Call, args: Args, rows: int, context: Any) -> Rows:
+    counts, values = arrays.flattened(args[0])
+    ends = np.cumsum(counts)
+    within = np.arange(int(ends[-1]) if rows else 0) - np.repeat(ends - counts, counts)
+    return counts, (values, views.array_of(within + 1, pa.int32()))
+
+
+def _from_lists(lists: Sequence[Sequence[Any] | None], arrow: pa.DataType) -> Rows:
+    counts = np.array([len(items) if items else 0 for items in lists], np.int64)
+    return counts, (pa.array([item for items in lists if items for item in items], arrow),)
+
+
+def split_kernel(call: Call, args: Args, rows: int, context: Any) -> Rows:
+    columns = [arg.to_pylist() for arg in args] + [[None] * rows] * (3 - len(args))
+    return _from_lists([split_text(*row) for row in zip(*columns, strict=True)], pa.string())
+
+
+def regex_kernel(call: Call, args: Args, rows: int, context: Any) -> Rows:
+    """regexp_split_to_table, regexp_matches."""
+    columns = [arg.to_pylist() for arg in args] + [[""] * rows] * (3 - len(args))
+    found: list[list[Any] | None] = []
+    for text, source, flags in zip(*columns, strict=True):
+        if text is None or source is None or flags is None:
+            found.append(None)
+            continue
+        if call.name == "regexp_split_to_table":
+            if "g" in flags:
+                raise InvalidParameterValue('regexp_split_to_table() does not support the "global" option')
+            found.append(regex.split(text, regex.compiled(source, flags)))
+            continue
+        pattern = regex.compiled(source, flags.replace("g", ""))
+        matches = [regex.groups_of(match) for match in pattern.python.finditer(text)]
+        found.append(matches if "g" in flags else matches[:1])
+    return _from_lists(found, pa.string() if call.name == "regexp_split_to_table" else pa.list_(pa.string()))
+
+
+def json_kernel(call: Call, args: Args, rows: int, context: Any) -> Rows:
+    """json[b]_array_elements[_text], json[b]_object_keys, json[b]_each[_text]."""
+    name = call.name
+    binary = name.startswith("jsonb")
+    dump: Callable[[Any], str] = json_text.dump if binary else json_text.dump_compact
+
+    def text(value: Any) -> str | None:
+        return None if value is None else value if isinstance(value, str) else dump(value)
+    found: list[list[Any] | None] = []
+    for source in args[0].to_pylist():
+        if source is None:
+            found.append(None)
+            continue
+        value = json_text.load(source)
+        if "array" in name:
+            if not isinstance(value, list):
+                kind = "an object" if isinstance(value, dict) else "a scalar"
+                raise InvalidParameterValue(f"cannot extract elements from {kind}")
+            found.append([(text(item) if name.endswith("text") else dump(item),) for item in value])
+            continue
+        if not isinstance(value, dict):
+            what = f"{name} on a non-object" if "keys" not in name else f"{name} on {'an array' if isinstance(value, list) else 'a scalar'}"
+            raise InvalidParameterValue(f"cannot call {what}")
+        items = sorted(value.items(), key=lambda item: (len(item[0].encode()), item[0].encode())) if binary else list(value.items())
+        if name.endswith("keys"):
+            found.append([(key,) for key, _ in items])
+        else:
+            found.append([(key, text(item) if name.endswith("text") else dump(item)) for key, item in items])
+    counts = np.array([len(items) if items else 0 for items in found], np.int64)
+    width = 2 if "each" in name else 1
+    return counts, tuple(pa.array([row[i] for items in found if items for row in items], pa.string()) for i in range(width))
+
+
+def keywords_kernel(call: Call, args: Args, rows: int, context: Any) -> Rows:
+    words = sorted(KEYWORDS)
+    codes = [KEYWORDS[word][0] for word in words]
+    labels = [KEYWORDS[word][1] for word in words]
+    repeat = np.tile(np.arange(len(words)), rows)
+    columns = (pa.array(words), pa.array(codes), pa.array(labels), pa.array([CATEGORIES[c] for c in codes]),
+               pa.array(["can be bare label" if label else "requires AS" for label in labels]))
+    return np.full(rows, len(words), np.int64), tuple(c.take(pa.array(repeat)) for c in columns)
+
+
 declare("generate_series", "int4 int4 -> int4", "int4 int4 int4 -> int4", "int8 int8 -> int8", "int8 int8 int8 -> int8",
-        "timestamp timestamp interval -> timestamp", kind="set", family="set", example="generate_series(1, 3)")
-declare("generate_series", "timestamptz timestamptz interval -> timestamptz", kind="set", volatility="stable", family="set")
-declare("generate_series", "numeric numeric", "numeric numeric numeric", returns=numeric_types.merged, kind="set", family="set")
-declare("generate_subscripts", "anyarray int4 -> int4", "anyarray int4 bool -> int4", kind="set", raises=False, family="set")
-declare("unnest", "anyarray", returns=_element, kind="set", raises=False, family="set", example="unnest(ARRAY[1, 2])")
-declare("string_to_table", "text text -> text", "text text text -> text", kind="set", strict=False, raises=False, family="set")
-declare("regexp_split_to_table", "text text -> text", "text text text -> text", kind="set", family="set")
-declare("regexp_matches", "text text -> _text", "text text text -> _text", kind="set", family="set")
+        kind="set", kernel=series_kernel, family="set", example="generate_series(1, 3)")
+declare("generate_series", "numeric numeric", "numeric numeric numeric", returns=numeric_types.merged, kind="set",
+        kernel=series_kernel, family="set")
+declare("generate_series", "timestamp timestamp interval -> timestamp", kind="set", kernel=time_series_kernel, family="set")
+declare("generate_series", "timestamptz timestamptz interval -> timestamptz", kind="set", volatility="stable",
+        kernel=time_series_kernel, family="set")
+declare("generate_subscripts", "anyarray int4 -> int4", "anyarray int4 bool -> int4", kind="set", raises=False,
+        kernel=subscripts_kernel, family="set")
+declare("unnest", "anyarray", returns=_element, kind="set", raises=False, kernel=unnest_kernel, family="set",
+        example="unnest(ARRAY[1, 2])")
+declare("string_to_table", "text text -> text", "text text text -> text", kind="set", strict=False, raises=False,
+        kernel=split_kernel, family="set", example="string_to_table('a,b', ',')")
+declare("regexp_split_to_table", "text text -> text", "text text text -> text", kind="set", kernel=regex_kernel, family="set")
+declare("regexp_matches", "text text -> _text", "text text text -> _text", kind="set", kernel=regex_kernel, family="set")
 for _type in ("json", "jsonb"):
-    declare(f"{_type}_array_elements", f"{_type} -> {_type}", kind="set", family="set", columns=(("value", _type),))
-    declare(f"{_type}_array_elements_text", f"{_type} -> text", kind="set", family="set", columns=(("value", "text"),))
-    declare(f"{_type}_object_keys", f"{_type} -> text", kind="set", family="set")
-    declare(f"{_type}_each", f"{_type} -> record", kind="set", family="set", columns=(("key", "text"), ("value", _type)))
-    declare(f"{_type}_each_text", f"{_type} -> record", kind="set", family="set", columns=(("key", "text"), ("value", "text")))
-declare("pg_get_keywords", "-> record", kind="set", raises=False, volatility="stable", family="set",
+    declare(f"{_type}_array_elements", f"{_type} -> {_type}", kind="set", kernel=json_kernel, family="set", columns=(("value", _type),))
+    declare(f"{_type}_array_elements_text", f"{_type} -> text", kind="set", kernel=json_kernel, family="set",
+            columns=(("value", "text"),))
+    declare(f"{_type}_object_keys", f"{_type} -> text", kind="set", kernel=json_kernel, family="set")
+    declare(f"{_type}_each", f"{_type} -> record", kind="set", kernel=json_kernel, family="set",
+            columns=(("key", "text"), ("value", _type)))
+    declare(f"{_type}_each_text", f"{_type} -> record", kind="set", kernel=json_kernel, family="set",
+            columns=(("key", "text"), ("value", "text")))
+declare("pg_get_keywords", "-> record", kind="set", raises=False, volatility="stable", kernel=keywords_kernel, family="set",
         columns=(("word", "text"), ("catcode", "char"), ("barelabel", "bool"), ("catdesc", "text"), ("baredesc", "text")))
-declare("_pg_expandarray", "anyarray -> record", kind="set", raises=False, family="set", columns=(("x", "oid"), ("n", "int4")))
+declare("_pg_expandarray", "anyarray -> record", kind="set", raises=False, kernel=expand_kernel, family="set",
+        columns=(("x", "oid"), ("n", "int4")))

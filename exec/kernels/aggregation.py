@@ -83,6 +83,16 @@ class Presence:
         return None if found.all() else found
 
 
+def without_nulls(codes: np.ndarray, columns: Sequence[pa.Array], tested: int) -> tuple[np.ndarray, Sequence[pa.Array]]:
+    """The rows whose column `tested` is not NULL."""
+    valid = validity(columns[tested])
+    if valid is None:
+        return codes, columns
+    keep = np.flatnonzero(valid)
+    picked = pa.array(keep)
+    return codes.take(keep), [column.take(picked) for column in columns]
+
+
 def rows_of(array: pa.Array, rows: np.ndarray | None) -> pa.Array:
     return array if rows is None else array.take(pa.array(rows))
 

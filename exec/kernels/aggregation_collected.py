@@ -25,8 +25,9 @@ def joined_strings(columns: list[pa.Array], starts: np.ndarray, ends: np.ndarray
     blank = "" if pa.types.is_string(values.type) else b""
     first = np.zeros(len(values), np.bool_)
     first[starts[starts < ends]] = True
-    led = pc.binary_join_element_wise(pc.fill_null(separators.cast(values.type), blank), values, pa.scalar(blank, values.type))
-    return pc.binary_join(list_array(pc.if_else(pa.array(first), values, led), starts, ends), pa.scalar(blank, values.type))
+    nothing = pa.scalar(blank, values.type)
+    led = pc.binary_join_element_wise(pc.fill_null(separators.cast(values.type), nothing), values, nothing)
+    return pc.binary_join(list_array(pc.if_else(pa.array(first), values, led), starts, ends), nothing)
 
 
 def _fractions(column: pa.Array, starts: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -73,7 +74,9 @@ def mode_of(sql_type: SqlType) -> Finish:
         owners, first = np.unique(group[runs][order], return_index=True)
         picked = np.full(len(starts), -1, np.int64)
         picked[owners] = rows[runs[order[first]]]
-        return columns[0].take(pa.array(picked, mask=picked < 0)) if len(columns[0]) else pa.nulls(len(starts), columns[0].type)
+        if len(columns[0]) == 0:
+            return pa.nulls(len(starts), columns[0].type)
+        return columns[0].take(pa.array(picked, mask=picked < 0))
     return finish
 
 

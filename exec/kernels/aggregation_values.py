@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from shoal.catalog.types import SqlType, storage_type
 from shoal.exec.kernels import canonical, concat, sorting, views
-from shoal.exec.kernels.aggregation import Accumulator, Extreme, SeenBefore
+from shoal.exec.kernels.aggregation import Accumulator, Extreme, SeenBefore, without_nulls
 from shoal.exec.kernels.grouping import KeyTable
 from shoal.exec.kernels.nulls import validity
 
@@ -84,9 +84,7 @@ class RankedExtreme(Accumulator):
             known = np.flatnonzero(before())
             self._rows.append(known, [self._narrow.finish(known)])
             self._narrow = None
-        if array.null_count:
-            keep = np.flatnonzero(validity(array))
-            codes, array = codes.take(keep), array.take(pa.array(keep))
+        codes, (array,) = without_nulls(codes, [array], 0)
         self._rows.append(*self._best(codes, array))
         if self._rows.rows > 4 * self._size + _COMPACT_ROWS:
             self._compact()
@@ -110,11 +108,8 @@ class RankedExtreme(Accumulator):
         return found, [array.take(pa.array(winner.take(found)))]
 
     def _compact(self) -> tuple[np.ndarray, pa.Array]:
-        codes, (array,) = self._rows.together()
-        if array.null_count:
-            keep = np.flatnonzero(validity(array))
-            codes, array = codes.take(keep), array.take(pa.array(keep))
-        codes, columns = self._best(codes, array)
+        codes, kept = without_nulls(*self._rows.together(), 0)
+        codes, columns = self._best(codes, kept[0])
         self._rows = _Rows([self._type])
         self._rows.append(codes, columns)
         return codes, columns[0]
@@ -195,9 +190,8 @@ class Collected(Accumulator):
         self._rows.move(where)
 
     def update(self, codes: np.ndarray, columns: Sequence[pa.Array], before: SeenBefore) -> None:
-        if self._skip_null is not None and columns[self._skip_null].null_count:
-            keep = np.flatnonzero(validity(columns[self._skip_null]))
-            codes, columns = codes.take(keep), [column.take(pa.array(keep)) for column in columns]
+        if self._skip_null is not None:
+            codes, columns = without_nulls(codes, columns, self._skip_null)
         self._rows.append(codes, columns)
 
     def finish(self, codes: np.ndarray) -> pa.Array:
@@ -232,7 +226,7 @@ class Distinct(Accumulator):
         self._pairs = [(where.take(codes), values) for codes, values in self._pairs]
 
     def update(self, codes: np.ndarray, columns: Sequence[pa.Array], before: SeenBefore) -> None:
-        values = self._values.add(columns)
+        values = self._values.add(columns, len(codes))
         if self._values.moved is not None:
             where = self._values.moved
             self._pairs = [(c, where.take(v)) for c, v in self._pairs]

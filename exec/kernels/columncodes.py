@@ -21,6 +21,7 @@ from shoal.exec.kernels.intmap import IntMap
 
 Translation = Callable[[np.ndarray], np.ndarray]
 _REMEMBERED = 16
+_SMALL = 64
 _UNSEEN, _ABSENT = -2, -1
 
 
@@ -164,7 +165,7 @@ class IntegerCodes:
 class TextCodes:
     """Codes of a column of any other type, through one growing dictionary."""
 
-    __slots__ = ("_hashes", "_known", "_originals", "_places", "_remembered", "_seed", "sql_type", "translation")
+    __slots__ = ("_hashes", "_known", "_originals", "_places", "_recent", "_remembered", "_seed", "sql_type", "translation")
 
     def __init__(self, sql_type: SqlType) -> None:
         self.sql_type = sql_type
@@ -173,6 +174,8 @@ class TextCodes:
         self._originals: list[pa.Array] = []
         self._remembered: dict[tuple[object, ...], tuple[pa.Array, np.ndarray]] = {}
         self._places: np.ndarray | None = None
+        self._recent: dict[object, int] = {}
+        """Codes of values met in small dictionaries: row groups bring the same few again and again."""
         self.translation: Translation | None = None
 
     @property
@@ -198,6 +201,12 @@ class TextCodes:
         if entries == 0:
             return np.zeros(len(form.codes), np.int64)
         mapping = self._mapping(form, reusable, grow)
+        if entries <= _SMALL or 8 * entries < len(form.codes):  # all at once: entries that no row has cost little
+            wanted = np.flatnonzero(mapping == _UNSEEN)
+            if len(wanted):
+                mapping[wanted] = self._enter(form, wanted, grow)
+            codes = mapping.take(form.codes, mode="clip")
+            return codes if form.valid is None else np.where(form.valid, codes, 0)
         codes = mapping.take(form.codes, mode="clip")
         unseen = codes == _UNSEEN
         if form.valid is not None:
@@ -227,13 +236,26 @@ class TextCodes:
     def _enter(self, form: Texts, wanted: np.ndarray, grow: bool) -> np.ndarray:
         """Codes of the dictionary's entries `wanted`. Hashes lead to candidates, which are always compared."""
         values = form.dictionary if len(wanted) == len(form.dictionary) else form.dictionary.take(pa.array(wanted))
+        if len(wanted) <= _SMALL:
+            listed = values.to_pylist()
+            known = [self._recent.get(value) for value in listed]
+            if None not in known:
+                return np.array(known, np.int64)
+        codes = self._enter_hashed(form, wanted, values, grow)
+        if len(wanted) <= _SMALL:
+            if len(self._recent) > 16 * _SMALL:
+                self._recent.clear()
+            self._recent.update((v, c) for v, c in zip(listed, codes.tolist(), strict=True) if c != _ABSENT)
+        return codes
+
+    def _enter_hashed(self, form: Texts, wanted: np.ndarray, values: pa.Array, grow: bool) -> np.ndarray:
         codes = np.full(len(wanted), _ABSENT, np.int64)
         for _ in range(64):
             hashes = hashing.hash_bytes(values, self._seed).view(np.int64)
             found = self._hashes.find(hashes)
             old = np.flatnonzero(found >= 0)
             places = found[old]
-            if self._places is not None:
+            if self._places is not None and len(self._places):
                 places = np.where(places < len(self._places), self._places.take(places, mode="clip"), places)
             same = self._matches(_taken(values, old), places)
             if not grow:

@@ -57,11 +57,10 @@ class KeyTable:
             return None
         return column.offset
 
-    def add(self, arrays: Sequence[pa.Array]) -> np.ndarray:
+    def add(self, arrays: Sequence[pa.Array], rows: int) -> np.ndarray:
         """int64 code of each row; new keys get codes. Sets `moved`; callers move their states before going on."""
         self.moved = None
         self._previous = self.size
-        rows = len(arrays[0])
         if not self._nulls_match:
             valid = all_valid(arrays)
             if valid is not None:
@@ -92,7 +91,7 @@ class KeyTable:
                 columns[position] = column.translation(columns[position])
                 column.translation = None
         exact = len(self._columns) == 1
-        self._radix = [c.width if exact or isinstance(c, IntegerCodes) and c.offset is not None
+        self._radix = [c.width if exact or (isinstance(c, IntegerCodes) and c.offset is not None)
                        else 1 << (c.width + c.width // 4).bit_length() for c in self._columns]
         self._stages = {}
         packed = self._pack(columns, grow=True)

@@ -32,7 +32,7 @@ class KeyPairs:
         if rows is not None:
             columns = [column.take(pa.array(rows)) for column in columns]
         self._table = KeyTable(types, nulls_match=False, slots_free=_FREE_SLOTS, slots_per_row=_SLOTS_PER_ROW)
-        codes = self._table.add(columns)
+        codes = self._table.add(columns, len(columns[0]))
         size = self._size = self._table.size
         numbers = np.arange(len(codes), dtype=np.int32)
         if len(codes) and int(codes.min()) < 0:

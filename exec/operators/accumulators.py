@@ -5,9 +5,13 @@ Used by Aggregate for groups and by Window for frames that need it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pyarrow as pa
 
 from shoal.catalog.errors import FeatureNotSupported
+from shoal.catalog.types import SqlType
 from shoal.exec.kernels import aggregation_collected as collected
 from shoal.exec.kernels import canonical
 from shoal.exec.kernels.aggregation import (
@@ -16,6 +20,7 @@ from shoal.exec.kernels.aggregation import (
     CountRows,
     Extreme,
     Moments,
+    SeenBefore,
     SumFloats,
     SumIntegers,
     SumIntervals,
@@ -98,11 +103,11 @@ def _collected(finish: Callable[[AggregateCall], Finish], skip_null: int | None,
 class _OrderedBy(Collected):
     """Collected rows in ascending order of one of the arguments."""
 
-    def __init__(self, types: list, arguments: int, order_by: int, finish: Finish, skip_null: int | None) -> None:
+    def __init__(self, types: list[SqlType], arguments: int, order_by: int, finish: Finish, skip_null: int | None) -> None:
         super().__init__([*types, types[order_by]], arguments, [(False, False)], finish, skip_null)
         self._order_by = order_by
 
-    def update(self, codes, columns, before) -> None:  # type: ignore[no-untyped-def]
+    def update(self, codes: np.ndarray, columns: Sequence[pa.Array], before: SeenBefore) -> None:
         super().update(codes, [*columns, columns[self._order_by]], before)
 
 

@@ -53,7 +53,7 @@ class Aggregate(Operator):
                 yield pass_on(batch)
                 continue
             rows += batch.rows
-            codes = table.add([batch.array(p) for p in keys]) if keys else table.add_rows(batch.rows)  # type: ignore[union-attr]
+            codes = table.add([batch.array(p) for p in keys], batch.rows)
             states.update(table, codes, batch)
             table.mark(codes)
             held = table.nbytes + states.nbytes
@@ -94,7 +94,7 @@ class OneGroup:
     def __init__(self) -> None:
         self._rows = 0
 
-    def add_rows(self, rows: int) -> np.ndarray:
+    def add(self, arrays: Sequence[pa.Array], rows: int) -> np.ndarray:
         return np.zeros(rows, np.int64)
 
     def mark(self, codes: np.ndarray) -> None:

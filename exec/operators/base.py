@@ -17,6 +17,7 @@ from typing import Protocol
 
 from shoal.catalog.connector import Connector, Split
 from shoal.exec.batch import Batch, Output
+from shoal.exec.evaluator import Names
 from shoal.exec.kernels.membership import KeySet
 from shoal.exec.plan.fragment import TaskSettings
 from shoal.exec.plan.nodes import PlanNode
@@ -43,6 +44,8 @@ class TaskContext(Protocol):
     settings: TaskSettings
     partition: int
     partitions: int
+    names: Names | None
+    """The catalog's names, where the task runs in the coordinator."""
 
     def connector(self, catalog: str) -> Connector: ...
 

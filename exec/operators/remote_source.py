@@ -7,7 +7,7 @@ those up to the first of the last rows held of the streams that go on.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -28,8 +28,8 @@ class RemoteSource(Operator):
         yield from self._merged(sources) if self.node.ordering and len(sources) > 1 else self._any_order(sources)
 
     @staticmethod
-    def _any_order(sources: object) -> Output:
-        waiting: deque[Iterator[Batch | object]] = deque(iter(source) for source in sources)  # type: ignore[attr-defined]
+    def _any_order(sources: Sequence[Iterator[Batch | object]]) -> Output:
+        waiting = deque(sources)
         blocked = 0
         while waiting:
             batch = next(waiting[0], None)
@@ -46,11 +46,11 @@ class RemoteSource(Operator):
                     blocked = 0
                     yield BLOCKED
 
-    def _merged(self, sources: object) -> Output:
+    def _merged(self, sources: Sequence[Iterator[Batch | object]]) -> Output:
         columns = streams.types(self.node)
         where = streams.positions(self.node)
         batch_rows = self.context.settings.batch_rows
-        lanes = [_Lane(iter(source)) for source in sources]  # type: ignore[attr-defined]
+        lanes = [_Lane(source) for source in sources]
         while True:
             for lane in lanes:
                 while not lane.done and lane.rows < max(1, batch_rows // 4):

@@ -6,11 +6,12 @@ of later batches before anything else is read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 
+from shoal.catalog.types import SqlType
 from shoal.exec.batch import BLOCKED, Batch, Output, Selection
 from shoal.exec.kernels import canonical, nulls, sorting
 from shoal.exec.kernels.concat import concatenated_batches
@@ -21,13 +22,12 @@ from shoal.exec.plan import nodes
 from shoal.exec.plan.expr import SortKey
 
 
-def orderings(batch: Batch, keys: Sequence[SortKey], where: dict[int, int] | object) -> list[Ordering]:
+def orderings(batch: Batch, keys: Sequence[SortKey], where: Mapping[int, int]) -> list[Ordering]:
     """The sort keys with their columns of the batch."""
-    return [Ordering(batch.array(where[key.column.id]), key.column.type, key.descending, key.nulls_first)  # type: ignore[index]
-            for key in keys]
+    return [Ordering(batch.array(where[key.column.id]), key.column.type, key.descending, key.nulls_first) for key in keys]
 
 
-def sorted_batch(batch: Batch, keys: Sequence[SortKey], where: dict[int, int] | object) -> Batch:
+def sorted_batch(batch: Batch, keys: Sequence[SortKey], where: Mapping[int, int]) -> Batch:
     order = sorting.sort_indices(orderings(batch, keys, where), batch.rows)
     return batch.take(Selection(order))
 
@@ -85,7 +85,7 @@ class TopN(Operator):
         if held:
             yield from streams.sliced(self._best(held, types, where), self.context.settings.batch_rows)
 
-    def _best(self, held: list[Batch], types: list, where: object) -> Batch:
+    def _best(self, held: list[Batch], types: list[SqlType], where: Mapping[int, int]) -> Batch:
         whole = concatenated_batches(held, types)
         best = sorted_batch(whole, self.node.keys, where)
         best = best if best.rows <= self.node.count else best.slice(0, self.node.count)

@@ -23,7 +23,7 @@ def types(node: PlanNode) -> list[SqlType]:
 
 def evaluation(context: TaskContext) -> EvaluationContext:
     """What kernels need to know of the task."""
-    return EvaluationContext(settings=context.settings, partition=context.partition)
+    return EvaluationContext(settings=context.settings, partition=context.partition, names=context.names)
 
 
 

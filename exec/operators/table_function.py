@@ -5,6 +5,8 @@ Spec: PostgreSQL 15 documentation, 7.2.1.4 "Table Functions": the longest functi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 
@@ -72,14 +74,14 @@ class TableFunction(Operator):
 class _Function:
     """One set-returning function with its compiled arguments."""
 
-    def __init__(self, name: str, args: tuple[Expr, ...], where: dict[int, int] | object) -> None:
+    def __init__(self, name: str, args: tuple[Expr, ...], where: Mapping[int, int]) -> None:
         types = [arg.type for arg in args]
         found = registry.exact(name, types)
         if found is None or found.kernel is None:
             raise FeatureNotSupported(f"set-returning function {name} is not supported")
         returns = found.returns(types) if callable(found.returns) else found.returns
         self._function, self._call = found, Call(returns, name, args)
-        self._args = compile_expressions(args, where) if args else None  # type: ignore[arg-type]
+        self._args = compile_expressions(args, where) if args else None
 
     def run(self, batch: Batch, evaluation: EvaluationContext) -> tuple[np.ndarray, tuple[pa.Array, ...]]:
         """How many rows each input row becomes, and the columns with all of them."""

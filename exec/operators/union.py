@@ -14,7 +14,7 @@ class Union(Operator):
     node: nodes.Union
 
     def batches(self) -> Output:
-        waiting = deque()
+        waiting: deque[tuple[Output, list[int]]] = deque()
         for child, source, ids in zip(self.inputs, self.node.inputs, self.node.columns, strict=True):
             where = streams.positions(source)
             waiting.append((iter(child.batches()), [where[i] for i in ids]))

@@ -21,7 +21,8 @@ class Values(Operator):
             piece = rows[start:start + self.context.settings.batch_rows]
             arrays = []
             for position, field in enumerate(self.node.fields):
-                values = [row[position].value if isinstance(row[position], Literal)
-                          else evaluate_constant(row[position], evaluation) for row in piece]
+                column = [row[position] for row in piece]
+                values = [expr.value if isinstance(expr, Literal) else evaluate_constant(expr, evaluation)
+                          for expr in column]
                 arrays.append(array_of_values(values, field.type))
             yield Batch.of(arrays, len(piece))

@@ -7,12 +7,15 @@ Spec: PostgreSQL 15 documentation, 4.2.8 and 9.22.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 
 from shoal.catalog.errors import InvalidArgumentForNthValue, InvalidArgumentForNtile
 from shoal.catalog.types import SqlType, storage_type
 from shoal.exec.batch import BLOCKED, Batch, Column, Output, Selection
+from shoal.exec.evaluator import EvaluationContext
 from shoal.exec.kernels import concat, nulls, sorting, views, windows
 from shoal.exec.kernels.constants import scalar_of
 from shoal.exec.kernels.sorting import Ordering
@@ -65,9 +68,10 @@ class Window(Operator):
 class Rows:
     """The sorted rows, and how to find a call's arguments among them."""
 
-    def __init__(self, batch: Batch, layout: windows.Layout, where: object, node: nodes.Window, evaluation: object) -> None:
+    def __init__(self, batch: Batch, layout: windows.Layout, where: Mapping[int, int], node: nodes.Window,
+                 evaluation: EvaluationContext) -> None:
         self.batch, self.layout, self.node, self.evaluation = batch, layout, node, evaluation
-        self._where: dict[int, int] = where  # type: ignore[assignment]
+        self._where = where
 
     def array(self, arg: Expr) -> pa.Array:
         if isinstance(arg, ColumnRef):

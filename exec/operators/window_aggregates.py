@@ -8,6 +8,7 @@ out, in bounded blocks.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,7 +53,8 @@ def aggregate_column(rows: Rows, call: WindowCall) -> pa.Array:
         if argument.name in ("float4", "float8"):
             values = views.values(columns[0]).astype(np.float64)
             with np.errstate(invalid="ignore", over="ignore"):
-                total = windows.SegmentTree(values if counts is None else np.where(counts, values, 0.0), np.add, 0.0).over(ranges)
+                shown = values if counts is None else np.where(counts, values, 0.0)
+                total = windows.SegmentTree(shown, np.add, 0.0).over(ranges)
             if call.name == "avg":
                 total = total / np.maximum(present, 1)
             return views.array_of(total, storage_type(call.type), valid)
@@ -130,7 +132,8 @@ def _spelled_out(call: WindowCall, columns: Sequence[pa.Array], mask: np.ndarray
     while first < total:
         done = int(reached[first - 1]) if first else 0
         last = max(first + 1, int(np.searchsorted(reached, done + _BLOCK, "right")))
-        pieces = [(np.repeat(np.arange(last - first), (end - start)[first:last]), concat.ranges(start[first:last], end[first:last]))
+        block = slice(first, last)
+        pieces = [(np.repeat(np.arange(last - first), (end - start)[block]), concat.ranges(start[block], end[block]))
                   for start, end in ranges]
         codes, rows = np.concatenate([piece[0] for piece in pieces]), np.concatenate([piece[1] for piece in pieces])
         if len(pieces) > 1:
@@ -142,8 +145,7 @@ def _spelled_out(call: WindowCall, columns: Sequence[pa.Array], mask: np.ndarray
         state = accumulator(_aggregate(call), empty_groups=True)
         state.resize(last - first)
         picked = pa.array(rows)
-        count = last - first
-        state.update(codes, [column.take(picked) for column in columns], lambda count=count: np.zeros(count, np.bool_))
-        results.append(state.finish(np.arange(count)))
+        state.update(codes, [column.take(picked) for column in columns], partial(np.zeros, last - first, np.bool_))
+        results.append(state.finish(np.arange(last - first)))
         first = last
     return concat.concatenated(results, call.type)

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from shoal.catalog.errors import InternalError, InvalidFrameSize
-from shoal.catalog.types import SqlType
+from shoal.catalog.errors import InvalidFrameSize
 from shoal.exec.batch import Batch
 from shoal.exec.evaluator import compile_expression
 from shoal.exec.functions import resolution
@@ -96,7 +95,8 @@ def _range_edge(rows: Rows, bound: FrameBound, preceding: bool, is_end: bool) ->
     return found
 
 
-def _comparable(rows: Rows, key: SortKey, array: pa.Array, bound: FrameBound, preceding: bool) -> tuple[np.ndarray, np.ndarray]:
+def _comparable(rows: Rows, key: SortKey, array: pa.Array, bound: FrameBound,
+                preceding: bool) -> tuple[np.ndarray, np.ndarray]:
     """The order keys and the values searched among them, as int64 that ascend in the window's order."""
     assert bound.offset is not None
     minus = preceding != key.descending
@@ -109,13 +109,7 @@ def _comparable(rows: Rows, key: SortKey, array: pa.Array, bound: FrameBound, pr
     targets = compile_expression(expr, {0: 0})(Batch.of([array]), rows.evaluation)
     keys = array if shared == key.column.type else compile_expression(Cast(shared, column), {0: 0})(
         Batch.of([array]), rows.evaluation)
-    codes = _one_code(concat.concatenated([keys, targets], shared), shared)
+    codes = sorting.ranks(concat.concatenated([keys, targets], shared), shared)
     if key.descending:
         codes = ~codes
     return codes[:len(array)], codes[len(array):]
-
-
-def _one_code(array: pa.Array, sql_type: SqlType) -> np.ndarray:
-    if len(array) == 0:
-        raise InternalError("a window over no rows")
-    return sorting.ranks(array, sql_type)

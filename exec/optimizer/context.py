@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
-from shoal.catalog.connector import Connector
+from shoal.catalog.connector import ConnectorLookup
 from shoal.catalog.types import SqlType
 from shoal.exec.optimizer.columns import largest_id
 from shoal.exec.plan.fragment import TaskSettings
 from shoal.exec.plan.nodes import Field, PlanNode
+from shoal.exec.session_names import session_names
 
 if TYPE_CHECKING:
+    from shoal.catalog.pg_catalog.names import SessionNames
+    from shoal.catalog.pg_catalog.names import SessionNames
     from shoal.exec.optimizer.stats import Estimate, Statistics
-
-
-class ConnectorLookup(Protocol):
-    """The part of catalog.registry.Catalogs that planning needs."""
-
-    def connector(self, name: str) -> Connector: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +50,11 @@ class OptimizerContext:
     last_id: int = 0
     """The largest column id in use; `optimize` raises it to the plan's."""
     _statistics: Statistics | None = field(default=None, repr=False)
+
+    @property
+    def names(self) -> SessionNames | None:
+        """The catalog's names for folding reg* constants."""
+        return session_names(self.catalogs, self.settings)
 
     def next_id(self) -> int:
         self.last_id += 1

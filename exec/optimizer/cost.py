@@ -17,8 +17,8 @@ NESTED_PAIR_NS = 4.0
 """A pair of rows compared by a join without keys."""
 SEND_NS_ROW, SEND_NS_BYTE = 25.0, 0.6
 """A row through an exchange: partitioned, written, read."""
-GROUP_NS = 30.0
-"""A row grouped."""
+EXCHANGE_NS = 2_000_000.0
+"""One more exchange: tasks, connections, and waiting for one another."""
 
 
 def join_ns(build_rows: float, probe_rows: float, output_rows: float) -> float:
@@ -36,13 +36,15 @@ def send_ns(rows: float, width: float) -> float:
     return rows * (SEND_NS_ROW + SEND_NS_BYTE * width)
 
 
-def broadcast_ns(build_rows: float, build_width: float, workers: int) -> float:
+def broadcast_ns(build_rows: float, build_width: float) -> float:
     """Wall time of giving every worker the whole build side and building it in each."""
-    return send_ns(build_rows, build_width) + build_rows * BUILD_NS
+    return EXCHANGE_NS + send_ns(build_rows, build_width) + build_rows * BUILD_NS
 
 
 def repartition_ns(build_rows: float, build_width: float, probe_rows: float, probe_width: float, workers: int,
                    move_build: bool = True, move_probe: bool = True) -> float:
     """Wall time of hashing both sides to the workers (or what of them is not there already) and building."""
-    moved = (send_ns(build_rows, build_width) if move_build else 0.0) + (send_ns(probe_rows, probe_width) if move_probe else 0.0)
-    return (moved + build_rows * BUILD_NS) / max(workers, 1)
+    sent_build = send_ns(build_rows, build_width) if move_build else 0.0
+    sent_probe = send_ns(probe_rows, probe_width) if move_probe else 0.0
+    fixed = EXCHANGE_NS * (move_build + move_probe)
+    return fixed + (sent_build + sent_probe + build_rows * BUILD_NS) / max(workers, 1)

@@ -63,7 +63,7 @@ class Distribution:
         return Distribution(self.kind, kept if all(kept) else ())
 
 
-ANY, SINGLE, COORDINATOR, SPREAD = (Distribution(kind) for kind in ("any", "single", "coordinator", "spread"))  # type: ignore[arg-type]
+ANY, SINGLE, COORDINATOR, SPREAD = (Distribution(kind) for kind in ("any", "single", "coordinator", "spread"))
 
 
 def hashed(*keys: Collection[int]) -> Distribution:

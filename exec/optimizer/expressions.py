@@ -8,12 +8,15 @@ error belongs to the rows that reach it, if any do.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shoal.catalog.errors import SqlError
 from shoal.catalog.types import BOOL, SqlType
 from shoal.exec.plan.expr import FALSE, TRUE, Call, Case, Cast, ColumnRef, Expr, Literal, conjunction
 from shoal.exec.plan.fragment import TaskSettings
+
+if TYPE_CHECKING:
+    from shoal.exec.evaluator import Names
 
 COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
 NEGATED = {"eq": "ne", "ne": "eq", "lt": "ge", "ge": "lt", "gt": "le", "le": "gt", "is_null": "is_not_null",
@@ -22,10 +25,10 @@ NEGATED = {"eq": "ne", "ne": "eq", "lt": "ge", "ge": "lt", "gt": "le", "le": "gt
            "is_unknown": "is_not_unknown", "is_not_unknown": "is_unknown"}
 MIRRORED = {"eq": "eq", "ne": "ne", "lt": "gt", "gt": "lt", "le": "ge", "ge": "le"}
 STRICT = COMPARISONS | {
-    "add", "sub", "mul", "div", "mod", "neg", "abs", "not", "like", "not_like", "ilike", "not_ilike", "similar", "regex_match",
-    "regex_imatch", "regex_not_match", "regex_not_imatch", "concat_op", "lower", "upper", "substring", "substr", "trim", "btrim",
-    "ltrim", "rtrim", "extract", "date_part", "date_trunc", "length", "char_length", "left", "right", "round", "floor", "ceil",
-    "position", "strpos", "replace"}
+    "add", "sub", "mul", "div", "mod", "neg", "abs", "not", "like", "not_like", "ilike", "not_ilike", "similar",
+    "regex_match", "regex_imatch", "regex_not_match", "regex_not_imatch", "concat_op", "lower", "upper", "substring",
+    "substr", "trim", "btrim", "ltrim", "rtrim", "extract", "date_part", "date_trunc", "length", "char_length", "left",
+    "right", "round", "floor", "ceil", "position", "strpos", "replace"}
 """Calls that give NULL for any NULL argument; only used to learn more, so the list need not be complete."""
 
 _WIDENING = {"int2": ("int4", "int8", "numeric"), "int4": ("int8", "numeric"), "int8": ("numeric",), "numeric": ("numeric",),
@@ -54,8 +57,8 @@ def bare(expr: Expr) -> Expr:
 class Simplifier:
     """Simplifies expressions of one statement under its settings."""
 
-    def __init__(self, settings: TaskSettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: TaskSettings, names: Names | None = None) -> None:
+        self.settings, self.names = settings, names
         self._seen: dict[int, tuple[Expr, Expr]] = {}
 
     def __call__(self, expr: Expr) -> Expr:
@@ -106,7 +109,7 @@ class Simplifier:
     def evaluate(self, expr: Expr) -> Expr:
         from shoal.exec.evaluator import EvaluationContext, evaluate_constant
         try:
-            value = evaluate_constant(expr, EvaluationContext(self.settings))
+            value = evaluate_constant(expr, EvaluationContext(self.settings, self.names))
         except SqlError:
             return expr
         return Literal(expr.type, tuple(value) if isinstance(value, list) else value)
@@ -174,9 +177,9 @@ def _merge_equalities(parts: list[Expr]) -> list[Expr]:
 
 
 def _equal_to_constants(expr: Expr) -> tuple[Expr, tuple[Expr, ...]] | None:
-    if isinstance(expr, Call) and expr.name in ("eq", "in") and not isinstance(expr.args[0], Literal):
-        if all(isinstance(arg, Literal) and arg.type == expr.args[1].type for arg in expr.args[1:]):
-            return expr.args[0], expr.args[1:]
+    if (isinstance(expr, Call) and expr.name in ("eq", "in") and not isinstance(expr.args[0], Literal)
+            and all(isinstance(arg, Literal) and arg.type == expr.args[1].type for arg in expr.args[1:])):
+        return expr.args[0], expr.args[1:]
     return None
 
 
@@ -272,9 +275,9 @@ def _coalesce(call: Call) -> Expr:
 def _like(call: Call) -> Expr:
     """A pattern without wildcards is an equality."""
     subject, pattern = call.args[0], call.args[1]
-    if len(call.args) == 2 and isinstance(pattern, Literal) and isinstance(pattern.value, str):
-        if not any(c in pattern.value for c in "%_\\") and subject.type.name != "bpchar":
-            return Call(BOOL, "eq", (subject, pattern))
+    if (len(call.args) == 2 and isinstance(pattern, Literal) and isinstance(pattern.value, str)
+            and not any(c in pattern.value for c in "%_\\") and subject.type.name != "bpchar"):
+        return Call(BOOL, "eq", (subject, pattern))
     if isinstance(subject, Cast) and bare(subject) is not subject:
         return Call(BOOL, call.name, (bare(subject), *call.args[1:]))
     return call
@@ -363,7 +366,8 @@ def _value_of_nulls(expr: Expr, nulls: set[int]) -> str:
     if isinstance(expr, ColumnRef):
         return "null" if expr.id in nulls else ""
     if isinstance(expr, Literal):
-        return "null" if expr.value is None else "true" if expr.value is True else "false" if expr.value is False else "not_null"
+        return {None: "null", True: "true", False: "false"}.get(expr.value, "not_null") if expr.type == BOOL else (
+            "null" if expr.value is None else "not_null")
     if isinstance(expr, Cast):
         return "null" if _value_of_nulls(expr.arg, nulls) == "null" else ""
     if not isinstance(expr, Call):

@@ -15,7 +15,7 @@ from shoal.catalog.types import BOOL
 from shoal.exec.optimizer import cost
 from shoal.exec.optimizer.columns import columns
 from shoal.exec.optimizer.context import OptimizerContext
-from shoal.exec.optimizer.stats import Estimate, join_estimate, key_domain, selectivity
+from shoal.exec.optimizer.stats import FOREIGN_KEY_SLACK, Estimate, join_estimate, key_domain, selectivity
 from shoal.exec.plan.expr import Call, ColumnRef, Expr
 from shoal.exec.plan.nodes import Field, JoinKind, PlanNode
 
@@ -167,10 +167,8 @@ class JoinGraph:
                         if column.key and (keyed is None or column.domain > keyed):
                             keyed = column.domain
                 if len(domains) > 1:
-                    if keyed is not None:  # a key decides how many values there are, not guesses from ranges
-                        guessed = {n for n, ref in members.items() if self.relations[n].estimate.column(ref.id).guessed}
-                        if guessed:
-                            domains = [min(d, keyed) for d in domains]
+                    if keyed is not None:  # see stats.key_domain
+                        domains = [min(d, keyed) if d <= keyed * FOREIGN_KEY_SLACK else d for d in domains]
                     domains.sort()
                     for domain in domains[1:]:
                         rows /= max(domain, 1.0)
@@ -198,7 +196,7 @@ class JoinGraph:
         right_rows = unit.estimate.rows if unit is not None else self.rows(right)
         right_width = unit.estimate.width(unit.estimate.columns) if unit is not None else self.width(right)
         output = self.rows(left | right)
-        if unit is None and not any(left & m and right & m for m in self.class_masks) and not self._equal_parts(left, right):
+        if unit is None and not self._has_key(left, right):
             pairs = cost.nested_join_ns(left_rows, right_rows, output) / workers
             return pairs + cost.send_ns(min(left_rows, right_rows), 30.0)
         build, probe = min(left_rows, right_rows), max(left_rows, right_rows)
@@ -207,12 +205,14 @@ class JoinGraph:
             probe_moved = probe * min(1.0, 4.0 * left_rows / max(right_rows, 1.0))  # what a dynamic filter lets through
         else:
             probe_moved = probe
-        spread = min(cost.broadcast_ns(build, widths[0], workers),
+        spread = min(cost.broadcast_ns(build, widths[0]),
                      cost.repartition_ns(build, widths[0], probe_moved, widths[1], workers))
         return spread + (probe * cost.PROBE_NS + output * cost.OUTPUT_NS) / workers
 
-    def _equal_parts(self, left: int, right: int) -> bool:
-        """Whether an equality of expressions joins the two sets."""
+    def _has_key(self, left: int, right: int) -> bool:
+        """Whether an equality of columns or of expressions joins the two sets."""
+        if any(left & mask and right & mask for mask in self.class_masks):
+            return True
         return any(isinstance(part, Call) and part.name == "eq" and mask & left and mask & right and not mask & ~(left | right)
                    for part, mask in self.rest)
 

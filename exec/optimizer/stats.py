@@ -13,9 +13,9 @@ import datetime
 import decimal
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from shoal.catalog.connector import ColumnStatistics, Connector, TableHandle, TableStatistics
+from shoal.catalog.connector import ColumnStatistics, ConnectorLookup, TableHandle, TableStatistics
 from shoal.catalog.errors import SqlError
 from shoal.catalog.types import SqlType
 from shoal.exec.optimizer.expressions import COMPARISONS, bare
@@ -51,6 +51,8 @@ DEFAULT_HAVING = 0.1
 """A comparison with the result of an aggregate."""
 DEFAULT_OTHER = 0.5
 MIN_SELECTIVITY = 1e-9
+FOREIGN_KEY_SLACK = 8.0
+"""How many times more values than a key a column may seem to have and still be taken for one that refers to it."""
 
 _WIDTHS = {"bool": 1.0, "int2": 2.0, "int4": 4.0, "date": 4.0, "float4": 4.0}
 _EPOCH_DAY = datetime.date(1970, 1, 1).toordinal()
@@ -66,7 +68,8 @@ class ColumnEstimate:
                  width: float = 8.0, relation: int = 0, base_rows: float = math.inf, key: bool = False,
                  guessed: bool = False, aggregated: bool = False) -> None:
         self.ndv, self.domain, self.nulls, self.low, self.high, self.width = ndv, domain, nulls, low, high, width
-        self.relation, self.base_rows, self.key, self.guessed, self.aggregated = relation, base_rows, key, guessed, aggregated
+        self.relation, self.base_rows, self.key = relation, base_rows, key
+        self.guessed, self.aggregated = guessed, aggregated
 
     def narrowed(self, ndv: float, low: float | None, high: float | None, share: float) -> ColumnEstimate:
         """After a filter on this very column that leaves `ndv` values, `share` of its domain."""
@@ -105,10 +108,6 @@ class Estimate:
             return self.columns
         rows = self.rows
         return {i: c.thinned(rows, share) for i, c in self.columns.items()}
-
-
-class ConnectorLookup(Protocol):
-    def connector(self, name: str) -> Connector: ...
 
 
 class Statistics:
@@ -270,7 +269,8 @@ def type_width(sql_type: SqlType) -> float:
     return _WIDTHS.get(sql_type.name, 20.0 if sql_type.is_string else 8.0)
 
 
-def _column(statistics: ColumnStatistics | None, sql_type: SqlType, rows: float, relation: int, unique: bool) -> ColumnEstimate:
+def _column(statistics: ColumnStatistics | None, sql_type: SqlType, rows: float, relation: int,
+            unique: bool) -> ColumnEstimate:
     if statistics is None:
         statistics = ColumnStatistics()
     low, high = position(statistics.minimum), position(statistics.maximum)
@@ -281,6 +281,9 @@ def _column(statistics: ColumnStatistics | None, sql_type: SqlType, rows: float,
         distinct = rows
     elif statistics.distinct is not None:
         distinct = float(statistics.distinct)
+        if low is not None and high is not None and rows * 0.5 < distinct < rows and abs(high - low + 1.0 - distinct) < 1.0:
+            # Only the range bounds the values, and rows repeat: how often is not known.
+            distinct, guessed = rows / 3.0, True
     else:
         guessed = True
         if sql_type.name == "bool":
@@ -292,7 +295,8 @@ def _column(statistics: ColumnStatistics | None, sql_type: SqlType, rows: float,
         else:
             distinct = rows * 0.1
     distinct = max(min(distinct, rows * (1.0 - nulls)), 1.0)
-    return ColumnEstimate(distinct, distinct, nulls, low, high, width, relation, rows, unique or distinct >= rows * 0.98, guessed)
+    key = unique or distinct >= rows
+    return ColumnEstimate(distinct, distinct, nulls, low, high, width, relation, rows, key, guessed)
 
 
 def position(value: Any) -> float | None:
@@ -327,10 +331,9 @@ def _capped(estimate: Estimate, rows: float) -> Estimate:
 
 def _series_rows(name: str, args: Sequence[Expr]) -> float:
     if name == "generate_series" and len(args) >= 2:
-        first, last = args[0], args[1]
-        if isinstance(first, Literal) and isinstance(last, Literal) and isinstance(first.value, int) and isinstance(last.value, int):
-            step = args[2].value if len(args) > 2 and isinstance(args[2], Literal) and isinstance(args[2].value, int) else 1
-            return max((last.value - first.value) / (step or 1) + 1.0, 0.0)
+        numbers = [a.value for a in args if isinstance(a, Literal) and isinstance(a.value, int)]
+        if len(numbers) == len(args):
+            return max((numbers[1] - numbers[0]) / ((numbers[2] if len(numbers) > 2 else 1) or 1) + 1.0, 0.0)
     return 10.0
 
 
@@ -414,7 +417,8 @@ def _membership(subject: Expr, count: int, columns: dict[int, ColumnEstimate], r
     column = _estimate_of(subject, columns, rows)
     share = min(count / column.ndv, 1.0) * (1.0 - column.nulls)
     if isinstance(subject, ColumnRef) and subject.id in columns:
-        columns[subject.id] = column.narrowed(min(float(count), column.ndv), column.low, column.high, min(count / column.ndv, 1.0))
+        kept = min(float(count), column.ndv)
+        columns[subject.id] = column.narrowed(kept, column.low, column.high, min(count / column.ndv, 1.0))
     return share
 
 
@@ -546,12 +550,10 @@ def key_domain(left: Estimate, right: Estimate, keys: Sequence[tuple[int, int]])
     left_rows = right_rows = 0.0
     for a, b in keys:
         first, second = left.column(a), right.column(b)
-        if first.key and second.guessed and first.domain < second.domain:
-            domain = first.domain
-        elif second.key and first.guessed and second.domain < first.domain:
-            domain = second.domain
-        else:
-            domain = max(first.domain, second.domain)
+        domain = max(first.domain, second.domain)
+        if first.key != second.key:  # likely a foreign key: it has no more values than the key, whatever its range says
+            keyed = first.domain if first.key else second.domain
+            domain = keyed if keyed * FOREIGN_KEY_SLACK >= domain else domain
         product *= max(domain, 1.0)
         left_product *= first.domain
         right_product *= second.domain
@@ -638,6 +640,6 @@ def group_count(below: Estimate, ids: Sequence[int]) -> float:
     for values in by_relation.values():
         total *= values
     rows = max(below.rows, 0.0)
-    if len(ids) > 1 and 1.0 < total < rows * 50:
+    if not keyed and len(ids) > 1 and 1.0 < total < rows * 50:
         total *= 1.0 - math.exp(-rows / total)
     return max(min(total, rows), min(rows, 1.0))

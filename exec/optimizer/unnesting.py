@@ -317,11 +317,11 @@ class DomainPush:
                 below, mapping = self.push(node.input)
                 return replace(node, input=below, partition=node.partition + tuple(mapping.values())), mapping
             case Limit() | TopN():
-                below, keys, count, offset, assignments = limit_parts(node)
+                below, keys, count, offset, projected = limit_parts(node)
                 below, mapping = self.push(below)
                 limited = numbered(below, tuple(mapping.values()), keys, count, offset, self.context)
-                if assignments is not None:
-                    limited = Project(limited, (*((f, replace_columns(e, dict(mapping))) for f, e in assignments),
+                if projected is not None:
+                    limited = Project(limited, (*((f, replace_columns(e, dict(mapping))) for f, e in projected),
                                                 *passed_on(self.as_fields(mapping))))
                 return limited, mapping
             case Union():

@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-from shoal.catalog.connector import Connector, Predicate, TableHandle
+from shoal.catalog.connector import ConnectorLookup, Predicate, TableHandle
 from shoal.catalog.types import SqlType, to_python
 from shoal.exec.plan.expr import AggregateCall, Call, Case, Cast, ColumnRef, Expr, Literal, SortKey, WindowCall, WindowFrame
 from shoal.exec.plan.fragment import Fragment
@@ -44,10 +44,6 @@ from shoal.exec.plan.nodes import (
 )
 
 NameOf = Callable[[ColumnRef], str]
-
-
-class ConnectorLookup(Protocol):
-    def connector(self, name: str) -> Connector: ...
 
 
 @dataclass(frozen=True, slots=True)

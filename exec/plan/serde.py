@@ -16,7 +16,8 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any
 
-from shoal.catalog import connector, types as catalog_types
+from shoal.catalog import connector
+from shoal.catalog import types as catalog_types
 from shoal.catalog.errors import ProtocolViolation
 from shoal.exec.plan import expr, nodes
 

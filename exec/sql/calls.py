@@ -1,7 +1,7 @@
 """Calls: plain functions, aggregates, window functions and set-returning functions (hop 2).
 
 A plain call becomes a Call. Aggregates, window functions and set-returning functions become columns that the level
-computes later (select.py): the expression reads the column, and the level remembers what to compute.
+computes later (selects.py): the expression reads the column, and the level remembers what to compute.
 
 Spec: PostgreSQL 15 documentation, 4.2.6 to 4.2.8 and 10.3; wording of parse_func.c and parse_agg.c.
 """

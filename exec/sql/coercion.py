@@ -73,6 +73,10 @@ def _coerce_unknown(context: Context, expr: Expr, target: SqlType, pos: int, how
         return Literal(target, None)
     if target.name in _REGISTERS:
         return Cast(target, Literal(TEXT, expr.value))
+    if target.length is not None and how != "explicit":
+        if target.name == "varchar" and len(expr.value) <= target.length:
+            return Literal(target, expr.value)
+        return Cast(target, Literal(TEXT, expr.value), False)
     try:
         target = literal_type(expr.value, target)
         value = parse_literal(expr.value, target, context.settings)

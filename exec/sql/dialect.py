@@ -84,6 +84,13 @@ class Grammar(ExpressionGrammar):
         if self._curr.token_type not in QUERY_START and self._curr.token_type != T.L_PAREN:
             raise self.unexpected()
         start = self._curr.start
+        if self._match(T.TABLE):
+            only = self._match(T.ONLY)
+            table = s.TableRef(self._curr.start, self.qualified_name(), only)
+            self._match(T.STAR)
+            every = s.Target(start, s.Star(start))
+            tree = exp.Select(expressions=[every], from_=exp.From(this=[table]))
+            return self._parse_set_operations(tree) if parse_set_operation else tree
         tree = super()._parse_select_query(nested, table, parse_subquery_alias, parse_set_operation)
         if tree is None:
             raise self.unexpected()

@@ -15,12 +15,13 @@ from typing import Any, Final
 from shoal.catalog.connector import Connector, Split
 from shoal.catalog.errors import SqlError
 from shoal.exec.batch import BLOCKED, Batch, Output
+from shoal.exec.evaluator import Names
 from shoal.exec.exchange.buffer import OutputBuffer
 from shoal.exec.exchange.partition import Partitioner
 from shoal.exec.kernels.membership import KeySet
 from shoal.exec.memory import QueryMemory
 from shoal.exec.operators.base import Operator, OperatorMetrics
-from shoal.exec.plan.fragment import TaskSpec
+from shoal.exec.plan.fragment import TaskSettings, TaskSpec
 from shoal.exec.plan.nodes import Join, PlanNode, walk_plan
 from shoal.exec.worker.read_ahead import ReadAhead
 from shoal.exec.worker.streams import Stream, TaskOutput
@@ -46,10 +47,11 @@ class RunningTask:
 
     def __init__(self, spec: TaskSpec, query: QueryState, connector: Callable[[TaskSpec, str], Connector],
                  wake: Callable[[RunningTask], None], publish: Callable[[RunningTask, int, KeySet, bool], None],
-                 others_ready: Callable[[], bool]) -> None:
+                 others_ready: Callable[[], bool], names: Callable[[TaskSettings], Names | None]) -> None:
         self.spec, self.query = spec, query
         self.settings = spec.settings
         self.partition, self.partitions = spec.id.partition, spec.partitions
+        self._names = names
         self.life = TaskLife()
         self.streams: list[Stream] = []
         self.output: TaskOutput | None = None
@@ -71,6 +73,10 @@ class RunningTask:
         self.driver = self._drive()
 
     # -- TaskContext
+
+    @property
+    def names(self) -> Names | None:
+        return self._names(self.settings)
 
     def connector(self, catalog: str) -> Connector:
         return self._connector(self.spec, catalog)

@@ -19,11 +19,12 @@ from typing import Any, Final
 
 from shoal.catalog.connector import Connector
 from shoal.catalog.errors import InternalError, SqlError
+from shoal.exec.evaluator import Names
 from shoal.exec.exchange.buffer import Reading
 from shoal.exec.exchange.transport import ExchangeClient
 from shoal.exec.kernels.membership import KeySet
 from shoal.exec.memory import QueryMemory
-from shoal.exec.plan.fragment import TaskId, TaskInput, TaskSpec
+from shoal.exec.plan.fragment import TaskId, TaskInput, TaskSettings, TaskSpec
 from shoal.exec.worker.context import QueryState, RunningTask
 from shoal.exec.worker.streams import LocalStream, RemoteStream, Stream, TaskOutput, Wake, canceled
 from shoal.exec.worker.task import TaskReport
@@ -41,13 +42,14 @@ class TaskRunner:
     """`address`: where this process serves its buffers. `report` and `publish` are called in the event loop's thread."""
 
     def __init__(self, name: str, secret: bytes, connector: Callable[[TaskSpec, str], Connector],
-                 report: Callable[[TaskReport], None], publish: Callable[[TaskId, int, bytes], None]) -> None:
+                 report: Callable[[TaskReport], None], publish: Callable[[TaskId, int, bytes], None],
+                 names: Callable[[TaskSettings], Names | None] = lambda settings: None) -> None:
         self.name = name
         self.address: tuple[str, int] = ("", 0)
         self.coordinator_host = ""
         """What the host "" of an input means: where the coordinator was found."""
         self._client = ExchangeClient(secret)
-        self._connector, self._report, self._publish = connector, report, publish
+        self._connector, self._report, self._publish, self._names = connector, report, publish, names
         self._loop = asyncio.get_running_loop()
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
@@ -73,7 +75,8 @@ class TaskRunner:
                 query = self._queries[spec.id.query_id] = QueryState(QueryMemory(spec.settings.memory_bytes))
             if str(spec.id) in query.tasks:
                 return
-            task = RunningTask(spec, query, self._connector, self._wake, self._published, self._others_ready)
+            task = RunningTask(spec, query, self._connector, self._wake, self._published, self._others_ready,
+                               self._names)
             task.lock = self._lock
             output = task.output = self._output(spec.id.query_id, str(spec.id))
             assert output is not None

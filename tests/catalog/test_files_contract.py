@@ -6,6 +6,7 @@ import random
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -17,7 +18,7 @@ from shoal.catalog.connector import CatalogDefinition
 from shoal.catalog.connectors.files import FilesConnector
 from tests.catalog.connector_contract import ConnectorContract, KnownTable
 
-ROWS = 400
+ROWS = 160
 
 
 def sample_table() -> pa.Table:
@@ -42,8 +43,10 @@ def sample_table() -> pa.Table:
 def rich_table() -> pa.Table:
     """Columns that text formats have no types for."""
     rows = ROWS
-    return sample_table().append_column("price", pa.array([Decimal(i).scaleb(-2) for i in range(rows)], pa.decimal128(12, 2))) \
-        .append_column("small", pa.array([Decimal(i % 90).scaleb(-1) if i % 4 else None for i in range(rows)], pa.decimal128(5, 1))) \
+    prices = [Decimal(i).scaleb(-2) for i in range(rows)]
+    small = [Decimal(i % 90).scaleb(-1) if i % 4 else None for i in range(rows)]
+    return sample_table().append_column("price", pa.array(prices, pa.decimal128(12, 2))) \
+        .append_column("small", pa.array(small, pa.decimal128(5, 1))) \
         .append_column("huge", pa.array([Decimal(10 ** 30 + i) for i in range(rows)], pa.decimal128(35, 0))) \
         .append_column("tiny", pa.array([i % 100 for i in range(rows)], pa.int8())) \
         .append_column("real", pa.array([i / 4 for i in range(rows)], pa.float32())) \
@@ -85,7 +88,7 @@ class FilesContract(ConnectorContract):
 class TestParquet(FilesContract):
     def write(self, folder: Path) -> pa.Table:
         table = rich_table()
-        pq.write_table(table, folder / "Things.parquet", row_group_size=64, store_decimal_as_integer=True)
+        pq.write_table(table, folder / "Things.parquet", row_group_size=40, store_decimal_as_integer=True)
         return table
 
 
@@ -94,7 +97,7 @@ class TestParquetOfManyFiles(FilesContract):
         table = rich_table()
         (folder / "Things").mkdir()
         for i in range(4):
-            pq.write_table(table.slice(i * 100, 100), folder / "Things" / f"part-{i}.parquet", row_group_size=30)
+            pq.write_table(table.slice(i * 40, 40), folder / "Things" / f"part-{i}.parquet", row_group_size=25)
         return table
 
 
@@ -112,12 +115,13 @@ class TestHivePartitions(FilesContract):
         parts = []
         for year in (2023, 2024):
             for region in ("eu", "us & ca", None):
-                table = rich_table().slice(len(parts) * 50, 50)
-                place = folder / "Things" / f"year={year}" / f"region={'__HIVE_DEFAULT_PARTITION__' if region is None else region.replace(' ', '%20')}"
+                table = rich_table().slice(len(parts) * 26, 26)
+                value = "__HIVE_DEFAULT_PARTITION__" if region is None else quote(region)
+                place = folder / "Things" / f"year={year}" / f"region={value}"
                 place.mkdir(parents=True)
                 pq.write_table(table, place / "part.parquet", row_group_size=20)
-                parts.append(table.append_column("year", pa.array([year] * 50, pa.int64()))
-                             .append_column("region", pa.array([region] * 50, pa.string())))
+                parts.append(table.append_column("year", pa.array([year] * 26, pa.int64()))
+                             .append_column("region", pa.array([region] * 26, pa.string())))
         return pa.concat_tables(parts)
 
 
@@ -125,7 +129,7 @@ class TestArrowFile(FilesContract):
     def write(self, folder: Path) -> pa.Table:
         table = rich_table()
         with pa.OSFile(str(folder / "Things.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table, max_chunksize=64)
+            writer.write_table(table, max_chunksize=50)
         return table
 
 
@@ -133,7 +137,7 @@ class TestArrowStream(FilesContract):
     def write(self, folder: Path) -> pa.Table:
         table = rich_table()
         with pa.OSFile(str(folder / "Things.arrows"), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table, max_chunksize=64)
+            writer.write_table(table, max_chunksize=50)
         return table
 
 
@@ -163,15 +167,16 @@ class TestCsvPartitions(FilesContract):
     def write(self, folder: Path) -> pa.Table:
         parts = []
         for day in (datetime.date(2024, 1, 1), datetime.date(2024, 1, 2)):
-            table = sample_table().slice(len(parts) * 100, 100)
+            table = sample_table().slice(len(parts) * 80, 80)
             (folder / "Things" / f"on={day}").mkdir(parents=True)
             pa_csv.write_csv(table, folder / "Things" / f"on={day}" / "x.csv")
-            parts.append(table.append_column("on", pa.array([day] * 100)))
+            parts.append(table.append_column("on", pa.array([day] * 80)))
         return pa.concat_tables(parts)
 
 
 def json_text(table: pa.Table) -> list[str]:
-    return [json.dumps({key: value for key, value in row.items() if value is not None}, default=str) for row in table.to_pylist()]
+    return [json.dumps({key: value for key, value in row.items() if value is not None}, default=str)
+            for row in table.to_pylist()]
 
 
 class TestJsonLines(FilesContract):

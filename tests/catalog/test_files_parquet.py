@@ -78,7 +78,8 @@ def test_big_row_groups_come_in_several_batches(tmp_path: Path, connector: Files
     batches = read_batches(connector, handle_of(connector), ["s", "a"], batch_rows=100_000)
     assert max(batch.num_rows for batch in batches) <= 200_000
     assert np.array_equal(np.concatenate([batch.column(1).to_numpy() for batch in batches]), np.arange(600_000))
-    assert pa.chunked_array([batch.column(0).dictionary_decode() for batch in batches]).to_pylist()[:4] == ["x", "y", None, "x"]
+    assert pa.chunked_array([batch.column(0).dictionary_decode() for batch in batches]).to_pylist()[:4] == ["x", "y",
+                                                                                                            None, "x"]
 
 
 def test_dictionaries_are_kept_where_they_help(tmp_path: Path, connector: FilesConnector) -> None:
@@ -94,7 +95,8 @@ def test_dictionaries_are_kept_where_they_help(tmp_path: Path, connector: FilesC
 
 def test_statistics(tmp_path: Path, connector: FilesConnector) -> None:
     put(tmp_path, pa.table({
-        "id": pa.array(range(1000), pa.int64()), "price": pa.array([Decimal(i).scaleb(-2) for i in range(1000)], pa.decimal128(9, 2)),
+        "id": pa.array(range(1000), pa.int64()), "price": pa.array([Decimal(i).scaleb(-2) for i in range(1000)],
+                                                                   pa.decimal128(9, 2)),
         "day": pa.array([datetime.date(2020, 1, 1 + i % 28) for i in range(1000)]),
         "at": pa.array([datetime.datetime(2020, 1, 1, 0, 0, 0, 5)] * 999 + [None], pa.timestamp("us")),
         "x": pa.array([float("nan"), 1.0] * 500)}), store_decimal_as_integer=True, row_group_size=250)
@@ -120,12 +122,14 @@ def test_decimals(tmp_path: Path, connector: FilesConnector, as_integer: bool) -
     values = [Decimal("-99999.99"), None, Decimal("0.01")]
     put(tmp_path, pa.table({
         "short": pa.array(values, pa.decimal128(7, 2)), "long": pa.array(values, pa.decimal128(18, 2)),
-        "longer": pa.array(values, pa.decimal128(30, 2)), "list": pa.array([values, None, []], pa.list_(pa.decimal128(9, 2))),
+        "longer": pa.array(values, pa.decimal128(30, 2)), "list": pa.array([values, None, []],
+                                                                           pa.list_(pa.decimal128(9, 2))),
         "struct": pa.array([{"d": Decimal("1.5")}, None, None], pa.struct([("d", pa.decimal128(5, 1))])),
     }), store_decimal_as_integer=as_integer)
     handle = handle_of(connector)
     batch, = read_batches(connector, handle, ["short", "long", "longer", "list", "struct"])
-    assert [str(column.type) for column in connector.columns(handle)][:3] == ["numeric(7,2)", "numeric(18,2)", "numeric(30,2)"]
+    assert [str(column.type) for column in connector.columns(handle)][:3] == ["numeric(7,2)", "numeric(18,2)",
+                                                                              "numeric(30,2)"]
     assert batch.column(0).to_pylist() == batch.column(1).to_pylist() == [-9999999, None, 1]
     assert batch.column(2).to_pylist() == values
     assert batch.column(3).to_pylist()[0][2] == Decimal("0.01")
@@ -134,17 +138,21 @@ def test_decimals(tmp_path: Path, connector: FilesConnector, as_integer: bool) -
 
 def test_odd_types_and_names(tmp_path: Path, connector: FilesConnector) -> None:
     table = pa.table([
-        pa.array([1], pa.uint64()), pa.array([2 ** 32 - 1], pa.uint32()), pa.array([datetime.timedelta(seconds=90)], pa.duration("us")),
-        pa.array(["x"], pa.large_string()), pa.array([b"y"], pa.large_binary()), pa.array([datetime.time(1, 2)], pa.time32("ms")),
-        pa.array([1_600_000_000_123_456_789], pa.timestamp("ns")), pa.array([{"k": [1, 2]}]), pa.nulls(1), pa.array([["a", None]]),
-        pa.array(["z"]).dictionary_encode(), pa.array([1.5], pa.float16()), pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())),
+        pa.array([1], pa.uint64()), pa.array([2 ** 32 - 1], pa.uint32()), pa.array([datetime.timedelta(seconds=90)],
+                                                                                   pa.duration("us")),
+        pa.array(["x"], pa.large_string()), pa.array([b"y"], pa.large_binary()),
+        pa.array([datetime.time(1, 2)], pa.time32("ms")),
+        pa.array([1_600_000_000_123_456_789], pa.timestamp("ns")), pa.array([{"k": [1, 2]}]), pa.nulls(1),
+        pa.array([["a", None]]),
+        pa.array(["z"]).dictionary_encode(), pa.array([1.5], pa.float16()), pa.array([[("k", 1)]], pa.map_(pa.string(),
+                                                                                                           pa.int64())),
         pa.array([7], pa.int64())],
         names=["u64", "u32", "span", "Large", "select", "time", "ns", "a.b", "null", "list", "", "half", "map", "dup"])
     put(tmp_path, table)
     handle = handle_of(connector)
     columns = connector.columns(handle)
     assert [column.name for column in columns][10] == "column10"
-    assert dict((column.name, str(column.type)) for column in columns)["span"] == "interval"
+    assert {column.name: str(column.type) for column in columns}["span"] == "interval"
     batch, = read_batches(connector, handle, [column.name for column in columns])
     row = batch.to_pylist()[0]
     assert (row["u64"], row["u32"], row["Large"], row["select"], row["null"]) == (1, 2 ** 32 - 1, "x", b"y", None)
@@ -204,7 +212,8 @@ def test_damaged_pages_are_errors_not_wrong_rows(tmp_path: Path, connector: File
 
 
 def test_no_rows_before_the_damage_is_known(tmp_path: Path, connector: FilesConnector) -> None:
-    put(tmp_path, pa.table({"a": np.random.default_rng(2).integers(0, 1 << 60, 5000)}), row_group_size=5000, use_dictionary=False,
+    put(tmp_path, pa.table({"a": np.random.default_rng(2).integers(0, 1 << 60, 5000)}), row_group_size=5000,
+        use_dictionary=False,
         write_page_checksum=True)
     content = bytearray((tmp_path / "t.parquet").read_bytes())
     content[20_000] ^= 0xFF

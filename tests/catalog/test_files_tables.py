@@ -36,7 +36,8 @@ def write(path: Path, **columns: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pa.table(columns or {"a": [1, 2]})
     if path.suffix == ".csv":
-        path.write_text("\n".join([",".join(table.column_names), *(",".join(map(str, row.values())) for row in table.to_pylist())]))
+        path.write_text("\n".join([",".join(table.column_names),
+                                   *(",".join(map(str, row.values())) for row in table.to_pylist())]))
     else:
         pq.write_table(table, path)
 
@@ -239,7 +240,8 @@ def test_csv_files_of_a_table_widen_to_text(tmp_path: Path, mount: Mount) -> Non
 def test_widening_numbers(tmp_path: Path, mount: Mount) -> None:
     from decimal import Decimal
     write(tmp_path / "t" / "1.parquet", a=pa.array([Decimal("1.50")], pa.decimal128(5, 2)), b=pa.array([7], pa.int16()))
-    write(tmp_path / "t" / "2.parquet", a=pa.array([Decimal("2.1234")], pa.decimal128(25, 4)), b=pa.array([0.5], pa.float32()))
+    write(tmp_path / "t" / "2.parquet", a=pa.array([Decimal("2.1234")], pa.decimal128(25, 4)),
+          b=pa.array([0.5], pa.float32()))
     write(tmp_path / "t" / "3.parquet", a=pa.array([3], pa.int32()), b=pa.array([Decimal("0.25")], pa.decimal128(4, 2)))
     assert rows(mount(tmp_path), "t") == [(Decimal("1.5000"), 7.0), (Decimal("2.1234"), 0.5), (Decimal("3.0000"), 0.25)]
 

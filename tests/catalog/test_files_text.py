@@ -83,7 +83,8 @@ def test_column_types(folder: Folder, cells: list[str], expected: str) -> None:
 
 
 @pytest.mark.parametrize("text", [
-    "a,b\n1,x\n2,y\n", "a;b\n1;x\n2;y\n", "a\tb\n1\tx\n2\ty\n", "a|b\n1|x\n2|y\n", "a,b\r\n1,x\r\n2,y\r\n", "a,b\r1,x\r2,y\r",
+    "a,b\n1,x\n2,y\n", "a;b\n1;x\n2;y\n", "a\tb\n1\tx\n2\ty\n", "a|b\n1|x\n2|y\n", "a,b\r\n1,x\r\n2,y\r\n",
+    "a,b\r1,x\r2,y\r",
     "a,b\n1,x\n2,y", '"a","b"\n"1","x"\n"2","y"\n', "a,b\n\n1,x\n\n2,y\n\n", "\ufeffa,b\n1,x\n2,y\n", "a,b\n1,'x'\n2,'y'\n",
     "# remarks\nReport of 2024\na,b\n1,x\n2,y\n", " a , b\n1,x\n2,y\n"])
 def test_dialects(folder: Folder, text: str) -> None:
@@ -108,8 +109,10 @@ def test_quoting(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize("text, names", [
-    ("1,2\n3,4\n", ["column0", "column1"]), ("x,y\na,b\n", ["x", "y"]), ("a,a,a_1,\n1,2,3,4\n", ["a", "a_2", "a_1", "column3"]),
-    ("Select,Größe\n1,2\n", ["Select", "Größe"]), ("only\n", ["only"]), ("a,b\n", ["a", "b"]), ("1,2", ["column0", "column1"]),
+    ("1,2\n3,4\n", ["column0", "column1"]), ("x,y\na,b\n", ["x", "y"]), ("a,a,a_1,\n1,2,3,4\n", ["a", "a_2", "a_1",
+                                                                                                 "column3"]),
+    ("Select,Größe\n1,2\n", ["Select", "Größe"]), ("only\n", ["only"]), ("a,b\n", ["a", "b"]),
+    ("1,2", ["column0", "column1"]),
     ("a,b\n,\n,\n", ["a", "b"])])
 def test_headers(folder: Folder, text: str, names: list[str]) -> None:
     folder.put(text)
@@ -178,7 +181,8 @@ def test_a_surprise_after_the_sample_widens_the_type(folder: Folder, monkeypatch
     for limit in ("_WHOLE_SAMPLE_BYTES", "_HEAD_BYTES"):
         monkeypatch.setattr(text_streams, limit, 1000)
     monkeypatch.setattr(text_streams, "_BLOCK_BYTES", 100)
-    for name, line, bad in (("t.csv", "{},x\n", "oops,x\n"), ("t.json", '{{"a": {}, "b": "x"}}\n', '{"a": "oops", "b": "x"}\n')):
+    for name, line, bad in (("t.csv", "{},x\n", "oops,x\n"), ("t.json", '{{"a": {}, "b": "x"}}\n',
+                                                              '{"a": "oops", "b": "x"}\n')):
         body = "".join(line.format(i) for i in range(2000))
         folder.put(("a,b\n" if name == "t.csv" else "") + body + bad + "".join(line.format(i) for i in range(50)), name)
         assert folder.columns["a"] == "bigint"
@@ -199,8 +203,10 @@ def test_a_surprise_in_the_middle_is_seen_beforehand(folder: Folder, monkeypatch
     assert folder.columns == {"a": "bigint", "b": "double precision"}
 
 
-@pytest.mark.parametrize("name, head, line", [("t.csv", "a,b\n", "{},value {}\n"), ("t.jsonl", "", '{{"a": {}, "b": "value {}"}}\n')])
-def test_big_files_are_read_in_ranges(folder: Folder, monkeypatch: pytest.MonkeyPatch, name: str, head: str, line: str) -> None:
+@pytest.mark.parametrize("name, head, line", [("t.csv", "a,b\n", "{},value {}\n"),
+                                              ("t.jsonl", "", '{{"a": {}, "b": "value {}"}}\n')])
+def test_big_files_are_read_in_ranges(folder: Folder, monkeypatch: pytest.MonkeyPatch, name: str, head: str,
+                                      line: str) -> None:
     monkeypatch.setattr(text_streams, "_DIVIDED_BYTES", 10_000)
     monkeypatch.setattr(text_streams, "_RANGE_BYTES", 7_001)
     monkeypatch.setattr("shoal.catalog.connectors.files._SPLIT_ROWS", 100)
@@ -236,14 +242,16 @@ def test_json_types(folder: Folder) -> None:
              {"i": None, "f": 2.5, "s": "", "d": None, "o": [1], "l": None, "m": "one", "late": "z", "big": 1}]
     folder.put("\n".join(map(json.dumps, lines)) + "\n", "t.ndjson")
     assert folder.columns == {
-        "i": "bigint", "f": "double precision", "b": "boolean", "s": "text", "d": "date", "ts": "timestamp without time zone",
+        "i": "bigint", "f": "double precision", "b": "boolean", "s": "text", "d": "date",
+        "ts": "timestamp without time zone",
         "o": "json", "l": "bigint[]", "m": "text", "n": "text", "big": "numeric(38,0)", "e": "json", "Mixed Case": "bigint",
         "late": "text"}
     assert folder.rows == [
-        (1, 1.0, True, "x", datetime.date(2024, 1, 2), datetime.datetime(2024, 1, 2, 3, 4, 5), '{"k": [1, null]}', [1, 2], "1",
+        (1, 1.0, True, "x", datetime.date(2024, 1, 2), datetime.datetime(2024, 1, 2, 3, 4, 5), '{"k": [1, null]}', [1, 2],
+         "1",
          None, Decimal(10 ** 25), "[]", 1, None),
         (None, 2.5, None, "", None, None, "[1]", None, "one", None, Decimal(1), None, None, "z")]
-    assert [row for row in rows_of(folder.connector, folder.handle, ["s", "i"])] == [("x", 1), ("", None)]
+    assert rows_of(folder.connector, folder.handle, ["s", "i"]) == [("x", 1), ("", None)]
 
 
 @pytest.mark.parametrize("text", ['[{"a": 1}, {"a": 2}]', '[\n  {"a": 1},\n  {"a": 2}\n]\n', '{\n "a": 1\n}\n{\n "a": 2\n}',
@@ -258,7 +266,8 @@ def test_json_that_is_no_object(folder: Folder) -> None:
     assert folder.columns == {"json": "double precision"} and folder.rows == [(1.0,), (2.5,)]
 
 
-@pytest.mark.parametrize("text, line", [('{"a": 1}\n{"a": 2,}\n{"a": 3}\n', 2), ('{"a": 1}\n{"a": 2', 2), ('[{"a": 1},\n{"a" 2}]', 2),
+@pytest.mark.parametrize("text, line", [('{"a": 1}\n{"a": 2,}\n{"a": 3}\n', 2), ('{"a": 1}\n{"a": 2', 2),
+                                        ('[{"a": 1},\n{"a" 2}]', 2),
                                         ('{"a": 1}\nnonsense\n', 2)])
 def test_broken_json_names_the_line(folder: Folder, text: str, line: int) -> None:
     folder.put(text, "t.json")

@@ -168,6 +168,14 @@ def test_large_tables_divide_by_rowid(lite: SqliteConnector, path: Path) -> None
     assert lite.statistics(handle_of(lite, "big")).rows is not None
 
 
+def test_rows_come_in_one_order_whatever_the_columns(lite: SqliteConnector, path: Path) -> None:
+    execute(path, "CREATE TABLE o (a TEXT, b INT); CREATE INDEX oa ON o (a); "
+                  "INSERT INTO o VALUES ('z', 1), ('a', 2), ('m', 3)")
+    handle = handle_of(lite, "o")
+    assert rows(lite, handle, ["a"]) == [("z",), ("a",), ("m",)]
+    assert rows(lite, handle, ["b", "a"]) == [(1, "z"), (2, "a"), (3, "m")]
+
+
 def test_wal_tables_are_one_split(lite: SqliteConnector, path: Path) -> None:
     with closing(sqlite3.connect(path)) as writer:
         writer.execute("PRAGMA journal_mode = wal")

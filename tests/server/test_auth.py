@@ -62,13 +62,14 @@ def test_verifiers_are_read_as_postgresql_writes_them_and_do_not_print() -> None
     verifier = auth.Verifier.of("pw")
     assert auth.Verifier.parse(str(verifier)) == verifier
     assert verifier.matches("pw") and not verifier.matches("wp")
-    assert "Verifier(...)" == repr(verifier)
+    assert repr(verifier) == "Verifier(...)"
     for bad in ("", "SCRAM-SHA-256$x", "SCRAM-SHA-1$4096:YQ==$YQ==:YQ==", "md5abc"):
         with pytest.raises(ValueError):
             auth.Verifier.parse(bad)
 
 
-@pytest.mark.parametrize("message", ["", "n", "n,,", "n,a=b,n=,r=x", "n,,n=,r=", "x,,n=,r=a", "n,,m=1,n=,r=a", "n,,n=,r=\x01"])
+@pytest.mark.parametrize("message", ["", "n", "n,,", "n,a=b,n=,r=x", "n,,n=,r=", "x,,n=,r=a", "n,,m=1,n=,r=a",
+                                     "n,,n=,r=\x01"])
 def test_malformed_first_messages(message: str) -> None:
     with pytest.raises(ProtocolViolation):
         auth.ScramServer(auth.Verifier.of("pw")).first(auth.MECHANISM, message)

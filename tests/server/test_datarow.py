@@ -102,7 +102,8 @@ CASES: list[tuple[SqlType, str, list[str], pa.Array]] = [
     (CHAR, '"char"', ["r"], pa.array(["r"])),
     (BYTEA, "bytea", ["\\x", "\\x00ff5c"], pa.array([b"", b"\x00\xff\\"])),
     (DATE, "date", ["2000-01-01", "1970-01-01", "1582-10-15", "9999-12-31", "infinity", "-infinity"],
-     pa.array([day("2000-01-01"), 0, day("1582-10-15"), day("9999-12-31"), 2**31 - 1, -2**31], pa.int32()).view(pa.date32())),
+     pa.array([day("2000-01-01"), 0, day("1582-10-15"), day("9999-12-31"), 2**31 - 1, -2**31],
+              pa.int32()).view(pa.date32())),
     (TIME, "time", ["00:00:00", "12:34:56.789", "23:59:59.999999"],
      pa.array([0, 45296789000, 86399999999]).view(pa.time64("us"))),
     (TIMESTAMP, "timestamp", ["2000-01-01 00:00:00", "2024-02-29 12:34:56.789", "1969-12-31 23:59:59.999999", "infinity",
@@ -139,7 +140,8 @@ def test_values_are_postgresqls(postgres_server: PostgresServer, sql_type: SqlTy
         client.query("SET TimeZone = 'UTC'")
         expected: list[bytes | None] = []
         for text in texts:
-            answer = client.ask(m.Parse("", f"SELECT $1::text::{cast}", ()), m.Bind("", "", (), (text.encode(),), (wire_format,)),
+            answer = client.ask(m.Parse("", f"SELECT $1::text::{cast}", ()), m.Bind("", "", (), (text.encode(),),
+                                                                                    (wire_format,)),
                                 m.Execute("", 0), m.Sync())
             expected += [message.values[0] for message in answer if isinstance(message, m.DataRow)]
     assert len(expected) == len(texts) == len(array)

@@ -48,7 +48,7 @@ from shoal.catalog.connectors.files.json_lines import JsonFormat
 from shoal.catalog.connectors.files.locations import DataFile, Source, roots
 from shoal.catalog.connectors.files.parquet import ParquetFormat
 from shoal.catalog.connectors.files.tables import FileTable, TableFile, TableSchema, partition_value
-from shoal.catalog.errors import SqlError, UndefinedColumn, UndefinedTable, did_you_mean
+from shoal.catalog.errors import InvalidTextRepresentation, SqlError, UndefinedColumn, UndefinedTable, did_you_mean
 from shoal.catalog.pruning import comparable, matches
 from shoal.catalog.types import DATE, INT8, SqlType, storage_type
 
@@ -198,7 +198,8 @@ class FilesConnector(Connector, SupportsFilter, SupportsLimit, SupportsPieces):
             if len(table.files) < len(everything):
                 parts.append(f"files: {len(table.files)} of {len(everything)}")
             if table.format.prunes and len(table.files) <= 64:
-                units = [[len(table.format.units(file.source, (), some)) for file in table.files] for some in ((), predicates)]
+                units = [[len(table.format.units(file.source, (), some)) for file in table.files]
+                         for some in ((), predicates)]
                 parts.append(f"row groups: {sum(units[1])} of {sum(units[0])}")
             parts.append("pruned by " + " AND ".join(f"{p.column} {p.operator} {', '.join(map(str, p.values))}".rstrip()
                                                      for p in predicates))
@@ -209,9 +210,9 @@ class FilesConnector(Connector, SupportsFilter, SupportsLimit, SupportsPieces):
     def replan_after(self, handle: TableHandle, error: SqlError) -> bool:
         """Text files are typed by a sample: a value that does not fit its column makes the types wider."""
         table = self._table(handle)
-        if not table.format.is_text:
+        if not table.format.is_text or not isinstance(error, InvalidTextRepresentation):
             return False
-        changed = [table.format.doubt(file.source) for file in table.files]
+        changed = [table.format.doubt(file.source) for file in table.files if f'"{file.source.display}"' in error.message]
         self._doubts += any(changed)
         return any(changed)
 

@@ -77,10 +77,12 @@ class DelimitedFormat(Format):
         for table in tables:
             kinds = [wider_kind(kind, column_kind(column.combine_chunks())) for kind, column in zip(kinds, table.columns)]
         rows = tables[0].num_rows if tables else 0
+        row_bytes = (len(head) - dialect.start) // max(rows, 1) + 1
         size = source.file.size * (4 if source.compression else 1)  # a guess of what decompression gives
         if not whole:
             rows = int(rows * max(size, len(head)) / max(len(head) - dialect.start, 1))
-        return self._remember(replace(dialect, kinds=tuple(kinds)), rows, whole, _statistics(tables, kinds, rows))
+        return self._remember(replace(dialect, kinds=tuple(kinds), row_bytes=row_bytes), rows, whole,
+                              _statistics(tables, kinds, rows))
 
     def _remember(self, dialect: Dialect, rows: int, exact: bool, statistics: dict[str, ColumnStatistics]) -> _Known:
         columns = tuple(FileColumn(name, KINDS[kind.rstrip("?")], True, "null" if kind == "null" else "")
@@ -124,10 +126,8 @@ class DelimitedFormat(Format):
         kinds = dict(zip(how.names, how.kinds))
         present = {name: sql_type for name, sql_type in wanted if name in kinds}
         types = {name: _arrow_type(kinds[name], sql_type) for name, sql_type in present.items()} or {how.names[0]: _TEXT}
-        known = self._look(source).schema
-        row_bytes = source.file.size / max(known.rows, 1)
+        block = min(max(how.row_bytes * batch_rows, 64 << 10), 8 << 20)
         for start, end in units:
-            block = int(min(max(row_bytes * batch_rows, 64 << 10), 8 << 20))
             for batch in self._batches(source, how, start, end, types, block):
                 arrays = [self._array(batch.column(name), kinds[name], present[name]) if name in present
                           else pa.nulls(batch.num_rows, storage_type(sql_type)) for name, sql_type in wanted]
@@ -173,7 +173,8 @@ class DelimitedFormat(Format):
             raise BadCopyFileFormat(f'file "{source.display}"{line}: too {"many" if got > wanted else "few"} fields: {got} '
                                     f"where the file has {wanted} columns") from None
         if "invalid UTF8" in said or "UTF-8" in said:
-            line = self._line(source, dialect, lambda row: any("\udc80" <= char <= "\udcff" for cell in row for char in cell))
+            line = self._line(source, dialect, lambda row: any("\udc80" <= char <= "\udcff" for cell in row
+                                                               for char in cell))
             raise CharacterNotInRepertoire(f'file "{source.display}"{line}: the text is not valid UTF-8',
                                            hint="Convert the file to UTF-8.") from None
         if found := re.search(r"CSV column #(\d+).*(?:invalid value|Error converting) '(.*?)'(?: to |$)", said, re.DOTALL):
@@ -181,8 +182,8 @@ class DelimitedFormat(Format):
             column = int(found[1])
             line = self._line(source, dialect, lambda row: len(row) > column and row[column].strip() == value.strip())
             raise InvalidTextRepresentation(
-                f'file "{source.display}"{line}: "{value}" in column "{name}" is not a value of the type that the rest of the '
-                "column has", hint="The type was guessed from a sample of the file.") from None
+                f'file "{source.display}"{line}: "{value}" in column "{name}" is not of the type of the rest of the column',
+                hint="The type was guessed from a sample of the file.") from None
         raise BadCopyFileFormat(f'file "{source.display}" cannot be read as CSV: {said}') from None
 
     def _line(self, source: Source, dialect: Dialect, is_it: Any) -> str:
@@ -260,7 +261,8 @@ def _statistics(tables: Sequence[pa.Table], kinds: Sequence[str], rows: int) -> 
         if kind in ("int8", "float8", "date"):
             bounds = pc.min_max(pc.cast(pc.utf8_trim_whitespace(array), _arrow_type(kind, KINDS[kind])))
             low, high = bounds["min"].as_py(), bounds["max"].as_py()
-        out[name] = ColumnStatistics(distinct=max(scaled, 1.0), null_fraction=array.null_count / seen, minimum=low, maximum=high,
+        out[name] = ColumnStatistics(distinct=max(scaled, 1.0), null_fraction=array.null_count / seen, minimum=low,
+                                     maximum=high,
                                      average_bytes=(pc.sum(pc.binary_length(array)).as_py() or 0) / seen)
     return out
 

@@ -97,7 +97,7 @@ class Format(ABC):
         """A read failed: looks at all of the file; True if its schema is now another than was said."""
         return False
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (most formats keep nothing open)
         """Closes what is kept open."""
 
 

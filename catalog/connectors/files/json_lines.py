@@ -157,7 +157,8 @@ class JsonFormat(Format):
         known = self.schema(source)
         layout, encoding, _ = known.dialect
         try:
-            found = self._ranges.get(source.key, lambda: tuple(ranges(source, 0, encoding)) if layout == "lines" else ((0, -1),))
+            found = ((0, -1),) if layout != "lines" else self._ranges.get(
+                source.key, lambda: tuple(ranges(source, 0, encoding)))
         except _FAILURES as error:
             raise self._error(source, error) from None
         size = max(source.file.size, 1)
@@ -184,7 +185,7 @@ class JsonFormat(Format):
                 kinds: dict[str, str]) -> Iterator[tuple[int, dict[str, pa.Array]]]:
         schema = pa.schema([(name, _NATIVE[kinds[name]]) for name, _ in wanted] or [("", pa.null())])
         options = pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
-        block, done = 1 << 20, 0
+        block, done = 4 << 20, 0
         while True:
             skip = done
             try:
@@ -208,7 +209,8 @@ class JsonFormat(Format):
         for values in self._values(source, layout, encoding, start, end):
             rows = [value if isinstance(value, dict) else {"json": value} for value in values]
             try:
-                yield len(rows), {name: _build([row.get(name) for row in rows], kinds[name], sql_type) for name, sql_type in wanted}
+                yield len(rows), {name: _build([row.get(name) for row in rows], kinds[name], sql_type)
+                                  for name, sql_type in wanted}
             except _FAILURES as error:
                 raise self._error(source, error) from None
 

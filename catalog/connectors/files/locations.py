@@ -139,7 +139,7 @@ class Root(ABC):
     @abstractmethod
     def open(self, file: DataFile) -> pa.NativeFile: ...
 
-    def check(self, file: DataFile) -> None:
+    def check(self, file: DataFile) -> None:  # noqa: B027 (elsewhere it would cost a request)
         """Raises when a local file is no longer the listed one."""
 
     def _changed(self, path: str) -> IoError:

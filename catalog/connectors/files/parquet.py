@@ -184,8 +184,8 @@ class ParquetFormat(Format):
         if any(rows < 0 for rows in group_rows) or sum(group_rows) != metadata.num_rows:
             raise ValueError("its row counts do not add up")
         footer = _Footer(metadata, columns, group_rows)
-        footer.dictionary_leaves = tuple(column.leaf for column in columns.values() if self._is_dictionary(footer, column, file,
-                                                                                                    source))
+        footer.dictionary_leaves = tuple(column.leaf for column in columns.values()
+                                         if self._is_dictionary(footer, column, file, source))
         return footer
 
     def _is_dictionary(self, footer: _Footer, column: _Column, file: pa.NativeFile, source: Source) -> bool:
@@ -231,8 +231,8 @@ class ParquetFormat(Format):
         return found
 
     def _group_may_match(self, footer: _Footer, group: int, predicates: Sequence[Predicate]) -> bool:
-        return all(predicate.column not in footer.columns or may_match(predicate, self._bounds(footer, predicate.column)[group])
-                   for predicate in predicates)
+        return all(may_match(predicate, self._bounds(footer, predicate.column)[group])
+                   for predicate in predicates if predicate.column in footer.columns)
 
     def _column_statistics(self, footer: _Footer, name: str, column: _Column) -> ColumnStatistics:
         bounds = self._bounds(footer, name)
@@ -380,8 +380,8 @@ def _python_bounds(statistics: pq.Statistics, column: _Column) -> tuple[Any, Any
             factor = {"s": 1_000_000, "ms": 1000}.get(arrow.unit, 1)
             divisor = _UNIT_DIVISOR[arrow.unit]
             low, high = statistics.min_raw * factor // divisor, -(-statistics.max_raw * factor // divisor)
-            low, high = to_python(low, sql_type), to_python(high, sql_type)
-            return (low, high) if isinstance(low, datetime.datetime) and isinstance(high, datetime.datetime) else (None, None)
+            found = to_python(low, sql_type), to_python(high, sql_type)
+            return found if all(isinstance(bound, datetime.datetime) for bound in found) else (None, None)
         case "bool" | "date" | "bytea" | "numeric" | "text":
             low, high = statistics.min, statistics.max
             if sql_type.is_string and not isinstance(low, str):

@@ -46,6 +46,7 @@ class Dialect:
     names: tuple[str, ...]
     kinds: tuple[str, ...] = ()
     encoding: str = ""
+    row_bytes: int = 64
 
 
 KINDS: dict[str, SqlType] = {

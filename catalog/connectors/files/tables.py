@@ -119,8 +119,8 @@ def schema(table: FileTable) -> TableSchema:
             merged[column.name] = FileColumn(column.name, common, before.nullable or column.nullable,
                                              before.native_type if common == before.type else ""), first
     partitions = table.partition_types
-    columns = [ColumnInfo(name, partitions.get(name, column.type),
-                          column.nullable or seen[name] < len(table.files), native_type="" if column.native_type == "null" else column.native_type)
+    columns = [ColumnInfo(name, partitions.get(name, column.type), column.nullable or seen[name] < len(table.files),
+                          native_type=column.native_type.removeprefix("null"))
                for name, (column, _) in merged.items()]
     columns += [ColumnInfo(name, sql_type) for name, sql_type in partitions.items() if name not in merged]
     return TableSchema(tuple(columns), {name: column.type for name, (column, _) in merged.items() if name not in partitions},

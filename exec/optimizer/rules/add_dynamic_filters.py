@@ -117,7 +117,8 @@ def _used(node: PlanNode, column: ColumnRef, number: int) -> PlanNode:
             for child, ids in zip(node.inputs, node.columns, strict=True):
                 field = next(f for f in child.output if f.id == ids[index])
                 inputs.append(_used(child, field.ref(), number))
-            return node if all(a is b for a, b in zip(inputs, node.inputs, strict=True)) else replace(node, inputs=tuple(inputs))
+            changed = any(a is not b for a, b in zip(inputs, node.inputs, strict=True))
+            return replace(node, inputs=tuple(inputs)) if changed else node
     return node
 
 

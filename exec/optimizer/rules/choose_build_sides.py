@@ -41,7 +41,7 @@ def _choose(node: Join, context: OptimizerContext) -> PlanNode:
     share = match_share(right, left, [(b, a) for a, b in keys], key_domain(left, right, keys))
     workers = context.workers
     hold_right = min(
-        cost.broadcast_ns(right.rows, right_width, workers),
+        cost.broadcast_ns(right.rows, right_width),
         cost.repartition_ns(right.rows, right_width, left.rows, left_width, workers)) + left.rows * cost.PROBE_NS / workers
     hold_left = (cost.repartition_ns(left.rows, left_width, right.rows * share, right_width, workers)
                  + right.rows * share * cost.PROBE_NS / workers + right.rows * cost.FILTER_NS / workers)

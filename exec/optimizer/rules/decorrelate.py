@@ -288,9 +288,10 @@ class _Decorrelation:
         if inlined is not None and (kind == "inner" or (isinstance(node.right, TableFunction) and node.condition is None)):
             return Filter(inlined, node.condition) if node.condition is not None else inlined
         try:
-            right, assignments = node.right, None
+            right = node.right
+            assignments: tuple[tuple[Field, Expr], ...] | None = None
             if isinstance(right, Project) and kind == "inner" and any(columns(e) & outer for _, e in right.assignments):
-                right, assignments = right.input, right.assignments
+                assignments, right = right.assignments, right.input
             right, pulled = pull_up(right, outer, self.context)
             parts = [*pulled, *conjuncts(node.condition)] if assignments is None else pulled
             joined: PlanNode = Join(kind, node.left, right, (),  # type: ignore[arg-type]

@@ -34,10 +34,10 @@ def limit_numbers(node: Limit) -> tuple[int | None, int] | None:
 
 def _rewrite(node: Limit) -> PlanNode:
     numbers = limit_numbers(node)
-    if numbers is None or numbers[0] is None:
+    if numbers is None:
         return node
     count, offset = numbers
-    if count < 0 or offset < 0 or count + offset > MAX_ROWS:
+    if count is None or count < 0 or offset < 0 or count + offset > MAX_ROWS:
         return node
     if isinstance(node.input, Project) and isinstance(node.input.input, Sort):
         return Project(_rewrite(Limit(node.input.input, node.count, node.offset)), node.input.assignments)

@@ -39,6 +39,7 @@ def _narrow(node: PlanNode, needed: set[int], exactly: bool) -> PlanNode:
         below = references(node)
         if not isinstance(node, (Project, Aggregate, Union, TableWrite)):
             below |= needed
+        held: tuple[bool, ...]
         if isinstance(node, Join):
             held = (node.build == "left", node.build == "right")
         else:

@@ -139,9 +139,9 @@ class _Placing:
         child, where = self.place(node.input)
         if where.one:
             return self.over(node, child), where
-        numbers = limit_numbers(node)
-        if numbers is not None and numbers[0] is not None and numbers[0] >= 0 and numbers[1] >= 0:
-            child = Limit(child, Literal(INT8, numbers[0] + numbers[1]))
+        count, offset = limit_numbers(node) or (None, 0)
+        if count is not None and count >= 0 and offset >= 0:
+            child = Limit(child, Literal(INT8, count + offset))
         return replace(node, input=self.moved(child, "gather")), SINGLE
 
     def single_row(self, node: EnforceSingleRow) -> Placed:
@@ -324,9 +324,9 @@ class _JoinPlacement:
         rows = self.of_right.rows
         total = self.of_left.rows * cost.PROBE_NS / self.workers + rows * cost.BUILD_NS
         if self.at_right != ANY:
-            total += cost.send_ns(rows, self.right_width)
+            total += cost.EXCHANGE_NS + cost.send_ns(rows, self.right_width)
         if self.at_left.one:
-            total += cost.send_ns(self.of_left.rows, self.left_width)
+            total += cost.EXCHANGE_NS + cost.send_ns(self.of_left.rows, self.left_width)
         if rows * self.right_width > self.placing.switches.max_broadcast_bytes:
             total *= 1000.0
         return total
@@ -361,13 +361,13 @@ class _JoinPlacement:
     def partitioned_cost(self) -> float:
         _, move_left, move_right = self.keys_for_hash()
         left_rows, right_rows = self.reduced()
-        total = self.local_ns() / self.workers
+        total = self.local_ns() / self.workers + cost.EXCHANGE_NS * (move_left + move_right)
         total += cost.send_ns(left_rows, self.left_width) / self.workers if move_left else 0.0
         total += cost.send_ns(right_rows, self.right_width) / self.workers if move_right else 0.0
         return total
 
     def gathered_cost(self) -> float:
-        total = self.local_ns()
+        total = self.local_ns() + cost.EXCHANGE_NS
         total += 0.0 if self.at_left.one else cost.send_ns(self.of_left.rows, self.left_width)
         total += 0.0 if self.at_right.one else cost.send_ns(self.of_right.rows, self.right_width)
         if COORDINATOR in (self.at_left, self.at_right) and self.of_left.rows + self.of_right.rows > LIGHT_ROWS:
@@ -408,7 +408,8 @@ class _JoinPlacement:
         def brought(side: PlanNode, at: Distribution) -> PlanNode:
             return side if at.one else self.placing.moved(side, "gather", to_coordinator=to_coordinator)
 
-        return self.placing.joined(self.node, brought(self.left, self.at_left), brought(self.right, self.at_right), ""), where
+        left, right = brought(self.left, self.at_left), brought(self.right, self.at_right)
+        return self.placing.joined(self.node, left, right, ""), where
 
 
 _PLACES: dict[type, Callable[[_Placing, Any], Placed]] = {

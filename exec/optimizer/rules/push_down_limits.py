@@ -25,9 +25,11 @@ def push_down_limits(plan: PlanNode, context: OptimizerContext) -> PlanNode:
 
 def _push(node: Limit) -> PlanNode:
     numbers = limit_numbers(node)
-    if numbers is None or numbers[0] is None or numbers[0] < 0 or numbers[1] < 0:
+    if numbers is None:
         return node
     count, offset = numbers
+    if count is None or count < 0 or offset < 0:
+        return node
     below = node.input
     if count == 0:
         return Values(node.output, ())

@@ -49,7 +49,7 @@ def push_down_predicates(plan: PlanNode, context: OptimizerContext) -> PlanNode:
 class _Pushing:
     def __init__(self, plan: PlanNode, context: OptimizerContext) -> None:
         self.context = context
-        self.simplify = Simplifier(context.settings)
+        self.simplify = Simplifier(context.settings, context.names)
         self.uses: Counter[int] = Counter()
         self.outer_joins = False
         marks = False
@@ -78,7 +78,7 @@ class _Pushing:
         refuses. All parts are movable: not volatile, with columns of the node's output."""
         match node:
             case Filter():
-                own = [part for part in conjuncts(node.predicate)]
+                own = conjuncts(node.predicate)
                 if FALSE in own:
                     return empty(node.output)
                 fixed = [part for part in own if not self.movable(part)]
@@ -234,7 +234,8 @@ class _Pushing:
             else:
                 own[index].append(part)
         refused = self.rejected_by(across) | rejected
-        pushed = [self.push(relation, mine, refused & have) for relation, mine, have in zip(relations, own, ids, strict=True)]
+        pushed = [self.push(relation, mine, refused & have)
+                  for relation, mine, have in zip(relations, own, ids, strict=True)]
         plan, have = pushed[0], set(ids[0])
         todo = list(range(1, len(pushed)))
         while todo:
@@ -318,9 +319,10 @@ class _Pushing:
         ref = node.mark.ref()
         for part in parts:
             positive = part in (ref, Call(BOOL, "is_true", (ref,)))
-            if not positive and part != Call(BOOL, "not", (ref,)):
-                if part != Call(BOOL, "is_not_true", (ref,)) or node.null_aware:
-                    continue
+            negative = part == Call(BOOL, "not", (ref,)) or (
+                part == Call(BOOL, "is_not_true", (ref,)) and not node.null_aware)
+            if not positive and not negative:
+                continue
             rest = [p for p in parts if p is not part]
             if self.uses[ref.id] > 1:
                 known: Expr = TRUE if positive else FALSE

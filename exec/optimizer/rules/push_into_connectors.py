@@ -4,7 +4,7 @@
       Scan t                   ->        filter: f(b)
                                          pruning: what the connector may use to skip, but does not enforce
 
-A conjunct is offered when it compares one source column with constants.
+A limit above tells the scan, and the source where it enforces every filter, how many rows are wanted. A conjunct is offered when it compares one source column with constants.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from shoal.catalog.connector import Operator, Predicate, SupportsFilter, Support
 from shoal.catalog.types import SqlType, to_python
 from shoal.exec.optimizer.context import OptimizerContext
 from shoal.exec.optimizer.expressions import bare, column_and_constant
+from shoal.exec.optimizer.rules.make_top_n import limit_numbers
 from shoal.exec.plan.expr import Call, ColumnRef, Expr, Literal, conjunction, conjuncts
 from shoal.exec.plan.nodes import Filter, Limit, PlanNode, Scan
 
@@ -26,8 +27,11 @@ def push_into_connectors(plan: PlanNode, context: OptimizerContext) -> PlanNode:
 def _visit(node: PlanNode, context: OptimizerContext) -> PlanNode:
     if isinstance(node, Filter) and isinstance(node.input, Scan):
         return _with_filter(node.input, conjuncts(node.predicate), context)
-    if isinstance(node, Limit) and isinstance(node.input, Scan):
-        return Limit(_with_limit(node.input, context), node.count, node.offset)
+    if isinstance(node, Limit):
+        below = _visit(node.input, context)
+        if isinstance(below, Scan):
+            below = _with_limit(node, below, context)
+        return Limit(below, node.count, node.offset)
     children = node.children()
     if not children:
         return node
@@ -55,12 +59,20 @@ def _with_filter(scan: Scan, parts: list[Expr], context: OptimizerContext) -> Sc
     return replace(scan, handle=handle, predicate=conjunction(left) if left else None, pruning=scan.pruning + pruning)
 
 
-def _with_limit(scan: Scan, context: OptimizerContext) -> Scan:
+def _with_limit(node: Limit, scan: Scan, context: OptimizerContext) -> Scan:
+    numbers = limit_numbers(node)
+    if numbers is None:
+        return scan
+    count, offset = numbers
+    if count is None or count < 0 or offset < 0:
+        return scan
+    rows = count + offset
+    scan = replace(scan, limit=rows if scan.limit is None else min(scan.limit, rows))
     connector = context.catalogs.connector(scan.handle.catalog)
-    if (scan.limit is None or scan.predicate is not None or scan.dynamic_filters or not isinstance(connector, SupportsLimit)
+    if (scan.predicate is not None or scan.dynamic_filters or not isinstance(connector, SupportsLimit)
             or not context.switches.connector_pushdown):
         return scan
-    result = connector.apply_limit(scan.handle, scan.limit)
+    result = connector.apply_limit(scan.handle, rows)
     return scan if result is None else replace(scan, handle=result.handle)
 
 
@@ -73,7 +85,7 @@ def translated(part: Expr, names: dict[int, str]) -> Predicate | None:
     simple = column_and_constant(part)
     if simple is not None:
         operator, ref, literal = simple
-        return _predicate(names, ref, operator, (literal,))  # type: ignore[arg-type]
+        return _predicate(names, ref, operator, (literal,))
     subject = bare(part.args[0]) if part.args else None
     if part.name == "not":
         if isinstance(subject, ColumnRef):
@@ -86,11 +98,11 @@ def translated(part: Expr, names: dict[int, str]) -> Predicate | None:
         return None
     match part.name:
         case "is_null" | "is_not_null":
-            return Predicate(names[subject.id], part.name)  # type: ignore[arg-type]
+            return Predicate(names[subject.id], part.name)
         case "in":
             return _predicate(names, subject, "in", part.args[1:])
         case "like" | "not_like" if len(part.args) == 2 and subject.type.name != "bpchar":
-            return _predicate(names, subject, part.name, part.args[1:])  # type: ignore[arg-type]
+            return _predicate(names, subject, part.name, part.args[1:])
     return None
 
 

@@ -8,6 +8,7 @@ import random
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from shoal.catalog.errors import InvalidArgumentForNthValue, InvalidArgumentForNtile, InvalidFrameSize
@@ -44,8 +45,10 @@ def database(columns: dict[str, Any]) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config={"threads": 1})
     shown = ", ".join(f"{name} {_DUCK[t.name]}" for name, (t, _) in columns.items())
     connection.execute(f"CREATE TABLE w ({shown})")
-    rows = list(zip(*([to_python(v, t) for v in values] for t, values in columns.values()), strict=True))
-    connection.executemany(f"INSERT INTO w VALUES ({', '.join('?' * len(columns))})", rows)
+    shown_columns = [[to_python(v, t) for v in values] for t, values in columns.values()]
+    table = pa.table({name: pa.array(v) for name, v in zip(columns, shown_columns, strict=True)})
+    connection.register("given", table)
+    connection.execute("INSERT INTO w SELECT * FROM given")
     return connection
 
 
@@ -58,12 +61,12 @@ def bound_sql(bound: FrameBound, key: SqlType | None) -> str:
 
 
 def frame_sql(frame: WindowFrame) -> str:
-    exclude = {"": "", "current_row": " EXCLUDE CURRENT ROW", "group": " EXCLUDE GROUP", "ties": " EXCLUDE TIES"}[frame.exclude]
+    exclude = f" EXCLUDE {frame.exclude.replace('_', ' ').upper()}" if frame.exclude else ""
     return f"{frame.mode.upper()} BETWEEN {bound_sql(frame.start, None)} AND {bound_sql(frame.end, None)}{exclude}"
 
 
-def check(columns: dict[str, Any], partition: list[str], order: list[tuple[str, bool]], calls: list[tuple], batch_rows: int,
-          form: str) -> None:
+def check(columns: dict[str, Any], partition: list[str], order: list[tuple[str, bool]], calls: list[tuple],
+          batch_rows: int, form: str) -> None:
     """calls: (sql, name, args, type, frame or None, filter)."""
     task = Task(batch_rows)
     source = task.relation(columns, form=form)
@@ -79,8 +82,8 @@ def check(columns: dict[str, Any], partition: list[str], order: list[tuple[str, 
                      WindowCall(name, refs, result, frame or WindowFrame(), by_name[chosen].ref() if chosen else None)))
         filtered = f" FILTER (WHERE {chosen})" if chosen else ""
         sql.append(f"{text}{filtered} OVER ({over} {frame_sql(frame) if frame else ''})")
-    node = Window(source, tuple(by_name[n].ref() for n in partition), tuple(SortKey(by_name[n].ref(), d, d) for n, d in order),
-                  tuple(made))
+    node = Window(source, tuple(by_name[n].ref() for n in partition),
+                  tuple(SortKey(by_name[n].ref(), d, d) for n, d in order), tuple(made))
     found = [(row[len(columns) - 1], *row[len(columns):]) for row in task.run(node)]
     with database(columns) as connection:
         wanted = connection.execute(f"SELECT id, {', '.join(sql)} FROM w").fetchall()
@@ -114,7 +117,8 @@ def test_ranks_and_values(partition: list[str], batch_rows: int, form: str) -> N
              ("lag(v)", "lag", ["v"], MONEY, None, None), ("lead(t)", "lead", ["t"], TEXT, None, None),
              ("lag(i, 2, -1)", "lag", ["i", Literal(INT4, 2), Literal(INT4, -1)], INT4, None, None),
              ("lead(t, 3, 'none')", "lead", ["t", Literal(INT4, 3), Literal(TEXT, "none")], TEXT, None, None),
-             ("first_value(t)", "first_value", ["t"], TEXT, None, None), ("last_value(v)", "last_value", ["v"], MONEY, None, None),
+             ("first_value(t)", "first_value", ["t"], TEXT, None, None),
+             ("last_value(v)", "last_value", ["v"], MONEY, None, None),
              ("nth_value(i, 2)", "nth_value", ["i", Literal(INT4, 2)], INT4, None, None)]
     check(columns, partition, UNIQUE, exact, batch_rows, form)
 
@@ -123,14 +127,15 @@ def bounds(offset: Any, sql_type: SqlType) -> list[tuple[FrameBound, FrameBound]
     first, last, here = FrameBound("unbounded_preceding"), FrameBound("unbounded_following"), FrameBound("current_row")
     before, after = FrameBound("preceding", Literal(sql_type, offset)), FrameBound("following", Literal(sql_type, offset))
     nearer = FrameBound("preceding", Literal(sql_type, offset // 2 if isinstance(offset, int) else offset))
-    return [(first, here), (first, last), (here, last), (before, after), (before, here), (after, last), (before, nearer), (here, here),
-            (first, after)]
+    return [(first, here), (first, last), (here, last), (before, after), (before, here), (after, last), (before, nearer),
+            (here, here), (first, after)]
 
 
 AGGREGATES = [("count(*)", "count", [], INT8), ("count(v)", "count", ["v"], INT8), ("sum(v)", "sum", ["v"], numeric(38, 2)),
               ("sum(i)", "sum", ["i"], INT8), ("avg(i)", "avg", ["i"], AVERAGE), ("min(v)", "min", ["v"], MONEY),
               ("max(t)", "max", ["t"], TEXT), ("sum(f)", "sum", ["f"], FLOAT8), ("avg(f)", "avg", ["f"], FLOAT8),
-              ("min(d)", "min", ["d"], DATE), ("bool_and(b)", "bool_and", ["b"], BOOL), ("var_pop(f)", "var_pop", ["f"], FLOAT8)]
+              ("min(d)", "min", ["d"], DATE), ("bool_and(b)", "bool_and", ["b"], BOOL),
+              ("var_pop(f)", "var_pop", ["f"], FLOAT8)]
 VALUES = [("first_value(i)", "first_value", ["i"], INT4), ("last_value(t)", "last_value", ["t"], TEXT),
           ("nth_value(v, 2)", "nth_value", ["v", Literal(INT4, 2)], MONEY)]
 

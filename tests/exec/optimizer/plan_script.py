@@ -120,7 +120,7 @@ class TableConnector(Connector, SupportsFilter, SupportsLimit):
         taken = [p for p in predicates if p.operator in enforced]
         if not taken:
             return None
-        state = {"filter": [predicate_text(p) for p in taken]}
+        state = {"filter": tuple(predicate_text(p) for p in taken)}
         made = TableHandle(handle.catalog, handle.schema, handle.name, handle.kind, state)
         return FilterResult(made, tuple(i for i, p in enumerate(predicates) if p.operator not in enforced))
 
@@ -398,7 +398,7 @@ def _aggregate_type(name: str, args: Sequence[Expr]) -> SqlType:
 
 
 _TOKEN = re.compile(r"\s*(date'[^']*'|'(?:[^']|'')*'|[\w$.]*\w\$?|[(),=:*])")
-_BOOLEANS = frozenset("and or not eq ne lt le gt ge in like is_null is_not_null is_true is_not_true is_distinct exists".split())
+_BOOLEANS = frozenset(["and", "or", "not", "eq", "ne", "lt", "le", "gt", "ge", "in", "like", "is_null", "is_not_null", "is_true", "is_not_true", "is_distinct", "exists"])
 
 
 class _Reader:

@@ -10,8 +10,6 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.exec.optimizer.plan_script import Script, parse_table
-
 from shoal.exec.fragmenter import fragment
 from shoal.exec.optimizer import RULES, OptimizerContext, Switches, optimize
 from shoal.exec.optimizer.columns import passed_on
@@ -20,6 +18,8 @@ from shoal.exec.plan import serde
 from shoal.exec.plan.explain import explain_json, explain_text
 from shoal.exec.plan.fragment import TaskSettings
 from shoal.exec.plan.nodes import PlanNode, Project
+
+from tests.exec.optimizer.plan_script import Script, parse_table
 
 HERE = Path(__file__).parent
 BY_NAME = {rule.__name__: rule for rule in RULES}

@@ -1,0 +1,269 @@
+"""INSERT, UPDATE and DELETE: plans whose root writes a table of a catalog that can be written (hop 2).
+
+    TableWrite(insert)             TableWrite(update)                    TableWrite(delete)
+      Project(the table's columns)   Project($row_id, all columns new)     Project($row_id)
+        source                         Filter(WHERE)                         Filter(WHERE)
+                                         Scan(target, with $row_id), FROM      Scan(target, with $row_id), USING
+
+Spec: PostgreSQL 15 documentation, INSERT, UPDATE, DELETE; wording of analyze.c and parse_target.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlglot import exp
+
+from shoal.catalog.access import ResolvedTable
+from shoal.catalog.connector import ColumnInfo, SupportsWrite
+from shoal.catalog.errors import (DatatypeMismatch, DuplicateColumn, FeatureNotSupported, ReadOnlyTransaction, SqlError,
+                                  SqlSyntaxError, UndefinedColumn, WrongObjectType, did_you_mean)
+from shoal.catalog.types import BOOL, INT8
+from shoal.exec.functions.casts import can_coerce
+from shoal.exec.plan import expr as e
+from shoal.exec.plan.expr import Expr, Literal, WindowCall, WindowFrame
+from shoal.exec.plan.nodes import (Aggregate, Field, Filter, PlanNode, Project, Scan, ScanColumn, TableWrite, Values, Window)
+from shoal.exec.sql import syntax as s
+from shoal.exec.sql.bound import Bound
+from shoal.exec.sql.coercion import coerce
+from shoal.exec.sql.context import DEFAULT, UPDATE, VALUES, WHERE, Context, Level, PendingApply, bare_type, fail
+from shoal.exec.sql.expressions import ExpressionBinder
+from shoal.exec.sql.from_clause import Source, beside, bind_item
+from shoal.exec.sql.planning import ONE_ROW, attach, filtered
+from shoal.exec.sql.queries import bind_subquery, bind_with, retyped
+from shoal.exec.sql.scope import Relation, Scope, ScopeColumn
+
+_VERBS = {"insert": "insert into", "update": "update", "delete": "delete from"}
+
+
+def _target(context: Context, table: s.TableRef, verb: str) -> ResolvedTable:
+    """The table written to. Raises: FeatureNotSupported (0A000), WrongObjectType (42809), ReadOnlyTransaction (25006)."""
+    if context.session.read_only:
+        fail(ReadOnlyTransaction, f"cannot execute {verb.upper()} in a read-only transaction", -1)
+    try:
+        found = context.namespace.resolve(table.parts)
+    except SqlError as error:
+        error.position = error.position or table.pos + 1
+        raise
+    name = table.parts[-1]
+    if found.handle.kind != "table":
+        kind = {"view": "view", "system": "system table"}[found.handle.kind]
+        fail(WrongObjectType, f'cannot {_VERBS[verb]} {kind} "{name}"', table.pos)
+    if not isinstance(found.connector, SupportsWrite):
+        fail(FeatureNotSupported, f'cannot {_VERBS[verb]} "{name}": catalog "{found.connector.name}" ({found.connector.kind}) '
+             "is read-only", table.pos)
+    return found
+
+
+def _columns(found: ResolvedTable) -> list[ColumnInfo]:
+    return [c for c in found.columns if not c.hidden]
+
+
+def _column_index(columns: Sequence[ColumnInfo], name: str, relation: str, pos: int) -> int:
+    for i, column in enumerate(columns):
+        if column.name == name:
+            return i
+    fail(UndefinedColumn, f'column "{name}" of relation "{relation}" does not exist', pos,
+         hint=did_you_mean(name, [c.name for c in columns]))
+
+
+def _default(context: Context, column: ColumnInfo) -> Expr:
+    """The column's default value: its declared expression, else NULL."""
+    if not column.default:
+        return Literal(column.type, None)
+    from shoal.exec.sql.parse import parse
+    node = parse(f"SELECT {column.default}").tree.expressions[0].arg
+    binder = ExpressionBinder(Level(context, None, Scope(), {}), DEFAULT)
+    return _assigned(context, binder.bind(node), column, -1)
+
+
+def _assigned(context: Context, value: Expr, column: ColumnInfo, pos: int) -> Expr:
+    """`value` cast for storing in `column`. Raises: DatatypeMismatch (42804)."""
+    if value.type.name != "unknown" and not can_coerce(value.type, column.type, "assignment"):
+        fail(DatatypeMismatch, f'column "{column.name}" is of type {bare_type(column.type).sql} but expression is of type '
+             f"{bare_type(value.type).sql}", pos, hint="You will need to rewrite or cast the expression.")
+    return coerce(context, value, column.type, pos, "assignment")
+
+
+# INSERT
+
+def bind_insert(context: Context, tree: Any) -> Bound:
+    target: s.TableRef = tree.this
+    found = _target(context, target, "insert")
+    columns = _columns(found)
+    chosen: list[int] = []
+    for definition in tree.meta["columns"] or ():
+        index = _column_index(columns, definition.name, target.parts[-1], definition.pos)
+        if index in chosen:
+            fail(DuplicateColumn, f'column "{definition.name}" specified more than once', definition.pos)
+        chosen.append(index)
+    listed = bool(chosen)
+    chosen = chosen or list(range(len(columns)))
+    source = tree.args.get("expression")
+    tables = {}
+    if tree.args.get("with_") is not None:
+        tables = bind_with(context, tree.args["with_"], None, {})
+    if source is None:
+        plan: PlanNode = ONE_ROW
+        given: list[Expr] = []
+        chosen = []
+    elif isinstance(source, exp.Values) and not any(source.args.get(k) for k in ("order", "limit", "offset", "with_")):
+        plan, given = _values(context, source, columns, chosen, listed, tables)
+    else:
+        query = bind_subquery(context, source, None, tables, keep_unknown=True)
+        _check_width(len(query.fields), len(chosen), listed, query.places)
+        for field, index, pos in zip(query.fields, chosen, query.places, strict=False):
+            if field.type.name != "unknown" and not can_coerce(field.type, columns[index].type, "assignment"):
+                _assigned(context, field.ref(), columns[index], pos)
+        width = len(query.fields)
+        query = retyped(context, query, [columns[i].type for i in chosen[:width]], "assignment")
+        plan, given = query.plan, [f.ref() for f in query.fields]
+    placed = dict(zip(chosen, given, strict=False))
+    assignments = tuple((_named(context, column, placed.get(i)), placed.get(i) or _default(context, column))
+                        for i, column in enumerate(columns))
+    project = Project(plan, assignments)
+    refs = tuple(f.ref() for f in project.output)
+    return _written(context, TableWrite(project, found.handle, "insert", refs, context.field("count", INT8)), "insert", "INSERT 0")
+
+
+def _named(context: Context, column: ColumnInfo, value: Expr | None) -> Field:
+    if isinstance(value, e.ColumnRef):
+        return Field(value.id, column.name, value.type)
+    return context.field(column.name, column.type)
+
+
+def _check_width(given: int, wanted: int, listed: bool, places: Sequence[int]) -> None:
+    if given > wanted:
+        fail(SqlSyntaxError, "INSERT has more expressions than target columns", places[wanted] if wanted < len(places) else -1)
+    if given < wanted and listed:
+        fail(SqlSyntaxError, "INSERT has more target columns than expressions", places[-1] if places else -1)
+
+
+def _values(context: Context, source: Any, columns: Sequence[ColumnInfo], chosen: Sequence[int], listed: bool,
+            tables: Any) -> tuple[PlanNode, list[Expr]]:
+    """VALUES of an INSERT: every value takes its column's type by itself."""
+    level = Level(context, None, Scope(), tables)
+    binder = ExpressionBinder(level, VALUES)
+    width = len(source.expressions[0].items)
+    _check_width(width, len(chosen), listed, [item.pos for item in source.expressions[0].items])
+    wanted = [columns[i] for i in chosen[:width]]
+    defaults: dict[str, Expr] = {}
+    rows: list[tuple[Expr, ...]] = []
+    for row in source.expressions:
+        if len(row.items) != width:
+            fail(SqlSyntaxError, "VALUES lists must all be the same length", row.items[0].pos if row.items else row.pos)
+        made: list[Expr] = []
+        for item, column in zip(row.items, wanted, strict=True):
+            if isinstance(item, s.Default):
+                if column.name not in defaults:
+                    defaults[column.name] = _default(context, column)
+                made.append(defaults[column.name])
+            else:
+                made.append(_assigned(context, binder.bind(item), column, item.pos))
+        rows.append(tuple(made))
+    fields = tuple(context.field(c.name, c.type) for c in wanted)
+    if level.input_applies:
+        if len(rows) > 1:
+            raise FeatureNotSupported("subqueries in VALUES of several rows are not supported")
+        plan: PlanNode = Project(attach(context, ONE_ROW, level.input_applies), tuple(zip(fields, rows[0], strict=True)))
+    else:
+        plan = Values(fields, tuple(rows))
+    return plan, [f.ref() for f in fields]
+
+
+def _written(context: Context, write: TableWrite, kind: Any, tag: str) -> Bound:
+    return Bound(kind, write, (), (), context.parameters.finish(), None, tag, tuple(context.notices))
+
+
+# UPDATE and DELETE
+
+def _scanned(context: Context, table: s.TableRef, found: ResolvedTable) -> tuple[Source, Field, list[Field]]:
+    """The target's scan with its row ids and columns."""
+    name = table.alias or table.parts[-1]
+    row_id = context.field(SupportsWrite.ROW_ID, INT8)
+    fields = [context.field(c.name, c.type) for c in _columns(found)]
+    columns = [ScopeColumn(f.name, f.ref(), name) for f in fields]
+    scan = Scan(found.handle, (*(ScanColumn(f, f.name) for f in fields), ScanColumn(row_id, SupportsWrite.ROW_ID)))
+    qualified = () if table.alias else (found.handle.catalog, found.handle.schema)
+    return Source(scan, Scope([Relation(name, columns, qualified, found.handle)], columns)), row_id, fields
+
+
+def _matched(context: Context, tree: Any, source: Source, others: Sequence[s.FromItem]) -> tuple[Level, PlanNode]:
+    """The target's rows that WHERE keeps, beside the other tables."""
+    tables = {} if tree.args.get("with_") is None else bind_with(context, tree.args["with_"], None, {})
+    level = Level(context, None, source.scope, tables)
+    for item in others:
+        source = beside(level, source, bind_item(level, item, [source.scope]), item.pos)
+    level.scope = source.scope
+    plan = source.plan
+    where = tree.args.get("where")
+    if where is not None:
+        applies: list[PendingApply] = []
+        predicate = ExpressionBinder(level, WHERE, applies).bind_boolean(where.this, "WHERE")
+        plan = filtered(attach(context, plan, applies), predicate)
+    return level, plan
+
+
+def bind_delete(context: Context, tree: Any) -> Bound:
+    found = _target(context, tree.this, "delete")
+    source, row_id, _ = _scanned(context, tree.this, found)
+    others = tree.args.get("using") or []
+    _, plan = _matched(context, tree, source, others)
+    if others:
+        plan = Aggregate(plan, (row_id,), ())
+    else:
+        plan = Project(plan, ((row_id, row_id.ref()),))
+    write = TableWrite(plan, found.handle, "delete", (row_id.ref(),), context.field("count", INT8))
+    return _written(context, write, "delete", "DELETE")
+
+
+def bind_update(context: Context, tree: Any) -> Bound:
+    found = _target(context, tree.this, "update")
+    infos = _columns(found)
+    source, row_id, fields = _scanned(context, tree.this, found)
+    sources = tree.args.get("from_")
+    others = sources.this if sources is not None else []
+    level, plan = _matched(context, tree, source, others)
+    binder = ExpressionBinder(level, UPDATE)
+    changed: dict[int, Expr] = {}
+    relation = tree.this.parts[-1]
+    for assignment in tree.args["expressions"]:
+        for name, node in _assignment_parts(assignment):
+            index = _column_index(infos, name, relation, assignment.pos)
+            if index in changed:
+                fail(SqlSyntaxError, f'multiple assignments to same column "{name}"', assignment.pos)
+            if isinstance(node, s.Default):
+                changed[index] = _default(context, infos[index])
+            else:
+                changed[index] = _assigned(context, binder.bind(node), infos[index], node.pos)
+    plan = attach(context, plan, level.input_applies)
+    assignments: list[tuple[Field, Expr]] = [(row_id, row_id.ref())]
+    for i, (field, info) in enumerate(zip(fields, infos, strict=True)):
+        assignments.append((context.field(info.name, info.type), changed[i]) if i in changed else (field, field.ref()))
+    if others:
+        plan = _first_match(context, plan, row_id)
+    plan = Project(plan, tuple(assignments))
+    refs = tuple(f.ref() for f in plan.output)
+    return _written(context, TableWrite(plan, found.handle, "update", refs, context.field("count", INT8)), "update", "UPDATE")
+
+
+def _assignment_parts(assignment: s.Assignment) -> list[tuple[str, Any]]:
+    value = assignment.value
+    if len(assignment.columns) == 1 and not isinstance(value, s.Row):
+        return [(assignment.columns[0], value)]
+    if not isinstance(value, s.Row):
+        fail(FeatureNotSupported, "SET (columns) = (subquery) is not supported", assignment.pos)
+    if len(value.items) != len(assignment.columns):
+        fail(SqlSyntaxError, "number of columns does not match number of values", assignment.pos)
+    return list(zip(assignment.columns, value.items, strict=True))
+
+
+def _first_match(context: Context, plan: PlanNode, row_id: Field) -> PlanNode:
+    """One of the joined rows for each row of the target, as UPDATE ... FROM promises."""
+    number = context.field("row_number", INT8)
+    call = WindowCall("row_number", (), INT8, WindowFrame("rows"))
+    window = Window(plan, (row_id.ref(),), (), ((number, call),))
+    return Filter(window, e.call("eq", BOOL, number.ref(), Literal(INT8, 1)))
+
+

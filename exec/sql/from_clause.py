@@ -1,0 +1,350 @@
+"""FROM: tables, subqueries, functions and joins, to a plan and the names it brings into scope (hop 2).
+
+A lateral item that reads columns of its left neighbours becomes an Apply (a subquery) or a TableFunction over them.
+
+Spec: PostgreSQL 15 documentation, 7.2.1; wording of parse_clause.c and parse_relation.c.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from shoal.catalog.errors import (AmbiguousColumn, FeatureNotSupported, InvalidColumnReference, SqlError, SqlSyntaxError,
+                                  UndefinedColumn, UndefinedFunction, UndefinedTable)
+from shoal.catalog.types import INT8
+from shoal.exec.functions.registry import find
+from shoal.exec.plan import expr as e
+from shoal.exec.plan.expr import Call, Cast, ColumnRef, Expr, conjunction
+from shoal.exec.plan.nodes import Apply, Field, Join, PlanNode, Project, Scan, ScanColumn, TableFunction
+from shoal.exec.plan.rewrite import renumber
+from shoal.exec.sql import syntax as s
+from shoal.exec.sql.calls import resolve, scalar_call, set_fields
+from shoal.exec.sql.coercion import common, operator
+from shoal.exec.sql.context import FROM, JOIN_ON, CommonTable, Level, PendingApply, Query, fail
+from shoal.exec.sql.expressions import ExpressionBinder
+from shoal.exec.sql.names import output_name
+from shoal.exec.sql.planning import ONE_ROW, attach, filtered
+from shoal.exec.sql.scope import Relation, Scope, ScopeColumn, check_aliases, merge
+
+
+@dataclass(slots=True)
+class Source:
+    """A bound FROM item. `lateral`: columns of its left neighbours that it reads. `functions` are still to be put over
+    them (or over one row) as a TableFunction."""
+
+    plan: PlanNode
+    scope: Scope
+    lateral: frozenset[int] = frozenset()
+    function: TableFunction | None = None
+
+
+def bind_from(level: Level, items: list[s.FromItem]) -> PlanNode:
+    """The plan of a FROM list; `level.scope` gets its names. Raises: DuplicateAlias (42712) ..."""
+    source = bind_item(level, items[0], [])
+    for item in items[1:]:
+        following = bind_item(level, item, [source.scope])
+        source = beside(level, source, following, item.pos)
+    level.scope = source.scope
+    return _over_one_row(source).plan
+
+
+def beside(level: Level, left: Source, right: Source, pos: int) -> Source:
+    """A cross join, lateral where `right` reads columns of `left`."""
+    scope = merge([left.scope, right.scope])
+    check_aliases(scope, pos)
+    left = _over_one_row(left)
+    if right.function is not None and right.lateral:
+        return Source(_with_input(right.function, left.plan), scope, left.lateral)
+    right = _over_one_row(right)
+    own = {f.id for f in left.plan.output}
+    reads = right.lateral & own
+    if reads:
+        plan: PlanNode = Apply("inner", left.plan, right.plan, correlation=tuple(sorted(reads)))
+    else:
+        plan = Join("inner", left.plan, right.plan)
+    return Source(plan, scope, left.lateral | (right.lateral - own))
+
+
+def _with_input(function: TableFunction, plan: PlanNode, outer: bool = False) -> TableFunction:
+    return TableFunction(plan, function.functions, function.fields, function.ordinality, outer)
+
+
+def _over_one_row(source: Source) -> Source:
+    return source if source.function is None else Source(source.function, source.scope, source.lateral)
+
+
+def bind_item(level: Level, item: s.FromItem, visible: list[Scope]) -> Source:
+    try:
+        if isinstance(item, s.TableRef):
+            return _table(level, item)
+        if isinstance(item, s.QueryRef):
+            return _subquery(level, item, visible)
+        if isinstance(item, s.FunctionRef):
+            return _function(level, item, visible)
+        assert isinstance(item, s.JoinRef)
+        return _join(level, item, visible)
+    except SqlError as error:
+        if not error.position:
+            error.position = item.pos + 1
+        raise
+
+
+# Tables
+
+def _table(level: Level, item: s.TableRef) -> Source:
+    if len(item.parts) == 1:
+        shared = level.tables.get(item.parts[0])
+        if shared is not None:
+            return _common_table(level, item, shared)
+    try:
+        table = level.context.namespace.resolve(item.parts)
+    except SqlError as error:
+        error.position = error.position or item.pos + 1
+        raise
+    handle = table.handle
+    name = item.alias or item.parts[-1]
+    new_field = level.context.field
+    scanned: list[ScanColumn] = []
+    columns: list[ScopeColumn] = []
+    for index, info in enumerate(table.columns):
+        made = new_field(info.name, info.type)
+        scanned.append(ScanColumn(made, info.name))
+        origin = (handle.catalog, handle.schema, handle.name, index)
+        columns.append(ScopeColumn(info.name, made.ref(), name, origin, info.hidden))
+        if info.native_type:
+            level.context.notice(f'column "{info.name}" of "{handle.name}" has the unknown type {info.native_type} and is read as text')
+    _rename(columns, item, name)
+    qualified = () if item.alias else (handle.catalog, handle.schema) if len(item.parts) < 2 else (
+        handle.catalog, *item.parts[-2:-1])
+    relation = Relation(name, columns, qualified, handle)
+    return Source(Scan(handle, tuple(scanned)), Scope([relation], columns))
+
+
+def _rename(columns: list[ScopeColumn], item: s.FromItem, name: str) -> None:
+    """Applies column aliases. Raises: InvalidColumnReference (42P10) for too many."""
+    if not item.columns:
+        return
+    shown = [c for c in columns if not c.hidden]
+    if len(item.columns) > len(shown):
+        fail(InvalidColumnReference, f'table "{name}" has {len(shown)} columns available but {len(item.columns)} columns '
+             "specified", item.alias_pos)
+    for column, alias in zip(shown, item.columns, strict=False):
+        column.name = alias
+
+
+def _common_table(level: Level, item: s.TableRef, shared: CommonTable) -> Source:
+    query = shared.query
+    if query is None:
+        fail(FeatureNotSupported, f'recursive queries (WITH query "{shared.name}" reads itself) are not supported', item.pos)
+    if shared.used:
+        plan, mapping = renumber(query.plan, level.context.ids, frozenset(query.refs))
+        fields = tuple(Field(mapping.get(f.id, f.id), f.name, f.type) for f in query.fields)
+        query = Query(plan, fields, query.origins, query.places, query.refs)
+    shared.used = True
+    level.adopt(query.refs)
+    return _derived(level, query, item, item.alias or item.parts[0], shared.columns)
+
+
+def _derived(level: Level, query: Query, item: s.FromItem, name: str, names: list[str] | None = None,
+             lateral: frozenset[int] = frozenset()) -> Source:
+    """A query under a name."""
+    if names is not None and len(names) > len(query.fields):
+        fail(InvalidColumnReference, f'WITH query "{name}" has {len(query.fields)} columns available but {len(names)} columns '
+             "specified", item.pos)
+    columns = [ScopeColumn(names[i] if names is not None and i < len(names) else f.name, f.ref(), name, origin)
+               for i, (f, origin) in enumerate(zip(query.fields, query.origins, strict=True))]
+    _rename(columns, item, name)
+    return Source(query.plan, Scope([Relation(name, columns)], columns), lateral)
+
+
+def _subquery(level: Level, item: s.QueryRef, visible: list[Scope]) -> Source:
+    from shoal.exec.sql.queries import bind_subquery
+    if not item.alias:
+        fail(SqlSyntaxError, "subquery in FROM must have an alias", item.pos, hint="For example, FROM (SELECT ...) [AS] foo.")
+    if item.lateral:
+        level.scope = merge(visible) if visible else Scope()
+        query = bind_subquery(level.context, item.query, level, level.tables)
+    else:
+        query = bind_subquery(level.context, item.query, level.parent, level.tables)
+    level.adopt(query.refs)
+    own = frozenset(i for i, owner in query.refs.items() if owner is level)
+    return _derived(level, query, item, item.alias, lateral=own)
+
+
+# Functions
+
+def _function(level: Level, item: s.FunctionRef, visible: list[Scope]) -> Source:
+    context = level.context
+    level.scope = merge(visible) if visible else Scope()
+    applies: list[PendingApply] = []
+    b = ExpressionBinder(level, FROM, applies)
+    calls: list[tuple[str, tuple[Expr, ...]]] = []
+    fields: list[Field] = []
+    functions = item.functions
+    if len(functions) == 1 and functions[0].name[-1] == "unnest" and len(functions[0].args) > 1:
+        functions = [s.Function(functions[0].pos, ("unnest",), [arg]) for arg in functions[0].args]
+    if item.definitions is not None:
+        fail(FeatureNotSupported, "column definition lists are not supported", item.pos)
+    single = len(functions) == 1
+    for node in functions:
+        name = node.name[-1]
+        args = [b.bind(arg) for arg in node.args]
+        if not any(f.kind == "set" for f in find(name)):
+            calls.append(("unnest", (_scalar_row(b, node, args),)))
+            fields.append(context.field(item.alias if item.alias and single else output_name(node), calls[-1][1][0].type.element))
+            continue
+        found, typed = resolve(b, node, args)
+        calls.append((found.function.name, tuple(typed)))
+        made = set_fields(b, found.function, found.returns, item.alias if item.alias and single and not found.function.columns
+                          else name)
+        fields += made
+    if applies:
+        fail(FeatureNotSupported, "subqueries in arguments of functions in FROM are not supported", item.pos)
+    ordinality = context.field("ordinality", INT8) if item.ordinality else None
+    name = item.alias or functions[0].name[-1]
+    columns = [ScopeColumn(f.name, f.ref(), name) for f in (*fields, *([ordinality] if ordinality else []))]
+    _rename(columns, item, name)
+    reads: set[int] = set()
+    for _, typed_args in calls:
+        for arg in typed_args:
+            reads |= e.columns_of(arg)
+    own = frozenset(reads & _scope_ids(visible))
+    plan = TableFunction(ONE_ROW, tuple(calls), tuple(fields), ordinality)
+    return Source(plan, Scope([Relation(name, columns)], columns), own, plan)
+
+
+def _scalar_row(b: ExpressionBinder, node: s.Function, args: list[Expr]) -> Expr:
+    """A plain function in FROM is a table of one row: unnest(ARRAY[f(...)])."""
+    if any(f.kind in ("aggregate", "window") for f in find(node.name[-1])):
+        b.bind(node)  # raises what such calls raise in FROM
+    value = b.bind(node) if not node.args else scalar_call(b, node, args)
+    if value.type.is_array or value.type.name in ("record", "void"):
+        fail(UndefinedFunction if value.type.name == "record" else FeatureNotSupported,
+             f"function {node.name[-1]} in FROM is not supported, it gives {value.type.sql}", node.pos)
+    return b.make_array(value.type, [value])
+
+
+def _scope_ids(visible: list[Scope]) -> set[int]:
+    return set().union(*(scope.ids() for scope in visible)) if visible else set()
+
+
+# Joins
+
+@dataclass(slots=True)
+class _Merged:
+    """Columns that USING or NATURAL make one."""
+
+    columns: list[ScopeColumn] = field(default_factory=list)
+    conditions: list[Expr] = field(default_factory=list)
+    hidden: set[int] = field(default_factory=set)
+    """id() of the ScopeColumns that the merged ones replace."""
+    computed: list[tuple[Field, Expr]] = field(default_factory=list)
+
+
+def _join(level: Level, item: s.JoinRef, visible: list[Scope]) -> Source:
+    left = _over_one_row(bind_item(level, item.left, visible))
+    right = bind_item(level, item.right, [*visible, left.scope])
+    scope = merge([left.scope, right.scope])
+    check_aliases(scope, item.right.pos)
+    own = {f.id for f in left.plan.output}
+    reads = right.lateral & own
+    if reads and item.kind in ("right", "full"):
+        fail(UndefinedTable, "invalid reference to FROM-clause entry: the combining JOIN type must be INNER or LEFT for a "
+             "LATERAL reference", item.right.pos)
+    using = item.using
+    if item.natural:
+        theirs = {c.name for c in right.scope.columns if not c.hidden}
+        using = list(dict.fromkeys(c.name for c in left.scope.columns if not c.hidden and c.name in theirs))
+    condition: Expr | None = None
+    applies: list[PendingApply] = []
+    merged = _Merged()
+    if using:
+        merged = _merge_columns(level, item, left.scope, right.scope, using)
+        condition = conjunction(merged.conditions)
+    elif item.on is not None:
+        level.scope = scope
+        condition = ExpressionBinder(level, JOIN_ON, applies).bind_boolean(item.on, "JOIN/ON")
+    plan = _joined(level, item, left, right, condition, applies, reads)
+    if merged.computed:
+        plan = Project(plan, (*((f, f.ref()) for f in plan.output), *merged.computed))
+    if using:
+        kept = [c for c in scope.columns if id(c) not in merged.hidden]
+        scope = Scope(scope.relations, [*merged.columns, *kept])
+        if item.using_alias:
+            scope.relations = [*scope.relations, Relation(item.using_alias, merged.columns)]
+            check_aliases(scope, item.pos)
+    if item.alias:
+        columns = [ScopeColumn(c.name, c.expr, item.alias, c.origin, c.hidden) for c in scope.columns]
+        _rename(columns, item, item.alias)
+        scope = Scope([Relation(item.alias, columns)], columns)
+    return Source(plan, scope, left.lateral | (right.lateral - own))
+
+
+def _joined(level: Level, item: s.JoinRef, left: Source, right: Source, condition: Expr | None,
+            applies: list[PendingApply], reads: frozenset[int]) -> PlanNode:
+    kind = "inner" if item.kind == "cross" else item.kind
+    context = level.context
+    if condition == e.TRUE:
+        condition = None
+    if reads:
+        if right.function is not None and condition is None:
+            return _with_input(right.function, left.plan, outer=kind == "left")
+        right = _over_one_row(right)
+        if applies:
+            fail(FeatureNotSupported, "a subquery in the condition of a lateral join is not supported", item.pos)
+        return Apply(kind, left.plan, right.plan, correlation=tuple(sorted(reads)),  # type: ignore[arg-type]
+                     condition=condition)
+    right = _over_one_row(right)
+    if not applies:
+        return Join(kind, left.plan, right.plan, condition=condition)
+    if kind == "inner":
+        return filtered(attach(context, Join("inner", left.plan, right.plan), applies), condition)
+    sides = [left.plan, right.plan]
+    ids = [{f.id for f in side.output} for side in sides]
+    both = ids[0] | ids[1]
+    for pending in applies:
+        needs = (pending.refs | {i for c in pending.comparand for i in e.columns_of(c)}) & both
+        side = 1 if needs <= ids[1] else 0
+        if not needs <= ids[side]:
+            fail(FeatureNotSupported, "a subquery in an outer join's condition that reads both sides is not supported", item.pos)
+        sides[side] = attach(context, sides[side], [pending])
+    return Join(kind, sides[0], sides[1], condition=condition)
+
+
+def _merge_columns(level: Level, item: s.JoinRef, left: Scope, right: Scope, using: list[str]) -> _Merged:
+    merged = _Merged()
+    context = level.context
+    if len(set(using)) < len(using):
+        from shoal.catalog.errors import DuplicateColumn
+        twice = next(name for name in using if using.count(name) > 1)
+        fail(DuplicateColumn, f'column name "{twice}" appears more than once in USING clause', item.pos)
+    for name in using:
+        mine, theirs = _using_column(left, name, "left", item.pos), _using_column(right, name, "right", item.pos)
+        places = [item.pos, item.pos]
+        target = common([mine.expr, theirs.expr], places, "JOIN/USING")
+        merged.conditions.append(operator(context, "=", mine.expr, theirs.expr, item.pos))
+        merged.hidden |= {id(mine), id(theirs)}
+        sides = [c.expr if c.expr.type == target else Cast(target, c.expr, False) for c in (mine, theirs)]
+        if item.kind == "full":
+            value: Expr = Call(target, "coalesce", tuple(sides))
+        else:
+            value = sides[1] if item.kind == "right" else sides[0]
+        if not isinstance(value, ColumnRef):
+            made = context.field(name, target)
+            merged.computed.append((made, value))
+            value = made.ref()
+        chosen = theirs if item.kind == "right" else mine
+        merged.columns.append(ScopeColumn(name, value, "", chosen.origin if item.kind != "full" else None))
+    return merged
+
+
+def _using_column(scope: Scope, name: str, side: str, pos: int) -> ScopeColumn:
+    found = [c for c in scope.find(name) if not c.hidden]
+    if not found:
+        fail(UndefinedColumn, f'column "{name}" specified in USING clause does not exist in {side} table', pos)
+    if len(found) > 1:
+        fail(AmbiguousColumn, f'common column name "{name}" appears more than once in {side} table', pos)
+    return found[0]
+
+

@@ -1,0 +1,64 @@
+"""Small plan-building steps that every clause uses: computed columns, subqueries, conditions (hop 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from shoal.exec.plan.expr import ColumnRef, Expr, Literal, Parameter, columns_of, conjunction, conjuncts
+from shoal.exec.plan.nodes import Apply, Field, Filter, PlanNode, Project, Values
+from shoal.exec.sql.context import Context, PendingApply
+
+ONE_ROW = Values((), ((),))
+"""The relation of a SELECT without FROM."""
+
+
+def computed(context: Context, plan: PlanNode, exprs: Sequence[Expr], keep_constants: bool = False) -> tuple[PlanNode, list[Expr]]:
+    """`plan` with a column for each of `exprs` that is not one yet, and the column of each.
+
+        Project(plan's columns, new columns)
+          plan
+
+    With `keep_constants` literals and parameters stay as they are.
+    """
+    known = {field.id for field in plan.output}
+    made: dict[Expr, Field] = {}
+    columns: list[Expr] = []
+    for expr in exprs:
+        if isinstance(expr, ColumnRef) and expr.id in known or keep_constants and isinstance(expr, (Literal, Parameter)):
+            columns.append(expr)
+            continue
+        field = made.get(expr)
+        if field is None:
+            field = made[expr] = context.field(getattr(expr, "name", "") or "expr", expr.type)
+        columns.append(field.ref())
+    if not made:
+        return plan, columns
+    kept = tuple((field, field.ref()) for field in plan.output)
+    return Project(plan, (*kept, *((field, expr) for expr, field in made.items()))), columns
+
+
+def attach(context: Context, plan: PlanNode, applies: Iterable[PendingApply]) -> PlanNode:
+    """`plan` with the subqueries its next expressions read, in order.
+
+        Apply(kind, mark)
+          plan (with the comparand computed)
+          subquery
+    """
+    for pending in applies:
+        comparand: list[Expr] = []
+        if pending.comparand:
+            plan, comparand = computed(context, plan, pending.comparand)
+        own = {field.id for field in plan.output}
+        plan = Apply(pending.kind, plan, pending.right, pending.mark, tuple(c for c in comparand if isinstance(c, ColumnRef)),
+                     pending.operator, tuple(sorted(pending.refs & own)))
+    return plan
+
+
+def filtered(plan: PlanNode, predicate: Expr | None) -> PlanNode:
+    """Filter with one flat conjunction; nothing for TRUE."""
+    parts = conjuncts(predicate)
+    return Filter(plan, conjunction(parts)) if parts else plan
+
+
+def reads(expr: Expr, ids: Iterable[int]) -> bool:
+    return not columns_of(expr).isdisjoint(ids)

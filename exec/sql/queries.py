@@ -1,0 +1,239 @@
+"""Queries of every kind: WITH, set operations, VALUES, parenthesised queries and what may follow them (hop 2).
+
+Spec: PostgreSQL 15 documentation, 7.4 (UNION ...), 7.7 (VALUES), 7.8 (WITH), 10.5; wording of analyze.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlglot import exp
+
+from shoal.catalog.errors import (AmbiguousColumn, DuplicateAlias, FeatureNotSupported, InvalidColumnReference, SqlError,
+                                  SqlSyntaxError)
+from shoal.catalog.types import TEXT, UNKNOWN, SqlType
+from shoal.exec.functions.casts import common_type
+from shoal.exec.plan import expr as e
+from shoal.exec.plan.expr import Expr, SortKey
+from shoal.exec.plan.nodes import Aggregate, Field, Project, SetOperation, Sort, Union, Values
+from shoal.exec.sql import syntax as s
+from shoal.exec.sql.coercion import coerce, unify
+from shoal.exec.sql.context import VALUES, CommonTable, Context, Level, Query, fail
+from shoal.exec.sql.expressions import ExpressionBinder
+from shoal.exec.sql.planning import ONE_ROW, attach
+from shoal.exec.sql.scope import Scope
+from shoal.exec.sql.selects import bind_select, limited
+
+_NAMES = {exp.Union: "UNION", exp.Except: "EXCEPT", exp.Intersect: "INTERSECT"}
+
+
+def bind_subquery(context: Context, tree: Any, parent: Level | None, tables: dict[str, CommonTable],
+                  keep_unknown: bool = False) -> Query:
+    """Any query. `parent`: the level whose columns it may read; `tables`: the WITH queries in force."""
+    clause = tree.args.get("with_")
+    if clause is not None:
+        tables = bind_with(context, clause, parent, tables)
+    if isinstance(tree, exp.Select):
+        return bind_select(context, tree, parent, tables, keep_unknown)
+    if isinstance(tree, exp.SetOperation):
+        query = _set_operation(context, tree, parent, tables, keep_unknown)
+    elif isinstance(tree, exp.Values):
+        query = bind_values(context, tree, parent, tables, keep_unknown)
+    elif isinstance(tree, exp.Subquery):
+        query = bind_subquery(context, tree.this, parent, tables, keep_unknown)
+    else:
+        raise FeatureNotSupported(f"{type(tree).__name__.upper()} in a query is not supported")
+    return _modified(context, query, tree)
+
+
+def bind_with(context: Context, clause: Any, parent: Level | None, tables: dict[str, CommonTable]) -> dict[str, CommonTable]:
+    """The tables in force inside a query with this WITH clause: each bound once, copied for every use but the first."""
+    known = dict(tables)
+    own: set[str] = set()
+    recursive = clause.args.get("recursive")
+    for cte in clause.expressions:
+        name, pos = cte.args["alias"], cte.meta["pos"]
+        if name in own:
+            fail(DuplicateAlias, f'WITH query name "{name}" specified more than once', pos)
+        own.add(name)
+        if not isinstance(cte.this, exp.Query):
+            fail(FeatureNotSupported, "data-modifying statements in WITH are not supported", pos)
+        shared = CommonTable(name, None, cte.meta["columns"])
+        inside = {**known, name: shared} if recursive else known
+        shared.query = bind_subquery(context, cte.this, parent, inside)
+        known[name] = shared
+    return known
+
+
+def _modified(context: Context, query: Query, tree: Any) -> Query:
+    """ORDER BY (names and positions only), LIMIT and OFFSET over a whole query."""
+    order = tree.args.get("order")
+    plan, keys = query.plan, query.ordering
+    if order is not None:
+        chosen: dict[int, SortKey] = {}
+        for item in order.args["expressions"]:
+            index = _output_column(query, item.arg)
+            chosen.setdefault(index, SortKey(query.fields[index].ref(), item.descending, item.nulls_first))
+        keys = tuple(chosen.values())
+        plan = Sort(plan, keys)
+    plan = limited(context, plan, tree.args)
+    return query if plan is query.plan else replace(query, plan=plan, ordering=keys)
+
+
+def _output_column(query: Query, node: Any) -> int:
+    if isinstance(node, s.Constant) and node.kind not in ("null", "boolean"):
+        if node.kind != "integer":
+            fail(SqlSyntaxError, "non-integer constant in ORDER BY", node.pos)
+        if not 1 <= int(node.value) <= len(query.fields):
+            fail(InvalidColumnReference, f"ORDER BY position {node.value} is not in select list", node.pos)
+        return int(node.value) - 1
+    if isinstance(node, s.Name) and len(node.parts) == 1:
+        found = [i for i, f in enumerate(query.fields) if f.name == node.parts[0]]
+        if len(found) > 1:
+            fail(AmbiguousColumn, f'ORDER BY "{node.parts[0]}" is ambiguous', node.pos)
+        if found:
+            return found[0]
+        from shoal.catalog.errors import UndefinedColumn, did_you_mean
+        fail(UndefinedColumn, f'column "{node.parts[0]}" does not exist', node.pos,
+             hint=did_you_mean(node.parts[0], [f.name for f in query.fields]))
+    fail(FeatureNotSupported, "invalid UNION/INTERSECT/EXCEPT ORDER BY clause", node.pos,
+         detail="Only result column names can be used, not expressions or functions.",
+         hint="Add the expression/function to every SELECT, or move the UNION into a FROM clause.")
+
+
+# Set operations
+
+def _set_operation(context: Context, tree: Any, parent: Level | None, tables: dict[str, CommonTable], keep_unknown: bool) -> Query:
+    name = _NAMES[type(tree)]
+    distinct = bool(tree.args.get("distinct"))
+    arms = [bind_subquery(context, arm, parent, tables, keep_unknown=True) for arm in _arms(tree)]
+    width = len(arms[0].fields)
+    for arm in arms[1:]:
+        if len(arm.fields) != width:
+            fail(SqlSyntaxError, f"each {name} query must have the same number of columns", arm.places[0] if arm.places else -1)
+    targets = [_common(name, [arm.fields[i] for arm in arms], [arm.places[i] for arm in arms], keep_unknown)
+               for i in range(width)]
+    typed = [retyped(context, arm, targets) for arm in arms]
+    refs: dict[int, Level] = {}
+    for arm in typed:
+        refs.update(arm.refs)
+    fields = tuple(context.field(f.name, t) for f, t in zip(arms[0].fields, targets, strict=True))
+    if name == "UNION":
+        plan: Any = Union(tuple(arm.plan for arm in typed), fields, tuple(tuple(f.id for f in arm.fields) for arm in typed))
+        if distinct:
+            plan = Aggregate(plan, fields, ())
+    else:
+        left, right = (_exactly(arm) for arm in typed)
+        plan = SetOperation("intersect" if name == "INTERSECT" else "except", not distinct, left, right, fields)
+    return Query(plan, fields, (None,) * width, arms[0].places, refs)
+
+
+def _arms(tree: Any) -> list[Any]:
+    """The operands; a chain of the same UNION is one n-ary operation."""
+    if not isinstance(tree, exp.Union):
+        return [tree.this, tree.expression]
+    distinct = bool(tree.args.get("distinct"))
+    arms: list[Any] = []
+    at = tree
+    while True:
+        arms.append(at.expression)
+        left = at.this
+        if (isinstance(left, exp.Union) and bool(left.args.get("distinct")) == distinct
+                and not any(left.args.get(key) for key in ("order", "limit", "offset", "with_"))):
+            at = left
+            continue
+        arms.append(left)
+        return arms[::-1]
+
+
+def _common(name: str, fields: Sequence[Field], places: Sequence[int], keep_unknown: bool) -> SqlType:
+    types = [f.type for f in fields]
+    if all(t.name == "unknown" for t in types):
+        return UNKNOWN if keep_unknown else TEXT
+    try:
+        return common_type(types, name)
+    except SqlError as error:
+        seen: list[SqlType] = []
+        for sql_type, pos in zip(types, places, strict=True):
+            seen.append(sql_type)
+            try:
+                common_type(seen, name)
+            except SqlError:
+                error.position = error.position or pos + 1
+                break
+        raise
+
+
+def _exactly(arm: Query) -> Any:
+    """The arm's plan with just its columns, in order."""
+    if tuple(f.id for f in arm.plan.output) == tuple(f.id for f in arm.fields):
+        return arm.plan
+    return Project(arm.plan, tuple((f, f.ref()) for f in arm.fields))
+
+
+def retyped(context: Context, query: Query, targets: Sequence[SqlType], how: Any = "implicit") -> Query:
+    """The query with its columns cast to `targets`; untyped literals and parameters take the type at once."""
+    if all(f.type == t for f, t in zip(query.fields, targets, strict=True)):
+        return query
+    plan = query.plan
+    if isinstance(plan, Project) and tuple(f.id for f, _ in plan.assignments) == tuple(f.id for f in query.fields):
+        made = [_retyped(context, f, expr, t, pos, how) for (f, expr), t, pos in
+                zip(plan.assignments, targets, query.places, strict=True)]
+        return replace(query, plan=Project(plan.input, tuple(made)), fields=tuple(f for f, _ in made))
+    if isinstance(plan, Values) and plan.fields == query.fields:
+        rows = tuple(tuple(coerce(context, expr, t, pos, how) for expr, t, pos in zip(row, targets, query.places, strict=True))
+                     for row in plan.rows)
+        fields = tuple(f if f.type == t else context.field(f.name, t) for f, t in zip(plan.fields, targets, strict=True))
+        return replace(query, plan=Values(fields, rows), fields=fields)
+    made = [_retyped(context, f, f.ref(), t, pos, how) for f, t, pos in zip(query.fields, targets, query.places, strict=True)]
+    return replace(query, plan=Project(plan, tuple(made)), fields=tuple(f for f, _ in made))
+
+
+def _retyped(context: Context, column: Field, expr: Expr, target: SqlType, pos: int, how: Any) -> tuple[Field, Expr]:
+    if column.type == target:
+        return column, expr
+    value = coerce(context, expr, target, pos, how)
+    if value.type != target and value.type.name != target.name:
+        value = e.Cast(target, value, how == "explicit")
+    return context.field(column.name, target), value
+
+
+# VALUES
+
+def bind_values(context: Context, tree: Any, parent: Level | None, tables: dict[str, CommonTable], keep_unknown: bool) -> Query:
+    """VALUES lists; constant rows are one Values node, rows with subqueries or outer columns a Union of projections."""
+    rows: list[list[Expr]] = []
+    places: list[int] = []
+    level = Level(context, parent, Scope(), tables)
+    width = len(tree.expressions[0].items)
+    binder = ExpressionBinder(level, VALUES)
+    for row in tree.expressions:
+        if len(row.items) != width:
+            fail(SqlSyntaxError, "VALUES lists must all be the same length", row.items[0].pos if row.items else row.pos)
+        rows.append([binder.bind(item) for item in row.items])
+    first = tree.expressions[0]
+    places = [item.pos for item in first.items]
+    types: list[SqlType] = []
+    for i in range(width):
+        column = [row[i] for row in rows]
+        if keep_unknown and all(expr.type.name == "unknown" for expr in column):
+            types.append(UNKNOWN)
+            continue
+        target, typed = unify(context, column, [row.items[i].pos for row in tree.expressions], "VALUES")
+        for row, expr in zip(rows, typed, strict=True):
+            row[i] = expr
+        types.append(target)
+    fields = tuple(context.field(f"column{i + 1}", t) for i, t in enumerate(types))
+    plain = not level.input_applies and not any(e.columns_of(expr) for row in rows for expr in row)
+    if plain:
+        plan: Any = Values(fields, tuple(tuple(row) for row in rows))
+    else:
+        base = attach(context, ONE_ROW, level.input_applies)
+        if level.input_applies and len(rows) > 1:
+            raise FeatureNotSupported("subqueries in VALUES of several rows are not supported")
+        arms = [tuple(context.field(f.name, f.type) for f in fields) for _ in rows]
+        plan = Union(tuple(Project(base, tuple(zip(arm, row, strict=True))) for arm, row in zip(arms, rows, strict=True)),
+                     fields, tuple(tuple(f.id for f in arm) for arm in arms))
+    return Query(plan, fields, (None,) * width, tuple(places), level.refs)

@@ -1,0 +1,366 @@
+"""One SELECT: its clauses in the order PostgreSQL gives them meaning, to a plan (hop 2).
+
+    Project(hidden sort columns dropped)
+      Limit
+        Sort
+          Aggregate(DISTINCT)
+            Project(select list)
+              TableFunction(set-returning functions of the select list)
+                Window ...
+                  Filter(HAVING)
+                    Apply(subqueries above the grouping) ...
+                      Aggregate(GROUP BY)
+                        Filter(WHERE)
+                          Apply(subqueries of WHERE) ...
+                            FROM
+
+Spec: PostgreSQL 15 documentation, SELECT; wording of parse_clause.c and parse_agg.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shoal.catalog.errors import (AmbiguousColumn, DuplicateObject, InvalidColumnReference, SqlSyntaxError, UndefinedTable)
+from shoal.catalog.types import BOOL, INT8
+from shoal.exec.plan import expr as e
+from shoal.exec.plan.expr import Expr, Literal, SortKey, WindowCall, WindowFrame
+from shoal.exec.plan.nodes import Aggregate, Field, Filter, Limit, PlanNode, Project, Sort, TableFunction, Window
+from shoal.exec.sql import syntax as s
+from shoal.exec.sql.bound import Origin
+from shoal.exec.sql.coercion import coerce, settle
+from shoal.exec.sql.context import (DISTINCT_ON, HAVING, LIMIT, OFFSET, ORDER_BY, SELECT, WHERE, CommonTable, Context, Level,
+                                    PendingApply, Query, fail)
+from shoal.exec.sql.expressions import ExpressionBinder
+from shoal.exec.sql.from_clause import bind_from
+from shoal.exec.sql.grouping import Candidate, Grouping, bind_groups
+from shoal.exec.sql.names import output_name
+from shoal.exec.sql.planning import ONE_ROW, attach, computed, filtered
+from shoal.exec.sql.scope import Scope, ScopeColumn, resolve_column
+from shoal.exec.sql.windows import plan_windows
+
+
+@dataclass(slots=True)
+class Item:
+    """A select-list entry, or (hidden) an ORDER BY expression that is none."""
+
+    name: str
+    expr: Expr
+    pos: int
+    origin: Origin | None = None
+
+
+@dataclass(slots=True)
+class Ordering:
+    """A sort key as an index into the items."""
+
+    index: int
+    descending: bool
+    nulls_first: bool
+    pos: int
+
+
+def bind_select(context: Context, tree: Any, parent: Level | None, tables: dict[str, CommonTable],
+                keep_unknown: bool = False) -> Query:
+    """A SELECT without its WITH. `keep_unknown`: untyped literals stay so, for UNION and INSERT to type."""
+    return _SelectBinder(context, tree, parent, tables, keep_unknown).bind()
+
+
+class _SelectBinder:
+    def __init__(self, context: Context, tree: Any, parent: Level | None, tables: dict[str, CommonTable],
+                 keep_unknown: bool) -> None:
+        self.context, self.tree, self.keep_unknown = context, tree, keep_unknown
+        self.level = Level(context, parent, Scope(), tables)
+        self.items: list[Item] = []
+        self.visible = 0
+        self.grouping: Grouping | None = None
+
+    def bind(self) -> Query:
+        args, level, context = self.tree.args, self.level, self.context
+        sources = args.get("from_")
+        plan: PlanNode = bind_from(level, sources.this) if sources is not None else ONE_ROW
+        where = args.get("where")
+        if where is not None:
+            applies: list[PendingApply] = []
+            predicate = ExpressionBinder(level, WHERE, applies).bind_boolean(where.this, "WHERE")
+            plan = filtered(attach(context, plan, applies), predicate)
+        for name, spec in args.get("windows") or ():
+            if name in level.named_windows:
+                fail(DuplicateObject, f'window "{name}" is already defined', spec.pos)
+            level.named_windows[name] = spec
+        for target in args.get("expressions") or ():
+            self._target(target)
+        self.visible = len(self.items)
+        group = args.get("group")
+        input_ids = {f.id for f in plan.output}
+        if group is not None:
+            candidates = [Candidate(item.name, item.expr) for item in self.items]
+            self.grouping = bind_groups(level, group.args["expressions"], candidates, input_ids)
+        having, having_applies = None, []
+        if args.get("having") is not None:
+            binder = ExpressionBinder(level, HAVING, having_applies)
+            having = binder.bind_boolean(args["having"].this, "HAVING")
+        distinct = args.get("distinct")
+        order = args.get("order")
+        ordering = [self._sort_item(item, distinct) for item in order.args["expressions"]] if order is not None else []
+        unique_on = [self._output_index(node, DISTINCT_ON) for node in distinct.args["on"].items] if (
+            distinct is not None and distinct.args.get("on") is not None) else []
+        if self.grouping is None and (level.aggregates or having is not None or level.groupings):
+            self.grouping = Grouping(level, [], None, input_ids=input_ids)
+        plan = self._grouped(plan, having, having_applies)
+        plan = self._computed(plan)
+        plan, fields = self._projected(plan)
+        if distinct is not None:
+            plan = self._distinct(plan, fields, unique_on, ordering)
+        plan, keys = self._sorted(plan, fields, ordering)
+        plan = limited(context, plan, args)
+        shown = tuple(fields[:self.visible])
+        if len(fields) > self.visible:
+            plan = Project(plan, tuple((f, f.ref()) for f in shown))
+        return Query(plan, shown, tuple(item.origin for item in self.items[:self.visible]),
+                     tuple(item.pos for item in self.items[:self.visible]), level.refs, keys)
+
+    # The select list
+
+    def _target(self, target: s.Target) -> None:
+        node = target.arg
+        if isinstance(node, s.Star):
+            self._expand(node)
+            return
+        if isinstance(node, s.FieldOf) and node.name == "*" and isinstance(node.arg, s.Name):
+            self._expand(s.Star(node.pos, node.arg.parts))
+            return
+        if isinstance(node, s.FieldOf) and node.name == "*" and isinstance(node.arg, s.Function):
+            self._expand_function(node.arg)
+            return
+        expr = ExpressionBinder(self.level, SELECT, self.level.output_applies).bind(node)
+        if not self.keep_unknown:
+            expr = settle(self.context, expr, node.pos)
+        self.items.append(Item(target.label or output_name(node), expr, node.pos, self._origin(node, expr)))
+
+    def _origin(self, node: Any, expr: Expr) -> Origin | None:
+        if not isinstance(node, s.Name) or not isinstance(expr, e.ColumnRef):
+            return None
+        found = resolve_column(self.level, node.parts, node.pos)
+        return found[0].origin if found is not None else None
+
+    def _expand(self, node: s.Star) -> None:
+        scope = self.level.scope
+        if not node.qualifier:
+            if not scope.relations:
+                fail(SqlSyntaxError, "SELECT * with no tables specified is not valid", node.pos)
+            columns = scope.columns
+        else:
+            relation = scope.relation(node.qualifier)
+            at = self.level.parent
+            while relation is None and at is not None:
+                relation, at = at.scope.relation(node.qualifier), at.parent
+            if relation is None:
+                fail(UndefinedTable, f'missing FROM-clause entry for table "{".".join(node.qualifier)}"', node.pos)
+            columns = relation.columns
+        binder = ExpressionBinder(self.level, SELECT, self.level.output_applies)
+        for column in columns:
+            if not column.hidden:
+                self._expanded(binder, column, node)
+
+    def _expanded(self, binder: ExpressionBinder, column: ScopeColumn, node: s.Star) -> None:
+        display = f"{column.table}.{column.name}" if column.table else column.name
+        owner: Level | None = self.level
+        if node.qualifier:
+            while owner is not None and owner.scope.relation(node.qualifier) is None:
+                owner = owner.parent
+        expr = binder._used(column.expr, owner or self.level, node.pos, display)
+        self.items.append(Item(column.name, expr, node.pos, column.origin))
+
+    def _expand_function(self, node: s.Function) -> None:
+        """(f(x)).* for a set-returning function: all its columns."""
+        from shoal.exec.functions.registry import find
+        from shoal.exec.sql.calls import bind_function
+        binder = ExpressionBinder(self.level, SELECT, self.level.output_applies)
+        columns = next((f.columns for f in find(node.name[-1]) if f.columns), ())
+        if not columns:
+            fail(SqlSyntaxError, "row expansion via \"*\" is not supported here", node.pos)
+        for name, _ in columns:
+            self.items.append(Item(name, bind_function(binder, node, name), node.pos))
+
+    # ORDER BY and DISTINCT ON
+
+    def _sort_item(self, item: s.SortItem, distinct: Any) -> Ordering:
+        before = len(self.items)
+        index = self._output_index(item.arg, ORDER_BY)
+        if index >= before and distinct is not None and distinct.args.get("on") is None:
+            fail(InvalidColumnReference, "for SELECT DISTINCT, ORDER BY expressions must appear in select list", item.arg.pos)
+        return Ordering(index, item.descending, item.nulls_first, item.arg.pos)
+
+    def _output_index(self, node: Any, clause: Any) -> int:
+        """The item that an ORDER BY or DISTINCT ON expression means; a new, hidden one where none fits."""
+        if isinstance(node, s.Constant) and node.kind not in ("null", "boolean"):
+            if node.kind != "integer":
+                fail(SqlSyntaxError, f"non-integer constant in {clause.name}", node.pos)
+            place = int(node.value)
+            if not 1 <= place <= self.visible:
+                fail(InvalidColumnReference, f"{clause.name} position {place} is not in select list", node.pos)
+            return place - 1
+        if isinstance(node, s.Name) and len(node.parts) == 1:
+            found = [i for i, item in enumerate(self.items[:self.visible]) if item.name == node.parts[0]]
+            if len({self.items[i].expr for i in found}) > 1:
+                fail(AmbiguousColumn, f'{clause.name} "{node.parts[0]}" is ambiguous', node.pos)
+            if found:
+                return found[0]
+        expr = ExpressionBinder(self.level, clause, self.level.output_applies).bind_settled(node)
+        for i, item in enumerate(self.items):
+            if item.expr == expr and not e.is_volatile(expr):
+                return i
+        self.items.append(Item("", expr, node.pos))
+        return len(self.items) - 1
+
+    # Plan building
+
+    def _grouped(self, plan: PlanNode, having: Expr | None, having_applies: list[PendingApply]) -> PlanNode:
+        """Everything up to HAVING; afterwards all pending expressions are over the grouped columns."""
+        level, context, grouping = self.level, self.context, self.grouping
+        if grouping is None:
+            return plan
+        grouping.dependent = _dependence(level)
+        grouping.prepare()
+        if grouping.sets is None and level.groupings:
+            for pending in level.groupings:
+                grouping.argument_indexes(pending)
+        self._rewrite(grouping.rewrite)
+        if having is not None:
+            having = grouping.rewrite(having)
+        for apply in (*having_applies, *level.output_applies):
+            apply.comparand = tuple(grouping.rewrite(c) for c in apply.comparand)
+            grouping.check_outer(apply.refs)
+        before = dict(grouping.fields)
+        plan = grouping.plan(context, plan)
+        if grouping.sets is not None:
+            moved = {before[k].id: grouping.fields[k].ref() for k in before if before[k].id != grouping.fields[k].id}
+            if moved:
+                self._rewrite(lambda expr: e.replace_columns(expr, moved))  # type: ignore[arg-type]
+                having = None if having is None else e.replace_columns(having, moved)  # type: ignore[arg-type]
+        if level.groupings and grouping.sets is None:
+            zeros = {pending.field.id: Literal(pending.field.type, 0) for pending in level.groupings}
+            self._rewrite(lambda expr: e.replace_columns(expr, zeros))  # type: ignore[arg-type]
+            having = None if having is None else e.replace_columns(having, zeros)  # type: ignore[arg-type]
+        return filtered(attach(context, plan, having_applies), having)
+
+    def _rewrite(self, rewrite: Callable[[Expr], Expr]) -> None:
+        """Changes every expression that is computed above the grouping."""
+        for item in self.items:
+            item.expr = rewrite(item.expr)
+        for window in self.level.windows:
+            window.args = tuple(rewrite(a) for a in window.args)
+            window.filter = None if window.filter is None else rewrite(window.filter)
+            window.partition = tuple(rewrite(p) for p in window.partition)
+            for key in window.order:
+                key.expr = rewrite(key.expr)
+        for pending in self.level.sets:
+            pending.args = tuple(rewrite(a) for a in pending.args)
+
+    def _computed(self, plan: PlanNode) -> PlanNode:
+        """Subqueries of the select list, window functions, set-returning functions."""
+        level, context = self.level, self.context
+        if self.grouping is None:
+            plan = attach(context, plan, level.input_applies)
+        windows = {w.field.id for w in level.windows}
+        late = [a for a in level.output_applies if any(e.columns_of(c) & windows for c in a.comparand)]
+        plan = attach(context, plan, [a for a in level.output_applies if a not in late])
+        if level.windows:
+            plan = plan_windows(context, plan, level.windows, lambda expr: expr)
+            plan = attach(context, plan, late)
+        if level.sets:
+            wanted = [arg for pending in level.sets for arg in pending.args]
+            plan, columns = computed(context, plan, wanted, keep_constants=True)
+            rest = iter(columns)
+            calls = tuple((p.name, tuple(next(rest) for _ in p.args)) for p in level.sets)
+            plan = TableFunction(plan, calls, tuple(f for p in level.sets for f in p.fields))
+        return plan
+
+    def _projected(self, plan: PlanNode) -> tuple[PlanNode, list[Field]]:
+        """The select list as columns; a plain column keeps its id, once."""
+        available = {f.id for f in plan.output}
+        assignments: list[tuple[Field, Expr]] = []
+        for item in self.items:
+            expr = item.expr
+            if isinstance(expr, e.ColumnRef) and expr.id in available:
+                available.discard(expr.id)
+                made = Field(expr.id, item.name, expr.type)
+            else:
+                made = self.context.field(item.name, expr.type)
+            assignments.append((made, expr))
+        return Project(plan, tuple(assignments)), [f for f, _ in assignments]
+
+    def _distinct(self, plan: PlanNode, fields: list[Field], unique_on: list[int], ordering: Sequence[Ordering]) -> PlanNode:
+        if not unique_on:
+            if len(fields) > self.visible:
+                raise AssertionError("hidden columns under DISTINCT")
+            return Aggregate(plan, tuple(fields), ())
+        wanted = set(unique_on)
+        for key in ordering[:len(wanted)]:
+            if key.index not in wanted:
+                fail(InvalidColumnReference, "SELECT DISTINCT ON expressions must match initial ORDER BY expressions", key.pos)
+        number = self.context.field("row_number", INT8)
+        call = WindowCall("row_number", (), INT8, WindowFrame("rows"))
+        partition = tuple(fields[i].ref() for i in dict.fromkeys(unique_on))
+        order = tuple(SortKey(fields[k.index].ref(), k.descending, k.nulls_first) for k in ordering if k.index not in wanted)
+        window = Window(plan, partition, order, ((number, call),))
+        first = Filter(window, e.call("eq", BOOL, number.ref(), Literal(INT8, 1)))
+        return Project(first, tuple((f, f.ref()) for f in fields))
+
+    def _sorted(self, plan: PlanNode, fields: list[Field], ordering: Sequence[Ordering]) -> tuple[PlanNode, tuple[SortKey, ...]]:
+        keys: dict[int, SortKey] = {}
+        for key in ordering:
+            keys.setdefault(key.index, SortKey(fields[key.index].ref(), key.descending, key.nulls_first))
+        if not keys:
+            return plan, ()
+        made = tuple(keys.values())
+        shown = {f.id for f in fields[:self.visible]}
+        return Sort(plan, made), made if all(k.column.id in shown for k in made) else ()
+
+
+def limited(context: Context, plan: PlanNode, args: dict[str, Any]) -> PlanNode:
+    """LIMIT and OFFSET of a query's clauses over `plan`."""
+    limit, offset = args.get("limit"), args.get("offset")
+    if limit is None and offset is None:
+        return plan
+    count = None if limit is None else _row_count(context, limit.args["expression"], LIMIT)
+    skip = None if offset is None else _row_count(context, offset.args["expression"], OFFSET)
+    return plan if count is None and skip is None else Limit(plan, count, skip)
+
+
+def _row_count(context: Context, node: Any, clause: Any) -> Expr | None:
+    level = Level(context, None, Scope(), {})
+    binder = ExpressionBinder(level, clause)
+    bound = coerce(context, binder.bind(node), INT8, node.pos, "assignment")
+    if level.input_applies:
+        from shoal.catalog.errors import FeatureNotSupported
+        fail(FeatureNotSupported, f"a subquery in {clause.name} is not supported", node.pos)
+    if isinstance(bound, Literal):
+        if bound.value is None:
+            return None
+        if bound.value < 0:
+            from shoal.catalog.errors import InvalidLimit, InvalidOffset
+            raise (InvalidLimit if clause is LIMIT else InvalidOffset)(f"{clause.name} must not be negative")
+    return bound
+
+
+def _dependence(level: Level) -> Callable[[int, set[int]], bool]:
+    """Whether a column's table has its primary key among grouped columns, so that grouping fixes the column too."""
+    def dependent(column: int, grouped: set[int]) -> bool:
+        for relation in level.scope.relations:
+            own = {c.expr.id: c for c in relation.columns if isinstance(c.expr, e.ColumnRef)}
+            if column not in own or relation.handle is None:
+                continue
+            connector = level.context.namespace.catalogs.connector(relation.handle.catalog)
+            table_columns = {c.origin[3]: i for i, c in own.items() if c.origin is not None}
+            names = [c.name for c in connector.columns(relation.handle)]
+            for constraint in connector.constraints(relation.handle):
+                if constraint.kind == "primary":
+                    ids = {table_columns.get(names.index(name)) for name in constraint.columns if name in names}
+                    if ids and ids <= grouped:
+                        return True
+        return False
+    return dependent
