@@ -48,7 +48,7 @@ def bind(statement: Statement, namespace: Namespace, session: SessionContext,
 
 
 def _bind(context: Context, tree: Any, text: str) -> Bound:
-    if isinstance(tree, exp.Query):
+    if isinstance(tree, (exp.Query, exp.Values)):
         return _select(context, tree)
     if isinstance(tree, exp.Describe):
         return bind_explain(context, tree, _bind(context, tree.this, text))

@@ -84,6 +84,15 @@ class Grammar(ExpressionGrammar):
         if self._curr.token_type not in QUERY_START and self._curr.token_type != T.L_PAREN:
             raise self.unexpected()
         start = self._curr.start
+        if self._curr.token_type == T.WITH:
+            clause = self._parse_with()
+            tree = self._parse_statement()
+            if isinstance(tree, exp.Values) or (tree is not None and tree.args.get("with_") is not None):
+                tree = exp.Subquery(this=tree)
+            if tree is None or "with_" not in tree.arg_types:
+                raise self.unexpected()
+            tree.set("with_", clause)
+            return tree
         if self._match(T.TABLE):
             only = self._match(T.ONLY)
             table = s.TableRef(self._curr.start, self.qualified_name(), only)

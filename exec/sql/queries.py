@@ -58,7 +58,7 @@ def bind_with(context: Context, clause: Any, parent: Level | None, tables: dict[
         if name in own:
             fail(DuplicateAlias, f'WITH query name "{name}" specified more than once', pos)
         own.add(name)
-        if not isinstance(cte.this, exp.Query):
+        if not isinstance(cte.this, (exp.Query, exp.Values)):
             fail(FeatureNotSupported, "data-modifying statements in WITH are not supported", pos)
         shared = CommonTable(name, None, cte.meta["columns"])
         inside = {**known, name: shared} if recursive else known
