@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
 from shoal.catalog.errors import FeatureNotSupported
 from shoal.catalog.types import OID_LIKE, OIDS, SqlType
 from shoal.exec.functions.text_output import to_text

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
 from shoal.catalog.errors import FeatureNotSupported, InvalidParameterValue, SqlError, SqlSyntaxError, UndefinedColumn
 from shoal.catalog.types import SqlType
 from shoal.exec.plan.fragment import TaskSettings

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import pyarrow as pa
+
 from shoal.catalog.errors import ObjectNotInPrerequisiteState
 from shoal.exec.engine import Execution, ResultField
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
 from shoal.catalog.types import SqlType
 from shoal.exec.plan.fragment import TaskSettings
 from shoal.server.binary import Fixed, Form, Prefixed, Varying, binary_form, offsets_of, text_form

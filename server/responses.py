@@ -9,6 +9,8 @@ import logging
 from collections.abc import Sequence
 
 from shoal.catalog.errors import InternalError, OutOfMemory, SqlError, StatementTooComplex
+from shoal.catalog.pg_catalog.snapshot import stable_oid, system_relations
+from shoal.catalog.registry import SYSTEM
 from shoal.exec.engine import ResultField
 from shoal.server.protocol.messages import ColumnDescription, ErrorResponse, NoticeResponse, RowDescription
 
@@ -58,7 +60,18 @@ def as_sql_error(error: BaseException) -> SqlError:
     return InternalError(f"internal error ({type(error).__name__})", hint="The server's log has the details.")
 
 
+def _origin(field: ResultField) -> tuple[int, int]:
+    """The column's table and attribute number as pg_attribute has them; zeros for an expression."""
+    if field.origin is None:
+        return 0, 0
+    catalog, schema, table, index = field.origin
+    if catalog == SYSTEM:
+        relation = system_relations().get((schema, table))
+        return (relation.oid, index + 1) if relation is not None else (0, 0)
+    return stable_oid("relation", catalog, schema, table), index + 1
+
+
 def row_description(fields: Sequence[ResultField], formats: Sequence[int]) -> RowDescription:
     return RowDescription(tuple(
-        ColumnDescription(field.name, 0, 0, field.type.oid, field.type.size, field.type.typmod, wire)
+        ColumnDescription(field.name, *_origin(field), field.type.oid, field.type.size, field.type.typmod, wire)
         for field, wire in zip(fields, formats, strict=True)))

@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 import pyarrow as pa
+
 from shoal.catalog.errors import (
     AdminShutdown,
     DuplicateCursor,

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+
 from shoal.catalog.errors import (
     ActiveTransaction,
     DuplicateCursor,

@@ -19,6 +19,7 @@ from shoal.catalog.connector import Predicate
 from shoal.catalog.errors import ProtocolViolation
 from shoal.catalog.types import SqlType, to_python
 from shoal.exec.kernels import canonical, hashing
+from shoal.exec.kernels.intmap import IntMap
 
 MAX_BITMAP_RANGE = 1 << 26
 MAX_SORTED, MAX_TEXTS, MAX_TEXT_BYTES = 1 << 17, 1 << 16, 1 << 22
@@ -34,13 +35,14 @@ Kind = Literal["none", "any", "bitmap", "sorted", "range", "bloom", "texts"]
 class KeySet:
     """The possible keys of `sql_type`. kind "none" holds nothing, "any" everything."""
 
-    __slots__ = ("_dense", "_lookup", "bits", "kind", "maximum", "minimum", "sql_type", "texts", "values")
+    __slots__ = ("_dense", "_lookup", "_map", "bits", "kind", "maximum", "minimum", "sql_type", "texts", "values")
 
     def __init__(self, sql_type: SqlType, kind: Kind, minimum: int = 0, maximum: int = -1,
                  values: np.ndarray | None = None, bits: np.ndarray | None = None, texts: pa.Array | None = None) -> None:
         self.sql_type, self.kind, self.minimum, self.maximum = sql_type, kind, minimum, maximum
         self.values, self.bits, self.texts = values, bits, texts
         self._dense: np.ndarray | None = None
+        self._map: IntMap | None = None
         self._lookup: tuple[pa.Array, np.ndarray] | None = None
 
     @staticmethod
@@ -74,11 +76,14 @@ class KeySet:
             return KeySet(sql_type, "none")
         minimum, maximum = int(values.min()), int(values.max())
         span = maximum - minimum + 1
-        if span <= MAX_BITMAP_RANGE and span <= max(1 << 16, 256 * len(values)):
+        if span <= MAX_BITMAP_RANGE and (span <= _UNPACK_RANGE or span <= 256 * len(values)):
             present = np.zeros(span, np.bool_)
             present[values - minimum] = True
-            return KeySet(sql_type, "bitmap", minimum, maximum, bits=np.packbits(present, bitorder="little"))
-        distinct = np.unique(values)
+            if 64 * np.count_nonzero(present) >= span:
+                return KeySet(sql_type, "bitmap", minimum, maximum, bits=np.packbits(present, bitorder="little"))
+            distinct = np.flatnonzero(present) + minimum  # listing the keys is shorter than a bitmap
+        else:
+            distinct = np.unique(values)
         if len(distinct) <= MAX_SORTED:
             return KeySet(sql_type, "sorted", minimum, maximum, values=distinct)
         if len(distinct) > MAX_BLOOM_KEYS:
@@ -119,11 +124,15 @@ class KeySet:
         return _bloom_of(members)
 
     def _present(self) -> np.ndarray:
-        """The bitmap as one boolean per value of the range."""
+        """The set as one boolean per value of the range."""
         if self._dense is None:
-            assert self.bits is not None
             span = self.maximum - self.minimum + 1
-            self._dense = np.unpackbits(self.bits, count=span, bitorder="little").view(np.bool_)
+            if self.values is not None:
+                self._dense = np.zeros(span, np.bool_)
+                self._dense[self.values - self.minimum] = True
+            else:
+                assert self.bits is not None
+                self._dense = np.unpackbits(self.bits, count=span, bitorder="little").view(np.bool_)
         return self._dense
 
     def contains(self, array: pa.Array) -> np.ndarray:
@@ -157,7 +166,7 @@ class KeySet:
 
     def _contains_integers(self, values: np.ndarray) -> np.ndarray:
         span = self.maximum - self.minimum + 1
-        if self.kind == "bitmap":
+        if self.kind == "bitmap" or (self.kind == "sorted" and span <= _UNPACK_RANGE):
             offsets = values - self.minimum
             inside = offsets.view(np.uint64) < np.uint64(span)
             if span <= _UNPACK_RANGE:
@@ -172,8 +181,10 @@ class KeySet:
             return inside
         if self.kind == "sorted":
             assert self.values is not None
-            found = np.searchsorted(self.values, values)
-            return self.values.take(found, mode="clip") == values
+            if self._map is None:
+                self._map = IntMap()
+                self._map.load(self.values)
+            return self._map.find(values) >= 0
         assert self.bits is not None
         mask = inside
         for at in _bloom_positions(values):

@@ -11,10 +11,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+import pyarrow as pa
 
 from shoal.catalog.connector import Connector, Predicate, Split
-from shoal.exec.batch import BLOCKED, Batch, Column, Output
+from shoal.catalog.types import INT8
+from shoal.exec.batch import BLOCKED, Batch, Column, Output, Selection
 from shoal.exec.evaluator import EvaluationContext, compile_predicate
+from shoal.exec.kernels import views
 from shoal.exec.kernels.concat import concatenated_batches
 from shoal.exec.kernels.membership import KeySet
 from shoal.exec.operators import streams
@@ -59,9 +62,8 @@ class Scan(Operator):
         for split in splits:
             left = node.limit
             for batch in self._split(connector, split):
-                for given in self._given(batch):
-                    yield given
-                    left = None if left is None else left - given.rows
+                yield batch
+                left = None if left is None else left - batch.rows
                 if left is not None and left <= 0:
                     break
                 if self.context.turn_over():
@@ -74,12 +76,11 @@ class Scan(Operator):
         for filter_id in list(self._awaited):
             keys = self.context.filter(filter_id)
             if keys is not None:
-                self._tests.append(_KeyTest(keys, self._awaited.pop(filter_id), self._count_dropped))
+                self._tests.append(_KeyTest(keys, self._awaited.pop(filter_id), self._count))
         return any(self.context.expects_filter(filter_id) for filter_id in self._awaited)
 
-    def _count_dropped(self, rows: int) -> None:
-        details = self.metrics.details
-        details["dynamic_filter_rows"] = details.get("dynamic_filter_rows", 0) + rows
+    def _count(self, name: str, amount: int) -> None:
+        self.metrics.details[name] = self.metrics.details.get(name, 0) + amount
 
     def _predicates(self) -> Sequence[Predicate]:
         """What a connector may prune by now."""
@@ -104,61 +105,60 @@ class Scan(Operator):
             yield from self._read(connector, split, range(len(self._names)), self._predicates)
 
     def _split(self, connector: Connector, split: Split) -> Iterator[Batch]:
+        """The split's rows that pass all tests, in output columns."""
         self._awaiting()
         first = sorted({position for test in self._tests for position in test.positions})
         rest = [p for p in range(len(self._names)) if p not in first]
         worthwhile = self._attempts < 2 or 4 * self._skipped >= self._attempts
         if not first or not rest or not worthwhile or self.node.limit is not None:
-            yield from self._read(connector, split, range(len(self._names)), self._predicates)
+            for batch in self._read(connector, split, range(len(self._names)), self._predicates):
+                yield from self._given(batch)
             return
-        predicates = self._predicates()
-        tested = list(self._read(connector, split, first, lambda: predicates))
+        tests, predicates = list(self._tests), self._predicates()
+        place = {position: place for place, position in enumerate(first)}
+        counts: list[int] = []
+        heads: list[Batch] = []  # surviving rows: the scan's columns, row numbers where one is not read yet, and again last
+        for head in self._read(connector, split, first, lambda: predicates):
+            start = sum(counts)
+            numbers = Column(views.array_of(np.arange(start, start + head.rows), pa.int64()))
+            wide = [head.columns[place[p]] if p in place else numbers for p in range(len(self._names))]
+            heads.append(self._tested(Batch([*wide, numbers], head.rows), tests))
+            counts.append(head.rows)
         self._attempts += 1
-        order = [first.index(p) if p in first else -1 for p in range(len(self._names))]
-        survivors = False
-        for batch in tested:
-            seen: Batch = _widened(batch, order)
-            for test in self._tests:
-                mask = test.mask(seen)
-                if not mask.any():
-                    break
-                seen = seen.filter(mask)
-            else:
-                survivors = survivors or seen.rows > 0
-            if survivors:
-                break
-        if not survivors:
+        if not any(head.rows for head in heads):
             self._skipped += 1
-            details = self.metrics.details
-            details["splits_skipped"] = details.get("splits_skipped", 0) + 1
+            self._count("splits_skipped", 1)
             return
-        others = list(self._read(connector, split, rest, lambda: predicates))
-        if [batch.rows for batch in tested] != [batch.rows for batch in others]:
+        tails = list(self._read(connector, split, rest, lambda: predicates))
+        if [tail.rows for tail in tails] != counts:
             types = [column.field.type for column in self.node.columns]
-            tested = [concatenated_batches(tested, [types[p] for p in first])]
-            others = [concatenated_batches(others, [types[p] for p in rest])]
-        for head, tail in zip(tested, others, strict=True):
-            columns = dict(zip(first, head.columns, strict=True)) | dict(zip(rest, tail.columns, strict=True))
-            yield from Batch([columns[p] for p in range(len(self._names))], head.rows).split(
-                4 * self.context.settings.batch_rows)
+            heads = [concatenated_batches([head for head in heads if head.rows], [*types, INT8])]
+            tails = [concatenated_batches(tails, [types[p] for p in rest])]
+        start = 0
+        for head, tail in zip(heads, tails, strict=True):
+            following = start + tail.rows
+            if head.rows:
+                if head.rows < tail.rows:
+                    tail = tail.take(Selection(views.values(head.array(-1)) - start))
+                others = dict(zip(rest, tail.columns, strict=True))
+                whole = Batch([others.get(p) or head.columns[p] for p in self._output], head.rows)
+                yield from whole.split(4 * self.context.settings.batch_rows)
+            start = following
+
+    def _tested(self, batch: Batch, tests: list[_Test]) -> Batch:
+        """The rows that pass all tests, the most selective first."""
+        for test in sorted(tests, key=lambda test: test.share):
+            if batch.rows and not test.useless:
+                batch = batch.filter(test.mask(batch))
+        return batch
 
     def _given(self, batch: Batch) -> Iterator[Batch]:
-        """The rows that pass all tests, the most selective first; their output columns."""
+        """The rows that pass all tests, with their output columns."""
         if self._awaited:
             self._awaiting()
-        self._tests = sorted(self._tests, key=lambda test: test.share)
-        for test in self._tests:
-            if batch.rows == 0:
-                return
-            if not test.useless:
-                batch = batch.filter(test.mask(batch))
+        batch = self._tested(batch, self._tests)
         if batch.rows:
             yield batch.select(self._output)
-
-
-def _widened(batch: Batch, order: Sequence[int]) -> Batch:
-    """The batch with its columns where the scan's columns are; missing ones are never asked for."""
-    return Batch([batch.columns[i] if i >= 0 else batch.columns[0] for i in order], batch.rows)
 
 
 class _Test:
@@ -198,9 +198,9 @@ class _PredicateTest(_Test):
 class _KeyTest(_Test):
     """A dynamic filter; given up where it keeps nearly all rows, since the join drops the others anyway."""
 
-    def __init__(self, keys: KeySet, position: int, dropped: Callable[[int], None]) -> None:
+    def __init__(self, keys: KeySet, position: int, count: Callable[[str, int], None]) -> None:
         super().__init__([position])
-        self.keys, self.position, self._dropped = keys, position, dropped
+        self.keys, self.position, self._count = keys, position, count
 
     @property
     def useless(self) -> bool:  # type: ignore[override]
@@ -208,5 +208,5 @@ class _KeyTest(_Test):
 
     def _evaluate(self, batch: Batch) -> np.ndarray:
         mask = self.keys.contains(batch.array(self.position))
-        self._dropped(batch.rows - int(np.count_nonzero(mask)))
+        self._count("dynamic_filter_rows", batch.rows - int(np.count_nonzero(mask)))
         return mask

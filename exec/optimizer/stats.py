@@ -197,6 +197,9 @@ class Statistics:
         for f, call in node.aggregates:
             if call.name in ("min", "max", "any_value") and call.args and isinstance(call.args[0], ColumnRef):
                 columns[f.id] = below.column(call.args[0].id).thinned(below.rows, share)
+            elif call.name in ("count", "sum0") and rows:
+                values = max(min(rows, 10.0 + 5.0 * below.rows / rows), 1.0)
+                columns[f.id] = ColumnEstimate(values, values, aggregated=True)
             else:
                 columns[f.id] = ColumnEstimate(max(rows, 1.0), max(rows, 1.0), width=type_width(f.type), aggregated=True)
         return Estimate(rows, columns, below.known)

@@ -17,8 +17,18 @@ from shoal.catalog.errors import FeatureNotSupported, SqlSyntaxError
 from shoal.catalog.types import SqlType
 from shoal.exec.plan.nodes import Project
 from shoal.exec.session_context import SessionContext
-from shoal.exec.sql.bound import (Bound, Command, CreateSchema, CreateTable, CreateView, DropSchema, DropTable, DropView, Explain,
-                                  Truncate)
+from shoal.exec.sql.bound import (
+    Bound,
+    Command,
+    CreateSchema,
+    CreateTable,
+    CreateView,
+    DropSchema,
+    DropTable,
+    DropView,
+    Explain,
+    Truncate,
+)
 from shoal.exec.sql.context import Context
 from shoal.exec.sql.ddl import bind_create, bind_drop, bind_explain, bind_truncate
 from shoal.exec.sql.dml import bind_delete, bind_insert, bind_update

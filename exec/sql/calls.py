@@ -10,9 +10,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shoal.catalog.errors import (FeatureNotSupported, GroupingError, InvalidColumnReference, SqlError, SqlSyntaxError,
-                                  UndefinedColumn, UndefinedFunction,
-                                  WindowingError, WrongObjectType)
+from shoal.catalog.errors import (
+    FeatureNotSupported,
+    GroupingError,
+    InvalidColumnReference,
+    SqlError,
+    SqlSyntaxError,
+    UndefinedColumn,
+    UndefinedFunction,
+    WindowingError,
+    WrongObjectType,
+)
 from shoal.catalog.types import INT4, INT8, OIDS, SqlType
 from shoal.exec.functions.registry import Function, Resolution, find, named_type
 from shoal.exec.plan import expr as e
@@ -20,8 +28,17 @@ from shoal.exec.plan.expr import Call, Expr, Literal
 from shoal.exec.plan.nodes import Field
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.coercion import coerce, function_for, operator, settle, unify
-from shoal.exec.sql.context import (AGGREGATE, FILTER, WINDOW, Level, PendingAggregate, PendingSet, PendingSort, PendingWindow,
-                                    fail)
+from shoal.exec.sql.context import (
+    AGGREGATE,
+    FILTER,
+    WINDOW,
+    Level,
+    PendingAggregate,
+    PendingSet,
+    PendingSort,
+    PendingWindow,
+    fail,
+)
 
 if TYPE_CHECKING:
     from shoal.exec.sql.expressions import ExpressionBinder
@@ -49,7 +66,7 @@ def bind_function(b: ExpressionBinder, node: s.Function, field: str = "") -> Exp
         return _window_call(b, node, aggregate=True) if node.over is not None else _aggregate(b, node)
     if "window" in kinds:
         if node.over is None:
-            fail(WindowingError, f"window function {name} requires an OVER clause", node.pos)
+            fail(WrongObjectType, f"window function {name} requires an OVER clause", node.pos)
         return _window_call(b, node, aggregate=False)
     _check_plain(node)
     if "set" in kinds:
@@ -141,7 +158,7 @@ def _unifying(b: ExpressionBinder, node: s.Function) -> Expr:
     """COALESCE, GREATEST, LEAST."""
     name = node.name[-1]
     args = [b.bind(arg) for arg in node.args]
-    target, typed = unify(b.context, args, [arg.pos for arg in node.args], _UNIFYING[name])
+    target, typed = unify(b.context, args, [s.place(arg) for arg in node.args], _UNIFYING[name])
     return typed[0] if len(typed) == 1 else Call(target, name, tuple(typed))
 
 
@@ -180,7 +197,7 @@ def _grouping(b: ExpressionBinder, node: s.Function) -> Expr:
     inner.in_aggregate = True
     args = tuple(inner.bind(arg) for arg in node.args)
     field = b.context.field("grouping", INT4)
-    level.groupings.append(PendingGrouping(field, args, node.pos))
+    level.groupings.append(PendingGrouping(field, args, tuple(s.place(arg) for arg in node.args)))
     return field.ref()
 
 

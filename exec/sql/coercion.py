@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, Literal as OneOf
+from typing import Any
+from typing import Literal as OneOf
 
 from shoal.catalog.errors import CannotCoerce, DatatypeMismatch, SqlError
 from shoal.catalog.types import BOOL, NUMERIC, OID_LIKE, TEXT, SqlType, numeric

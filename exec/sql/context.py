@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from shoal.catalog.errors import AmbiguousParameter, IndeterminateDatatype, SqlError, UndefinedParameter
-from shoal.catalog.types import TEXT, UNKNOWN, SqlType
-from shoal.exec.plan.expr import ColumnRef, Expr, Parameter, SortKey, WindowFrame
+from shoal.catalog.types import NUMERIC, UNKNOWN, SqlType
+from shoal.exec.plan.expr import Expr, Parameter, SortKey, WindowFrame
 from shoal.exec.plan.nodes import Field, PlanNode
 from shoal.exec.sql.bound import Origin
 
@@ -60,15 +60,13 @@ class Parameters:
         for index in range(1, max(self.types, default=0) + 1):
             known = self.types.get(index)
             if known is None:
-                fail(IndeterminateDatatype, f"could not determine data type of parameter ${index}",
-                     self.places.get(index, -1))
+                fail(IndeterminateDatatype, f"could not determine data type of parameter ${index}", -1)
             found.append(known)
         return tuple(found)
 
 
 def bare_type(sql_type: SqlType) -> SqlType:
     """The type without declared modifiers, as a parameter or an error message has it."""
-    from shoal.catalog.types import NUMERIC
     if sql_type.name == "numeric":
         return NUMERIC
     return replace(sql_type, length=None) if sql_type.length is not None else sql_type
@@ -83,7 +81,8 @@ class Context:
         self.ids = itertools.count(1)
         self.parameters = Parameters(declared)
         self.notices: list[str] = []
-        self.fallback_unknown = TEXT
+        self.unreachable: list[Scope] = []
+        """FROM items that exist beside what is being bound but may not be read from there."""
 
     def field(self, name: str, sql_type: SqlType) -> Field:
         """A new column."""
@@ -227,7 +226,3 @@ class Level:
             if owner is not self:
                 self.refs[column] = owner
         return frozenset(refs)
-
-
-def pass_through(expr: Expr) -> bool:
-    return isinstance(expr, ColumnRef)

@@ -6,13 +6,29 @@ from collections.abc import Sequence
 from typing import Any
 
 from shoal.catalog.connector import ColumnInfo
-from shoal.catalog.errors import (DuplicateColumn, FeatureNotSupported, InvalidParameterValue, InvalidTableDefinition,
-                                  ReadOnlyTransaction, SqlSyntaxError)
+from shoal.catalog.errors import (
+    DuplicateColumn,
+    FeatureNotSupported,
+    InvalidParameterValue,
+    InvalidTableDefinition,
+    ReadOnlyTransaction,
+    SqlSyntaxError,
+)
 from shoal.catalog.types import TEXT
 from shoal.exec.plan.nodes import Field, Project
 from shoal.exec.sql import syntax as s
-from shoal.exec.sql.bound import (Bound, CreateSchema, CreateTable, CreateView, DropSchema, DropTable, DropView, Explain, Parts,
-                                  Truncate)
+from shoal.exec.sql.bound import (
+    Bound,
+    CreateSchema,
+    CreateTable,
+    CreateView,
+    DropSchema,
+    DropTable,
+    DropView,
+    Explain,
+    Parts,
+    Truncate,
+)
 from shoal.exec.sql.coercion import coerce
 from shoal.exec.sql.context import DEFAULT, Context, Level, Query, fail
 from shoal.exec.sql.expressions import ExpressionBinder

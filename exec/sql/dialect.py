@@ -15,9 +15,10 @@ from typing import Any
 
 from sqlglot import exp
 from sqlglot.dialects.postgres import Postgres
-from sqlglot.tokens import Token, TokenType as T
+from sqlglot.tokens import Token
+from sqlglot.tokens import TokenType as T
 
-from shoal.catalog.errors import FeatureNotSupported, SqlSyntaxError
+from shoal.catalog.errors import FeatureNotSupported
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.grammar_expressions import QUERY_START, ExpressionGrammar
 from shoal.exec.sql.lexer import NOT_BARE_LABEL, NOT_WORDS
@@ -177,8 +178,6 @@ class Grammar(ExpressionGrammar):
             last = place
             key, value = self._modifier(token)
             if this.args.get(key) is not None:
-                if key in ("limit", "offset"):
-                    raise SqlSyntaxError(f"multiple {key.upper()} clauses not allowed", position=token.start + 1)
                 raise self.unexpected(token)
             this.set(key, value)
         return this

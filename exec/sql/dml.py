@@ -17,13 +17,22 @@ from sqlglot import exp
 
 from shoal.catalog.access import ResolvedTable
 from shoal.catalog.connector import ColumnInfo, SupportsWrite
-from shoal.catalog.errors import (DatatypeMismatch, DuplicateColumn, FeatureNotSupported, ReadOnlyTransaction, SqlError,
-                                  SqlSyntaxError, UndefinedColumn, WrongObjectType, did_you_mean)
+from shoal.catalog.errors import (
+    DatatypeMismatch,
+    DuplicateColumn,
+    FeatureNotSupported,
+    ReadOnlyTransaction,
+    SqlError,
+    SqlSyntaxError,
+    UndefinedColumn,
+    WrongObjectType,
+    did_you_mean,
+)
 from shoal.catalog.types import BOOL, INT8
 from shoal.exec.functions.casts import can_coerce
 from shoal.exec.plan import expr as e
 from shoal.exec.plan.expr import Expr, Literal, WindowCall, WindowFrame
-from shoal.exec.plan.nodes import (Aggregate, Field, Filter, PlanNode, Project, Scan, ScanColumn, TableWrite, Values, Window)
+from shoal.exec.plan.nodes import Aggregate, Field, Filter, PlanNode, Project, Scan, ScanColumn, TableWrite, Values, Window
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.bound import Bound
 from shoal.exec.sql.coercion import coerce
@@ -98,7 +107,7 @@ def bind_insert(context: Context, tree: Any) -> Bound:
         if index in chosen:
             fail(DuplicateColumn, f'column "{definition.name}" specified more than once', definition.pos)
         chosen.append(index)
-    listed = bool(chosen)
+    listed = [definition.pos for definition in tree.meta["columns"] or ()]
     chosen = chosen or list(range(len(columns)))
     source = tree.args.get("expression")
     tables = {}
@@ -133,14 +142,16 @@ def _named(context: Context, column: ColumnInfo, value: Expr | None) -> Field:
     return context.field(column.name, column.type)
 
 
-def _check_width(given: int, wanted: int, listed: bool, places: Sequence[int]) -> None:
+def _check_width(given: int, wanted: int, listed: Sequence[int], places: Sequence[int]) -> None:
+    """`listed`: places of the names in the INSERT's column list."""
     if given > wanted:
         fail(SqlSyntaxError, "INSERT has more expressions than target columns", places[wanted] if wanted < len(places) else -1)
     if given < wanted and listed:
-        fail(SqlSyntaxError, "INSERT has more target columns than expressions", places[-1] if places else -1)
+        fail(SqlSyntaxError, "INSERT has more target columns than expressions", listed[given])
 
 
-def _values(context: Context, source: Any, columns: Sequence[ColumnInfo], chosen: Sequence[int], listed: bool,
+def _values(context: Context, source: Any, columns: Sequence[ColumnInfo], chosen: Sequence[int],
+            listed: Sequence[int],
             tables: Any) -> tuple[PlanNode, list[Expr]]:
     """VALUES of an INSERT: every value takes its column's type by itself."""
     level = Level(context, None, Scope(), tables)
@@ -160,7 +171,7 @@ def _values(context: Context, source: Any, columns: Sequence[ColumnInfo], chosen
                     defaults[column.name] = _default(context, column)
                 made.append(defaults[column.name])
             else:
-                made.append(_assigned(context, binder.bind(item), column, item.pos))
+                made.append(_assigned(context, binder.bind(item), column, s.place(item)))
         rows.append(tuple(made))
     fields = tuple(context.field(c.name, c.type) for c in wanted)
     if level.input_applies:
@@ -194,7 +205,7 @@ def _matched(context: Context, tree: Any, source: Source, others: Sequence[s.Fro
     tables = {} if tree.args.get("with_") is None else bind_with(context, tree.args["with_"], None, {})
     level = Level(context, None, source.scope, tables)
     for item in others:
-        source = beside(level, source, bind_item(level, item, [source.scope]), item.pos)
+        source = beside(source, bind_item(level, item, [source.scope]))
     level.scope = source.scope
     plan = source.plan
     where = tree.args.get("where")
@@ -232,11 +243,11 @@ def bind_update(context: Context, tree: Any) -> Bound:
         for name, node in _assignment_parts(assignment):
             index = _column_index(infos, name, relation, assignment.pos)
             if index in changed:
-                fail(SqlSyntaxError, f'multiple assignments to same column "{name}"', assignment.pos)
+                fail(SqlSyntaxError, f'multiple assignments to same column "{name}"', -1)
             if isinstance(node, s.Default):
                 changed[index] = _default(context, infos[index])
             else:
-                changed[index] = _assigned(context, binder.bind(node), infos[index], node.pos)
+                changed[index] = _assigned(context, binder.bind(node), infos[index], s.place(node))
     plan = attach(context, plan, level.input_applies)
     assignments: list[tuple[Field, Expr]] = [(row_id, row_id.ref())]
     for i, (field, info) in enumerate(zip(fields, infos, strict=True)):

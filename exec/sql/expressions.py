@@ -11,8 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from shoal.catalog.errors import (DatatypeMismatch, FeatureNotSupported, GroupingError, IndeterminateDatatype, InvalidColumnReference, SqlError,
-                                  SqlSyntaxError, UndefinedColumn)
+from shoal.catalog.errors import (
+    DatatypeMismatch,
+    FeatureNotSupported,
+    GroupingError,
+    IndeterminateDatatype,
+    InvalidColumnReference,
+    SqlError,
+    SqlSyntaxError,
+    UndefinedColumn,
+)
 from shoal.catalog.types import BOOL, INT4, INT8, NUMERIC, OIDS, UNKNOWN, SqlType, array_of, numeric
 from shoal.exec.functions.casts import literal_type, parse_literal
 from shoal.exec.plan import expr as e
@@ -22,8 +30,16 @@ from shoal.exec.sql import syntax as s
 from shoal.exec.sql.calls import bind_function
 from shoal.exec.sql.coercion import coerce, coerce_boolean, operator, settle, unify
 from shoal.exec.sql.context import Clause, Level, PendingApply, Query, fail
-from shoal.exec.sql.predicates import (bind_between, bind_in_list, bind_in_query, bind_is, bind_is_distinct, bind_match,
-                                       bind_quantified, bind_row_comparison)
+from shoal.exec.sql.predicates import (
+    bind_between,
+    bind_in_list,
+    bind_in_query,
+    bind_is,
+    bind_is_distinct,
+    bind_match,
+    bind_quantified,
+    bind_row_comparison,
+)
 from shoal.exec.sql.scope import resolve_column
 from shoal.exec.sql.type_names import resolve_type, time_precision
 
@@ -63,7 +79,7 @@ class ExpressionBinder:
         return coerce(self.context, self.bind(node), target, node.pos)
 
     def bind_boolean(self, node: Any, what: str) -> Expr:
-        return coerce_boolean(self.context, self.bind(node), what, node.pos)
+        return coerce_boolean(self.context, self.bind(node), what, s.place(node))
 
     def bind_query(self, tree: Any) -> Query:
         """A subquery of this expression. Its outer columns are noted at this level."""
@@ -147,9 +163,13 @@ class ExpressionBinder:
 
     def _prefix_operation(self, node: s.Operation) -> Expr:
         if isinstance(node.right, s.Constant) and node.right.kind in ("integer", "decimal") and node.symbol in ("-", "+"):
+            if node.symbol == "+":
+                return self.bind(node.right)
+            if node.right.kind == "integer":
+                return integer_literal("-" + node.right.value)
             value = self.bind(node.right)
             assert isinstance(value, Literal)
-            return Literal(value.type, -value.value) if node.symbol == "-" else value
+            return Literal(value.type, -value.value)
         return operator(self.context, node.symbol, None, self.bind(node.right), node.pos, right_pos=node.right.pos)
 
     def _logical(self, node: s.Logical) -> Expr:
@@ -189,9 +209,9 @@ class ExpressionBinder:
                 conditions.append(operator(self.context, "=", operand, self.bind(when), when.pos,
                                            node.operand.pos, when.pos))
             results.append(self.bind(then))
-            places.append(then.pos)
+            places.append(s.place(then))
         default = Literal(UNKNOWN, None) if node.default is None else self.bind(node.default)
-        default_pos = node.pos if node.default is None else node.default.pos
+        default_pos = node.pos if node.default is None else s.place(node.default)
         target, typed = unify(self.context, [*results, default], [*places, default_pos], "CASE")
         return e.Case(target, tuple(conditions), tuple(typed[:-1]), typed[-1])
 
@@ -239,7 +259,7 @@ class ExpressionBinder:
             fail(IndeterminateDatatype, "cannot determine type of empty array", node.pos,
                  hint="Explicitly cast to the desired type, for example ARRAY[]::integer[].")
         items = [self.bind(item) for item in node.items]
-        target, typed = unify(self.context, items, [item.pos for item in node.items], "ARRAY")
+        target, typed = unify(self.context, items, [s.place(item) for item in node.items], "ARRAY")
         if target.is_array:
             fail(FeatureNotSupported, "multidimensional arrays are not supported", node.pos)
         return self.make_array(target, typed)
@@ -322,13 +342,13 @@ class ExpressionBinder:
 
 
 def integer_literal(text: str) -> Literal:
-    """An unsigned integer constant: int4, int8 or numeric by size."""
+    """An integer constant with its sign: int4, int8 or numeric by size."""
     value = int(text)
-    if value < 1 << 31:
+    if -(1 << 31) <= value < 1 << 31:
         return Literal(INT4, value)
-    if value < 1 << 63:
+    if -(1 << 63) <= value < 1 << 63:
         return Literal(INT8, value)
-    return Literal(numeric(len(str(value)), 0), value)
+    return Literal(numeric(len(str(abs(value))), 0), value)
 
 
 def decimal_literal(text: str, settings: Any) -> Literal:

@@ -10,8 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from shoal.catalog.errors import (AmbiguousColumn, FeatureNotSupported, InvalidColumnReference, SqlError, SqlSyntaxError,
-                                  UndefinedColumn, UndefinedFunction, UndefinedTable)
+from shoal.catalog.errors import (
+    AmbiguousColumn,
+    FeatureNotSupported,
+    InvalidColumnReference,
+    SqlError,
+    SqlSyntaxError,
+    UndefinedColumn,
+    UndefinedFunction,
+    UndefinedTable,
+)
 from shoal.catalog.types import INT8
 from shoal.exec.functions.registry import find
 from shoal.exec.plan import expr as e
@@ -44,15 +52,15 @@ def bind_from(level: Level, items: list[s.FromItem]) -> PlanNode:
     source = bind_item(level, items[0], [])
     for item in items[1:]:
         following = bind_item(level, item, [source.scope])
-        source = beside(level, source, following, item.pos)
+        source = beside(source, following)
     level.scope = source.scope
     return _over_one_row(source).plan
 
 
-def beside(level: Level, left: Source, right: Source, pos: int) -> Source:
+def beside(left: Source, right: Source) -> Source:
     """A cross join, lateral where `right` reads columns of `left`."""
     scope = merge([left.scope, right.scope])
-    check_aliases(scope, pos)
+    check_aliases(scope)
     left = _over_one_row(left)
     if right.function is not None and right.lateral:
         return Source(_with_input(right.function, left.plan), scope, left.lateral)
@@ -75,19 +83,15 @@ def _over_one_row(source: Source) -> Source:
 
 
 def bind_item(level: Level, item: s.FromItem, visible: list[Scope]) -> Source:
-    try:
-        if isinstance(item, s.TableRef):
-            return _table(level, item)
-        if isinstance(item, s.QueryRef):
-            return _subquery(level, item, visible)
-        if isinstance(item, s.FunctionRef):
-            return _function(level, item, visible)
-        assert isinstance(item, s.JoinRef)
-        return _join(level, item, visible)
-    except SqlError as error:
-        if not error.position:
-            error.position = item.pos + 1
-        raise
+    """One FROM item; `visible`: the scopes that it may read if it is lateral."""
+    if isinstance(item, s.TableRef):
+        return _table(level, item)
+    if isinstance(item, s.QueryRef):
+        return _subquery(level, item, visible)
+    if isinstance(item, s.FunctionRef):
+        return _function(level, item, visible)
+    assert isinstance(item, s.JoinRef)
+    return _join(level, item, visible)
 
 
 # Tables
@@ -128,7 +132,7 @@ def _rename(columns: list[ScopeColumn], item: s.FromItem, name: str) -> None:
     shown = [c for c in columns if not c.hidden]
     if len(item.columns) > len(shown):
         fail(InvalidColumnReference, f'table "{name}" has {len(shown)} columns available but {len(item.columns)} columns '
-             "specified", item.alias_pos)
+             "specified", -1)
     for column, alias in zip(shown, item.columns, strict=False):
         column.name = alias
 
@@ -149,9 +153,6 @@ def _common_table(level: Level, item: s.TableRef, shared: CommonTable) -> Source
 def _derived(level: Level, query: Query, item: s.FromItem, name: str, names: list[str] | None = None,
              lateral: frozenset[int] = frozenset()) -> Source:
     """A query under a name."""
-    if names is not None and len(names) > len(query.fields):
-        fail(InvalidColumnReference, f'WITH query "{name}" has {len(query.fields)} columns available but {len(names)} columns '
-             "specified", item.pos)
     columns = [ScopeColumn(names[i] if names is not None and i < len(names) else f.name, f.ref(), name, origin)
                for i, (f, origin) in enumerate(zip(query.fields, query.origins, strict=True))]
     _rename(columns, item, name)
@@ -166,7 +167,10 @@ def _subquery(level: Level, item: s.QueryRef, visible: list[Scope]) -> Source:
         level.scope = merge(visible) if visible else Scope()
         query = bind_subquery(level.context, item.query, level, level.tables)
     else:
+        hidden = level.context.unreachable
+        level.context.unreachable = [*visible, *hidden]
         query = bind_subquery(level.context, item.query, level.parent, level.tables)
+        level.context.unreachable = hidden
     level.adopt(query.refs)
     own = frozenset(i for i, owner in query.refs.items() if owner is level)
     return _derived(level, query, item, item.alias, lateral=own)
@@ -246,7 +250,7 @@ def _join(level: Level, item: s.JoinRef, visible: list[Scope]) -> Source:
     left = _over_one_row(bind_item(level, item.left, visible))
     right = bind_item(level, item.right, [*visible, left.scope])
     scope = merge([left.scope, right.scope])
-    check_aliases(scope, item.right.pos)
+    check_aliases(scope)
     own = {f.id for f in left.plan.output}
     reads = right.lateral & own
     if reads and item.kind in ("right", "full"):
@@ -264,7 +268,9 @@ def _join(level: Level, item: s.JoinRef, visible: list[Scope]) -> Source:
         condition = conjunction(merged.conditions)
     elif item.on is not None:
         level.scope = scope
+        hidden, level.context.unreachable = level.context.unreachable, visible
         condition = ExpressionBinder(level, JOIN_ON, applies).bind_boolean(item.on, "JOIN/ON")
+        level.context.unreachable = hidden
     plan = _joined(level, item, left, right, condition, applies, reads)
     if merged.computed:
         plan = Project(plan, (*((f, f.ref()) for f in plan.output), *merged.computed))
@@ -273,7 +279,7 @@ def _join(level: Level, item: s.JoinRef, visible: list[Scope]) -> Source:
         scope = Scope(scope.relations, [*merged.columns, *kept])
         if item.using_alias:
             scope.relations = [*scope.relations, Relation(item.using_alias, merged.columns)]
-            check_aliases(scope, item.pos)
+            check_aliases(scope)
     if item.alias:
         columns = [ScopeColumn(c.name, c.expr, item.alias, c.origin, c.hidden) for c in scope.columns]
         _rename(columns, item, item.alias)

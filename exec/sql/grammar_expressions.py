@@ -13,7 +13,8 @@ from typing import Any
 
 from sqlglot import exp
 from sqlglot.parsers.postgres import PostgresParser
-from sqlglot.tokens import Token, TokenType as T
+from sqlglot.tokens import Token
+from sqlglot.tokens import TokenType as T
 
 from shoal.catalog.errors import FeatureNotSupported, SqlSyntaxError
 from shoal.exec.sql import syntax as s

@@ -23,8 +23,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from shoal.catalog.errors import (AmbiguousColumn, FeatureNotSupported, GroupingError, InvalidColumnReference, SqlSyntaxError,
-                                  StatementTooComplex)
+from shoal.catalog.errors import (
+    AmbiguousColumn,
+    FeatureNotSupported,
+    GroupingError,
+    InvalidColumnReference,
+    SqlSyntaxError,
+    StatementTooComplex,
+)
 from shoal.catalog.types import BOOL, INT4
 from shoal.exec.plan import expr as e
 from shoal.exec.plan.expr import AggregateCall, Call, ColumnRef, Expr, Literal, Parameter, SortKey
@@ -44,7 +50,7 @@ class PendingGrouping:
 
     field: Field
     args: tuple[Expr, ...]
-    pos: int
+    places: tuple[int, ...]
 
 
 @dataclass(slots=True)
@@ -212,9 +218,9 @@ class Grouping:
 
     def argument_indexes(self, pending: PendingGrouping) -> list[int]:
         indexes = []
-        for arg in pending.args:
+        for arg, pos in zip(pending.args, pending.places, strict=True):
             if arg not in self.keys:
-                fail(GroupingError, "arguments to GROUPING must be grouping expressions of the associated query level", pending.pos)
+                fail(GroupingError, "arguments to GROUPING must be grouping expressions of the associated query level", pos)
             indexes.append(self.keys.index(arg))
         return indexes
 

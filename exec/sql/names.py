@@ -38,8 +38,6 @@ def _figure(node: Any) -> tuple[str, int]:
         case s.Case():
             name, strength = _figure(node.default) if node.default is not None else ("", 0)
             return (name, strength) if strength > 1 else ("case", 1)
-        case s.Constant(kind="boolean"):
-            return "bool", 1
         case s.Array():
             return "array", 2
         case s.Row(explicit=True):

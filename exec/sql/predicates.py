@@ -38,7 +38,7 @@ def bind_is(b: ExpressionBinder, node: s.Is) -> Expr:
             return conjunction([call(name, BOOL, _nullable(b, item)) for item in node.arg.items])
         return call(name, BOOL, _nullable(b, node.arg))
     what = f"IS {'NOT ' if node.negated else ''}{node.test.upper()}"
-    arg = coerce_boolean(b.context, b.bind(node.arg), what, node.arg.pos)
+    arg = coerce_boolean(b.context, b.bind(node.arg), what, s.place(node.arg))
     name = f"is_{'not_' if node.negated else ''}{node.test}"
     return call(name, BOOL, arg)
 
@@ -139,7 +139,7 @@ def bind_in_list(b: ExpressionBinder, node: s.InList) -> Expr:
         return negate(found) if node.negated else found
     arg = b.bind(node.arg)
     items = [b.bind(item) for item in node.items]
-    places = [item.pos for item in node.items]
+    places = [s.place(item) for item in node.items]
     try:
         target = common([arg, *items], [node.arg.pos, *places], "IN")
     except SqlError:

@@ -11,8 +11,14 @@ from typing import Any
 
 from sqlglot import exp
 
-from shoal.catalog.errors import (AmbiguousColumn, DuplicateAlias, FeatureNotSupported, InvalidColumnReference, SqlError,
-                                  SqlSyntaxError)
+from shoal.catalog.errors import (
+    AmbiguousColumn,
+    DuplicateAlias,
+    FeatureNotSupported,
+    InvalidColumnReference,
+    SqlError,
+    SqlSyntaxError,
+)
 from shoal.catalog.types import TEXT, UNKNOWN, SqlType
 from shoal.exec.functions.casts import common_type
 from shoal.exec.plan import expr as e
@@ -63,6 +69,9 @@ def bind_with(context: Context, clause: Any, parent: Level | None, tables: dict[
         shared = CommonTable(name, None, cte.meta["columns"])
         inside = {**known, name: shared} if recursive else known
         shared.query = bind_subquery(context, cte.this, parent, inside)
+        width, named = len(shared.query.fields), len(shared.columns or ())
+        if named > width:
+            fail(InvalidColumnReference, f'WITH query "{name}" has {width} columns available but {named} columns specified', pos)
         known[name] = shared
     return known
 
@@ -98,7 +107,7 @@ def _output_column(query: Query, node: Any) -> int:
         from shoal.catalog.errors import UndefinedColumn, did_you_mean
         fail(UndefinedColumn, f'column "{node.parts[0]}" does not exist', node.pos,
              hint=did_you_mean(node.parts[0], [f.name for f in query.fields]))
-    fail(FeatureNotSupported, "invalid UNION/INTERSECT/EXCEPT ORDER BY clause", node.pos,
+    fail(FeatureNotSupported, "invalid UNION/INTERSECT/EXCEPT ORDER BY clause", s.place(node),
          detail="Only result column names can be used, not expressions or functions.",
          hint="Add the expression/function to every SELECT, or move the UNION into a FROM clause.")
 

@@ -34,8 +34,6 @@ class Relation:
     columns: list[ScopeColumn]
     qualified: tuple[str, ...] = ()
     handle: TableHandle | None = None
-    reachable: bool = True
-    """False for the left side of a lateral item that may not see it."""
 
 
 @dataclass(slots=True)
@@ -83,13 +81,13 @@ def merge(scopes: Sequence[Scope]) -> Scope:
     return Scope([r for scope in scopes for r in scope.relations], [c for scope in scopes for c in scope.columns])
 
 
-def check_aliases(scope: Scope, pos: int) -> None:
+def check_aliases(scope: Scope) -> None:
     """Raises: DuplicateAlias (42712)."""
     seen: set[tuple[str, ...]] = set()
     for relation in scope.relations:
         key = (relation.name, *relation.qualified)
         if key in seen:
-            fail(DuplicateAlias, f'table name "{relation.name}" specified more than once', pos)
+            fail(DuplicateAlias, f'table name "{relation.name}" specified more than once', -1)
         seen.add(key)
 
 
@@ -110,6 +108,9 @@ def resolve_column(level: Level, parts: tuple[str, ...], pos: int) -> tuple[Scop
                 return matches[0], at
             if matches:
                 fail(AmbiguousColumn, f'column reference "{name}" is ambiguous', pos)
+            folded = _case_folded(relation.columns, name)
+            if folded is not None:
+                return folded, at
             fail(UndefinedColumn, f"column {'.'.join(parts[-2:])} does not exist", pos,
                  hint=_near([f"{relation.name}.{c.name}" for c in relation.columns if not c.hidden], name, relation.name))
         at = at.parent
@@ -133,8 +134,24 @@ def _unqualified(level: Level, name: str, pos: int) -> tuple[ScopeColumn, Level]
         if at.scope.relation((name,)) is not None:
             return None
         at = at.parent
+    folded = _case_folded(level.scope.columns, name)
+    if folded is not None:
+        return folded, level
+    for scope in level.context.unreachable:
+        hidden = scope.find(name)
+        if hidden:
+            fail(UndefinedColumn, f'column "{name}" does not exist', pos, hint=f'There is a column named "{name}" in table '
+                 f'"{hidden[0].table}", but it cannot be referenced from this part of the query.')
     names = [f"{c.table}.{c.name}" if c.table else c.name for c in level.scope.columns if not c.hidden]
     fail(UndefinedColumn, f'column "{name}" does not exist', pos, hint=_near(names, name))
+
+
+def _case_folded(columns: Sequence[ScopeColumn], name: str) -> ScopeColumn | None:
+    """The one column that differs from an all-lower-case name in case only: sources with mixed-case names need no quotes."""
+    if name != name.lower():
+        return None
+    found = [c for c in columns if c.name.lower() == name and not c.hidden]
+    return found[0] if len(found) == 1 else None
 
 
 def _near(names: list[str], name: str, table: str = "") -> str:
@@ -159,5 +176,8 @@ def _missing_table(level: Level, qualifier: tuple[str, ...], pos: int) -> None:
                 fail(UndefinedTable, f'invalid reference to FROM-clause entry for table "{name}"', pos,
                      hint=f'Perhaps you meant to reference the table alias "{relation.name}".')
         at = at.parent
-    fail(UndefinedTable, f'missing FROM-clause entry for table "{".".join(qualifier)}"', pos,
+    if any(scope.relation(qualifier) for scope in level.context.unreachable):
+        fail(UndefinedTable, f'invalid reference to FROM-clause entry for table "{name}"', pos,
+             hint=f'There is an entry for table "{name}", but it cannot be referenced from this part of the query.')
+    fail(UndefinedTable, f'missing FROM-clause entry for table "{name}"', pos,
          hint=did_you_mean(name, [r.name for r in level.scope.relations]))

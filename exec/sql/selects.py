@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shoal.catalog.errors import (AmbiguousColumn, DuplicateObject, InvalidColumnReference, SqlSyntaxError, UndefinedTable)
+from shoal.catalog.errors import AmbiguousColumn, DuplicateObject, InvalidColumnReference, SqlSyntaxError, UndefinedTable
 from shoal.catalog.types import BOOL, INT8
 from shoal.exec.plan import expr as e
 from shoal.exec.plan.expr import Expr, Literal, SortKey, WindowCall, WindowFrame
@@ -31,8 +31,21 @@ from shoal.exec.plan.nodes import Aggregate, Field, Filter, Limit, PlanNode, Pro
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.bound import Origin
 from shoal.exec.sql.coercion import coerce, settle
-from shoal.exec.sql.context import (DISTINCT_ON, HAVING, LIMIT, OFFSET, ORDER_BY, SELECT, WHERE, CommonTable, Context, Level,
-                                    PendingApply, Query, fail)
+from shoal.exec.sql.context import (
+    DISTINCT_ON,
+    HAVING,
+    LIMIT,
+    OFFSET,
+    ORDER_BY,
+    SELECT,
+    WHERE,
+    CommonTable,
+    Context,
+    Level,
+    PendingApply,
+    Query,
+    fail,
+)
 from shoal.exec.sql.expressions import ExpressionBinder
 from shoal.exec.sql.from_clause import bind_from
 from shoal.exec.sql.grouping import Candidate, Grouping, bind_groups
@@ -98,7 +111,8 @@ class _SelectBinder:
         if group is not None:
             candidates = [Candidate(item.name, item.expr) for item in self.items]
             self.grouping = bind_groups(level, group.args["expressions"], candidates, input_ids)
-        having, having_applies = None, []
+        having: Expr | None = None
+        having_applies: list[PendingApply] = []
         if args.get("having") is not None:
             binder = ExpressionBinder(level, HAVING, having_applies)
             having = binder.bind_boolean(args["having"].this, "HAVING")
@@ -113,7 +127,8 @@ class _SelectBinder:
         plan = self._computed(plan)
         plan, fields = self._projected(plan)
         if distinct is not None:
-            plan = self._distinct(plan, fields, unique_on, ordering)
+            places = [s.place(node) for node in distinct.args["on"].items] if unique_on else []
+            plan = self._distinct(plan, fields, dict(zip(unique_on, places, strict=True)), ordering)
         plan, keys = self._sorted(plan, fields, ordering)
         plan = limited(context, plan, args)
         shown = tuple(fields[:self.visible])
@@ -138,7 +153,7 @@ class _SelectBinder:
         expr = ExpressionBinder(self.level, SELECT, self.level.output_applies).bind(node)
         if not self.keep_unknown:
             expr = settle(self.context, expr, node.pos)
-        self.items.append(Item(target.label or output_name(node), expr, node.pos, self._origin(node, expr)))
+        self.items.append(Item(target.label or output_name(node), expr, s.place(node), self._origin(node, expr)))
 
     def _origin(self, node: Any, expr: Expr) -> Origin | None:
         if not isinstance(node, s.Name) or not isinstance(expr, e.ColumnRef):
@@ -191,7 +206,7 @@ class _SelectBinder:
         before = len(self.items)
         index = self._output_index(item.arg, ORDER_BY)
         if index >= before and distinct is not None and distinct.args.get("on") is None:
-            fail(InvalidColumnReference, "for SELECT DISTINCT, ORDER BY expressions must appear in select list", item.arg.pos)
+            fail(InvalidColumnReference, "for SELECT DISTINCT, ORDER BY expressions must appear in select list", s.place(item.arg))
         return Ordering(index, item.descending, item.nulls_first, item.arg.pos)
 
     def _output_index(self, node: Any, clause: Any) -> int:
@@ -293,15 +308,20 @@ class _SelectBinder:
             assignments.append((made, expr))
         return Project(plan, tuple(assignments)), [f for f, _ in assignments]
 
-    def _distinct(self, plan: PlanNode, fields: list[Field], unique_on: list[int], ordering: Sequence[Ordering]) -> PlanNode:
+    def _distinct(self, plan: PlanNode, fields: list[Field], unique_on: dict[int, int],
+                  ordering: Sequence[Ordering]) -> PlanNode:
+        """DISTINCT, or DISTINCT ON the items `unique_on` (with their places)."""
         if not unique_on:
             if len(fields) > self.visible:
                 raise AssertionError("hidden columns under DISTINCT")
             return Aggregate(plan, tuple(fields), ())
+        left = dict(unique_on)
+        for key in ordering:
+            if left and key.index not in unique_on:
+                fail(InvalidColumnReference, "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
+                     next(iter(left.values())))
+            left.pop(key.index, None)
         wanted = set(unique_on)
-        for key in ordering[:len(wanted)]:
-            if key.index not in wanted:
-                fail(InvalidColumnReference, "SELECT DISTINCT ON expressions must match initial ORDER BY expressions", key.pos)
         number = self.context.field("row_number", INT8)
         call = WindowCall("row_number", (), INT8, WindowFrame("rows"))
         partition = tuple(fields[i].ref() for i in dict.fromkeys(unique_on))

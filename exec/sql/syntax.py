@@ -16,6 +16,26 @@ class Node:
     pos: int
 
 
+def place(node: Any) -> int:
+    """Where an expression starts as PostgreSQL reports it: the leftmost of its own place and its operands'."""
+    pos: int = node.pos
+    while True:
+        match node:
+            case Operation() | IsDistinct() | Match() | Quantified():
+                node = node.left
+            case Is() | Between() | InList() | InQuery() | Cast() | Collate() | Subscript() | FieldOf():
+                node = node.arg
+            case Logical():
+                node = node.args[0]
+            case Function(args=[_, *_]):
+                node = node.args[0]
+            case _:
+                return pos
+        if node is None:
+            return pos
+        pos = min(pos, node.pos)
+
+
 @dataclass(slots=True)
 class Name(Node):
     """A column reference; parts are folded unless they were quoted."""

@@ -86,7 +86,7 @@ def _bound(b: ExpressionBinder, frame: s.Frame, bound: s.Bound, order: Sequence[
     if frame.mode == "range":
         if len(order) != 1:
             fail(WindowingError, "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column", frame.pos)
-        target = _offset_type(order[0].expr.type, frame.pos)
+        target = _offset_type(order[0].expr.type, s.place(bound.offset))
     else:
         target = INT8
     offset = coerce(b.context, b.bind(bound.offset), target, bound.offset.pos)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
+
 from shoal.catalog.errors import InvalidPassword, ProtocolViolation
 from shoal.server.protocol import auth
 

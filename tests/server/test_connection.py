@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
+
 from shoal.catalog.errors import ProtocolViolation
 from shoal.server.protocol import messages as m
 from shoal.server.protocol.connection import MAX_STARTUP_BYTES, Connection, State

@@ -10,6 +10,7 @@ from decimal import Decimal
 import numpy as np
 import pyarrow as pa
 import pytest
+
 from shoal.catalog.errors import FeatureNotSupported
 from shoal.catalog.types import (
     BOOL,
@@ -43,7 +44,6 @@ from shoal.catalog.types import (
 from shoal.exec.plan.fragment import TaskSettings
 from shoal.server.datarow import RowEncoder
 from shoal.server.protocol import messages as m
-
 from tests.postgres_server import PostgresServer
 from tests.server.wire import decode_all, wire
 

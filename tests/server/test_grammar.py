@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 import pytest
+
+from conformance.corpora import CORPORA
 from shoal.catalog.errors import FeatureNotSupported, SqlError, SqlSyntaxError
 from shoal.server import grammar
 from shoal.server import statements as s
 from shoal.server.lexer import split
-
-from conformance.corpora import CORPORA
 
 MODES = s.TransactionModes
 
@@ -44,14 +44,17 @@ CASES: list[tuple[str, Any]] = [
     ("START TRANSACTION ISOLATION LEVEL READ UNCOMMITTED", s.Begin(MODES("read uncommitted"), "START TRANSACTION")),
     ("COMMIT", s.Commit()), ("END TRANSACTION", s.Commit()), ("COMMIT AND CHAIN", s.Commit(True)),
     ("ABORT", s.Rollback()), ("ROLLBACK WORK AND NO CHAIN", s.Rollback()),
-    ('SAVEPOINT "_pg3_1"', s.Savepoint("_pg3_1")), ("RELEASE sp", s.Release("sp")), ("RELEASE SAVEPOINT sp", s.Release("sp")),
+    ('SAVEPOINT "_pg3_1"', s.Savepoint("_pg3_1")), ("RELEASE sp", s.Release("sp")), ("RELEASE SAVEPOINT sp",
+                                                                                     s.Release("sp")),
     ("ROLLBACK TO sp", s.RollbackTo("sp")), ("ROLLBACK WORK TO SAVEPOINT Sp", s.RollbackTo("sp")),
     ("SET a = 1", s.SetSetting("a", ("1",))), ("SET SESSION a.b TO 'x'", s.SetSetting("a.b", ("x",))),
     ("SET LOCAL jit = off", s.SetSetting("jit", ("off",), True)), ("SET x TO DEFAULT", s.SetSetting("x", None)),
-    ("SET x = -1.5", s.SetSetting("x", ("-1.5",))), ('SET search_path = a, "B c"', s.SetSetting("search_path", ("a", "B c"))),
+    ("SET x = -1.5", s.SetSetting("x", ("-1.5",))), ('SET search_path = a, "B c"', s.SetSetting("search_path", ("a",
+                                                                                                                "B c"))),
     ("SET TIME ZONE LOCAL", s.SetSetting("timezone", None)), ("SET TIME ZONE -3", s.SetSetting("timezone", ("-3",))),
     ("SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE", s.SetSetting("timezone", ("-08:00",))),
-    ("SET NAMES 'UTF8'", s.SetSetting("client_encoding", ("UTF8",))), ("SET SCHEMA 's'", s.SetSetting("search_path", ("s",))),
+    ("SET NAMES 'UTF8'", s.SetSetting("client_encoding", ("UTF8",))), ("SET SCHEMA 's'", s.SetSetting("search_path",
+                                                                                                      ("s",))),
     ("SET ROLE NONE", s.SetSetting("role", ("none",))), ("SET role = 'x'", s.SetSetting("role", ("x",))),
     ("SET SESSION AUTHORIZATION DEFAULT", s.SetSetting("session_authorization", None)),
     ("SET SESSION session_replication_role TO replica", s.SetSetting("session_replication_role", ("replica",))),
@@ -64,12 +67,14 @@ CASES: list[tuple[str, Any]] = [
     ("DISCARD TEMPORARY", s.Discard("temp")), ("DISCARD ALL", s.Discard("all")), ("DEALLOCATE ALL", s.Deallocate(None)),
     ("DEALLOCATE PREPARE x", s.Deallocate("x")),
     ("PREPARE p (int, numeric(10,2)) AS SELECT $1", s.Prepare("p", ("int", "numeric(10,2)"), "SELECT $1", 34)),
-    ("EXECUTE p", s.ExecutePrepared("p", ())), ("EXECUTE p (1, f(2, 3), 'a,b')", s.ExecutePrepared("p", ("1", "f(2, 3)", "'a,b'"))),
+    ("EXECUTE p", s.ExecutePrepared("p", ())), ("EXECUTE p (1, f(2, 3), 'a,b')", s.ExecutePrepared("p", ("1", "f(2, 3)",
+                                                                                                         "'a,b'"))),
     ('DECLARE "SQL_CUR1" CURSOR WITH HOLD FOR SELECT 1', s.DeclareCursor("SQL_CUR1", "SELECT 1", 40, hold=True)),
     ("DECLARE c BINARY INSENSITIVE NO SCROLL CURSOR FOR SELECT 1",
      s.DeclareCursor("c", "SELECT 1", 50, binary=True, scroll=False)),
     ("FETCH c", s.Fetch("c")), ("FETCH next", s.Fetch("next")), ("FETCH NEXT FROM c", s.Fetch("c")),
-    ("FETCH 5 c", s.Fetch("c", count=5)), ("FETCH ALL IN c", s.Fetch("c", count=None)), ("FETCH PRIOR c", s.Fetch("c", "backward")),
+    ("FETCH 5 c", s.Fetch("c", count=5)), ("FETCH ALL IN c", s.Fetch("c", count=None)), ("FETCH PRIOR c", s.Fetch("c",
+                                                                                                                  "backward")),
     ("FETCH LAST c", s.Fetch("c", "absolute", -1)), ("FETCH RELATIVE -2 FROM c", s.Fetch("c", "relative", -2)),
     ("FETCH FORWARD c", s.Fetch("c")), ("FETCH BACKWARD ALL FROM c", s.Fetch("c", "backward", None)),
     ("MOVE FORWARD 10 IN c", s.Fetch("c", count=10, move=True)), ("CLOSE ALL", s.CloseCursor(None)),
@@ -79,7 +84,8 @@ CASES: list[tuple[str, Any]] = [
     ("COPY (SELECT (1)) TO STDOUT (FORMAT binary)", s.Copy(True, "SELECT (1)", 6, None, {"format": "binary"})),
     ("copy t to stdout with binary", s.Copy(True, "SELECT * FROM t", 0, None, {"format": "binary"}, ("t",))),
     ('COPY a."B"(x, "Y") TO STDOUT CSV HEADER DELIMITER AS \';\' FORCE QUOTE *',
-     s.Copy(True, 'SELECT x, "Y" FROM a."B"', 0, None, {"format": "csv", "header": True, "delimiter": ";", "force_quote": "*"},
+     s.Copy(True, 'SELECT x, "Y" FROM a."B"', 0, None, {"format": "csv", "header": True, "delimiter": ";",
+                                                        "force_quote": "*"},
             ("a", "B"), ("x", '"Y"'))),
     ("COPY t FROM STDIN", s.Copy(False, None, 0, None, {}, ("t",))),
     ("-- a comment\nBEGIN", s.Begin(MODES())), ("/* x */ SHOW a", s.Show("a")),
@@ -91,14 +97,17 @@ def test_statements(sql: str, statement: s.Utility) -> None:
     assert grammar.parse(sql) == statement
 
 
-@pytest.mark.parametrize("sql", ["SELECT 1", "(SELECT 1)", "WITH a AS (SELECT 1) SELECT 2", "INSERT INTO a VALUES (1)", "VALUES (1)",
+@pytest.mark.parametrize("sql", ["SELECT 1", "(SELECT 1)", "WITH a AS (SELECT 1) SELECT 2", "INSERT INTO a VALUES (1)",
+                                 "VALUES (1)",
                                  "EXPLAIN SELECT 1", "CREATE TABLE a (b int)", ""])
 def test_everything_else_is_the_engines(sql: str) -> None:
     assert grammar.parse(sql) is None
 
 
-@pytest.mark.parametrize("sql", ["BEGIN nonsense", "SET", "SET a", "SET a b", "SHOW", "FETCH", "CLOSE", "COPY", "COPY t", "DECLARE c",
-                                 "PREPARE p", "EXECUTE p (", "SAVEPOINT", "NOTIFY c, 5", "COPY (SELECT 1) FROM STDIN", "LISTEN 'a'",
+@pytest.mark.parametrize("sql", ["BEGIN nonsense", "SET", "SET a", "SET a b", "SHOW", "FETCH", "CLOSE", "COPY", "COPY t",
+                                 "DECLARE c",
+                                 "PREPARE p", "EXECUTE p (", "SAVEPOINT", "NOTIFY c, 5", "COPY (SELECT 1) FROM STDIN",
+                                 "LISTEN 'a'",
                                  "DISCARD", "ROLLBACK TO", "SET TRANSACTION ISOLATION LEVEL x", "DEALLOCATE", "LISTEN a b"])
 def test_mistakes_have_a_position(sql: str) -> None:
     with pytest.raises(SqlSyntaxError, match="syntax error") as caught:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+
 from shoal.catalog.errors import CharacterNotInRepertoire, ProtocolViolation, SqlError
 from shoal.server.protocol import messages as m
 
@@ -14,7 +15,8 @@ FRONTEND = [
     m.Parse("s", "select $1", (23, 0)), m.AuthenticationData(b"n,,"), m.Query("select 'é'"), m.Sync(), m.Terminate(),
 ]
 BACKEND = [
-    m.ParseComplete(), m.BindComplete(), m.CloseComplete(), m.NotificationResponse(1, "c", "p"), m.CommandComplete("SELECT 1"),
+    m.ParseComplete(), m.BindComplete(), m.CloseComplete(), m.NotificationResponse(1, "c", "p"),
+    m.CommandComplete("SELECT 1"),
     m.DataRow((b"1", None)), m.ErrorResponse({"S": "ERROR", "C": "42601", "M": "no"}), m.CopyInResponse(0, (0,)),
     m.CopyOutResponse(1, (1, 1)), m.EmptyQueryResponse(), m.BackendKeyData(5, b"abcd"), m.NoticeResponse({"S": "NOTICE"}),
     m.Authentication(10, b"SCRAM-SHA-256\0\0"), m.ParameterStatus("a", "b"), m.ReadyForQuery("T"),

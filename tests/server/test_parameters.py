@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
+
 from shoal.catalog.errors import (
     CharacterNotInRepertoire,
     FeatureNotSupported,
@@ -16,7 +17,6 @@ from shoal.exec.functions.casts import parse_literal
 from shoal.exec.plan.fragment import TaskSettings
 from shoal.server import parameters
 from shoal.server.protocol import messages as m
-
 from tests.postgres_server import PostgresServer
 from tests.server.test_datarow import CASES
 from tests.server.wire import wire
@@ -54,7 +54,8 @@ def test_formats_are_none_one_or_each() -> None:
     (NUMERIC, struct.pack(">HhHHH", 1, 0, 7, 0, 1), InvalidBinaryRepresentation),
     (NUMERIC, struct.pack(">HhHHH", 1, 0, 0, 0, 10_000), InvalidBinaryRepresentation),
     (SqlType("uuid"), b"\0" * 15, InvalidBinaryRepresentation), (SqlType("jsonb"), b"\2{}", InvalidBinaryRepresentation),
-    (SqlType("jsonb"), b"", InvalidBinaryRepresentation), (TEXT, b"\xff", CharacterNotInRepertoire), (TEXT, b"a\0", ProtocolViolation),
+    (SqlType("jsonb"), b"", InvalidBinaryRepresentation), (TEXT, b"\xff", CharacterNotInRepertoire), (TEXT, b"a\0",
+                                                                                                      ProtocolViolation),
     (array_of(INT4), b"\0\0", InvalidBinaryRepresentation), (SqlType("inet"), b"\2\x20", InvalidBinaryRepresentation),
     (array_of(INT4), struct.pack(">iiiii", 1, 0, 23, 2**31 - 1, 1), InvalidBinaryRepresentation),
     (array_of(INT4), struct.pack(">iiiiii", 1, 0, 23, 1, 1, 2**30), InvalidBinaryRepresentation),
@@ -73,7 +74,8 @@ def test_numeric_text(text: str) -> None:
     whole, _, fraction = text.lstrip("-").partition(".")
     padded = whole.zfill(-(-len(whole) // 4) * 4) + fraction.ljust(-(-len(fraction) // 4) * 4, "0")
     digits = [int(padded[i:i + 4]) for i in range(0, len(padded), 4)]
-    data = struct.pack(">HhHH", len(digits), -(-len(whole) // 4) - 1, sign, len(fraction)) + struct.pack(f">{len(digits)}H", *digits)
+    data = struct.pack(">HhHH", len(digits), -(-len(whole) // 4) - 1, sign,
+                       len(fraction)) + struct.pack(f">{len(digits)}H", *digits)
     assert parameters.numeric_text(data) == text
 
 

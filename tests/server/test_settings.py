@@ -6,19 +6,22 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
 from shoal.catalog.errors import CantChangeRuntimeParameter, InvalidParameterValue, UndefinedObject
 from shoal.server import settings
 from shoal.server.settings import SETTINGS, VERSION, SessionSettings
 from shoal.server.transactions import Transaction, UndefinedSavepoint
-
 from tests.postgres_server import PostgresServer
 
 VALUES = [
     ("statement_timeout", "5000"), ("statement_timeout", "1500"), ("statement_timeout", "2min"), ("statement_timeout", "0"),
     ("statement_timeout", "90s"), ("work_mem", "4096"), ("work_mem", "1GB"), ("work_mem", "65kB"), ("DateStyle", "german"),
-    ("DateStyle", "sql, dmy"), ("DateStyle", "iso"), ("IntervalStyle", "ISO_8601"), ("enable_sort", "no"), ("enable_sort", "1"),
-    ("enable_sort", "tru"), ("bytea_output", "escape"), ("TimeZone", "europe/berlin"), ("TimeZone", "+02"), ("TimeZone", "-3"),
-    ("TimeZone", "utc"), ("TimeZone", "5.5"), ("extra_float_digits", "3"), ("random_page_cost", "1.10"), ("application_name", "a b"),
+    ("DateStyle", "sql, dmy"), ("DateStyle", "iso"), ("IntervalStyle", "ISO_8601"), ("enable_sort", "no"), ("enable_sort",
+                                                                                                            "1"),
+    ("enable_sort", "tru"), ("bytea_output", "escape"), ("TimeZone", "europe/berlin"), ("TimeZone", "+02"), ("TimeZone",
+                                                                                                             "-3"),
+    ("TimeZone", "utc"), ("TimeZone", "5.5"), ("extra_float_digits", "3"), ("random_page_cost", "1.10"),
+    ("application_name", "a b"),
     ("search_path", "a, b"), ("client_min_messages", "WARNING"), ("default_transaction_isolation", "repeatable read"),
     ("client_encoding", "unicode"), ("a.b", "x"), ("TimeZone", "America/New_York"),
 ]
@@ -32,9 +35,11 @@ def test_values_print_as_postgresql_prints_them(postgres_server: PostgresServer,
     assert ours.get(name) == theirs
 
 
-@pytest.mark.parametrize(("name", "value"), [("statement_timeout", "-1"), ("statement_timeout", "5 parsecs"), ("work_mem", "x"),
+@pytest.mark.parametrize(("name", "value"), [("statement_timeout", "-1"), ("statement_timeout", "5 parsecs"), ("work_mem",
+                                                                                                               "x"),
                                              ("enable_sort", "maybe"), ("IntervalStyle", "none"), ("DateStyle", "martian"),
-                                             ("TimeZone", "Mars/Olympus"), ("client_encoding", "LATIN1"), ("extra_float_digits", "4"),
+                                             ("TimeZone", "Mars/Olympus"), ("client_encoding", "LATIN1"),
+                                             ("extra_float_digits", "4"),
                                              ("search_path", 'a,"b'), ("TimeZone", "25")])
 def test_bad_values(name: str, value: str) -> None:
     with pytest.raises(InvalidParameterValue, match=f'parameter "{name}"'):

@@ -17,6 +17,7 @@ follows it is light. See exec/optimizer/distribution.py for the states a node's 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -60,6 +61,8 @@ SMALL_ROWS = 20_000.0
 """Groupings and windows of fewer rows that cannot be computed in parts run in one task."""
 LIGHT_ROWS = 300_000.0
 """The coordinator takes the last step of a query itself up to this many rows."""
+MIN_HASH_VALUES = 2_000.0
+"""Rows are partitioned by some of their group columns alone when those have at least this many values."""
 MAX_DISTINCT_SHARE = 0.5
 """Partial aggregation is left out when it would keep more of its rows than this."""
 
@@ -76,9 +79,13 @@ class _Placing:
     def __init__(self, context: OptimizerContext) -> None:
         self.context, self.switches, self.workers = context, context.switches, max(context.workers, 1)
         self.estimate = context.estimate
+        self.wanted: frozenset[int] = frozenset()
+        """Columns by which the node above will want its rows grouped."""
 
     def place(self, node: PlanNode) -> Placed:
         method = _PLACES.get(type(node))
+        if not isinstance(node, (Aggregate, Project, Filter)):
+            self.wanted = frozenset()
         if method is not None:
             return method(self, node)
         child, where = self.place(node.children()[0])
@@ -111,6 +118,8 @@ class _Placing:
         return self.over(node, child), COORDINATOR if where == ANY and is_volatile(node.predicate) else where
 
     def project(self, node: Project) -> Placed:
+        renamed = {f.id: e.id for f, e in node.assignments if isinstance(e, ColumnRef)}
+        self.wanted = frozenset(renamed[i] for i in self.wanted if i in renamed)
         child, where = self.place(node.input)
         if where == ANY and any(is_volatile(e) for _, e in node.assignments):
             where = COORDINATOR
@@ -151,26 +160,40 @@ class _Placing:
     # Groups -----------------------------------------------------------------------------------------------------------
 
     def aggregate(self, node: Aggregate) -> Placed:
-        child, where = self.place(node.input)
         ids = [f.id for f in node.groups]
+        wanted, self.wanted = self.wanted & frozenset(ids), frozenset(ids)
+        child, where = self.place(node.input)
+        self.wanted = frozenset()
         if where.one or (ids and where.grouped_by(ids)):
             return self.over(node, child), where.limited_to(ids)
         below, after = self.estimate(node.input), self.estimate(node)
-        refs = tuple(f.ref() for f in node.groups)
+        refs = self.hash_columns([f.ref() for f in node.groups], wanted, after)
+        partitioned = hashed(*[{ref.id} for ref in refs])
         in_parts = all(c.name in MERGED_BY and not c.distinct and not c.order_by for _, c in node.aggregates)
         if not in_parts:
             if not ids or below.rows <= SMALL_ROWS:
                 return self.over(node, self.moved(child, "gather")), SINGLE
-            return self.over(node, self.moved(child, "hash", refs)), hashed(*[{i} for i in ids])
+            return self.over(node, self.moved(child, "hash", refs)), partitioned
         gather = not ids or (after.rows <= self.switches.max_gathered_groups and after.known)
         if ids and (not self.switches.partial_aggregation or (below.known and after.rows > MAX_DISTINCT_SHARE * below.rows)):
             if below.rows <= SMALL_ROWS and below.known:
                 return self.over(node, self.moved(child, "gather")), SINGLE
-            return self.over(node, self.moved(child, "hash", refs)), hashed(*[{i} for i in ids])
+            return self.over(node, self.moved(child, "hash", refs)), partitioned
         partial, final = self.split(node, child)
         if gather:
             return final(self.moved(partial, "gather")), SINGLE
-        return final(self.moved(partial, "hash", refs)), hashed(*[{i} for i in ids])
+        return final(self.moved(partial, "hash", refs)), partitioned
+
+    def hash_columns(self, groups: list[ColumnRef], wanted: frozenset[int], estimate: Estimate) -> tuple[ColumnRef, ...]:
+        """Which of these columns to partition by: what the node above wants, or the one with most values, if those
+        are enough to keep all tasks busy; else all."""
+        if not estimate.known:
+            return tuple(groups)
+        chosen = [ref for ref in groups if ref.id in wanted]
+        if chosen and math.prod(estimate.column(ref.id).ndv for ref in chosen) >= MIN_HASH_VALUES:
+            return tuple(chosen)
+        best = max(groups, key=lambda ref: (not ref.type.is_string, estimate.column(ref.id).ndv), default=None)
+        return (best,) if best is not None and estimate.column(best.id).ndv >= MIN_HASH_VALUES else tuple(groups)
 
     def split(self, node: Aggregate, child: PlanNode) -> tuple[Aggregate, Callable[[PlanNode], Aggregate]]:
         """The partial step over `child`, and what makes the final step over that."""
@@ -192,9 +215,11 @@ class _Placing:
         ids = {ref.id for ref in node.partition}
         if where.one or (ids and where.grouped_by(ids)):
             return self.over(node, child), where
-        if not ids or (self.estimate(node.input).rows <= SMALL_ROWS and self.estimate(node.input).known):
+        below = self.estimate(node.input)
+        if not ids or (below.rows <= SMALL_ROWS and below.known):
             return self.over(node, self.moved(child, "gather")), SINGLE
-        return self.over(node, self.moved(child, "hash", node.partition)), hashed(*[{ref.id} for ref in node.partition])
+        refs = self.hash_columns(list(node.partition), frozenset(), below)
+        return self.over(node, self.moved(child, "hash", refs)), hashed(*[{ref.id} for ref in refs])
 
     def union(self, node: Union) -> Placed:
         placed = [self.place(child) for child in node.inputs]

@@ -8,8 +8,17 @@ from typing import Any
 import pyarrow as pa
 
 from shoal.catalog.access import Namespace
-from shoal.catalog.connector import (CatalogDefinition, ColumnInfo, Connector, Constraint, Split, SupportsWrite, TableHandle,
-                                     TableName, Writer)
+from shoal.catalog.connector import (
+    CatalogDefinition,
+    ColumnInfo,
+    Connector,
+    Constraint,
+    Split,
+    SupportsWrite,
+    TableHandle,
+    TableName,
+    Writer,
+)
 from shoal.catalog.registry import Catalogs
 from shoal.exec.functions.casts import parse_type
 from shoal.exec.session_context import SessionContext
@@ -37,7 +46,7 @@ TPCH = {
 PLAIN = {
     "t": "a int, b bigint, c text, d date, n numeric(10;2), f double precision, ok boolean, ts timestamp, tz timestamptz",
     "u": "a int, x text, y int",
-    "v": "id int, tags text[], j jsonb, Mixed text",
+    "v": "id int, tags text[], j jsonb",
     "keyed": "id int, name text, kind text",
 }
 
