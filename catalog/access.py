@@ -139,8 +139,10 @@ class Namespace:
                 yield connector.name, seen, table
 
     def schema_as_seen(self, catalog: str, schema: str) -> str:
-        """The schema name that pg_catalog shows: in `shoal` that of another catalog than memory is `catalog.schema`."""
-        return schema if not self.federated or catalog in (MEMORY, SYSTEM) else f"{catalog}.{schema}"
+        """The schema name that pg_catalog shows: bare for the database's own catalog (in `shoal`: memory), else
+        `catalog.schema`."""
+        own = MEMORY if self.federated else self.database
+        return schema if catalog in (own, SYSTEM) else f"{catalog}.{schema}"
 
     def visible(self, catalog: str, schema: str) -> bool:
         """Whether tables of this schema are found by their bare names."""

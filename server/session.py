@@ -34,7 +34,7 @@ from shoal.catalog.errors import (
 from shoal.catalog.types import NAMES_BY_OID, NUMERIC, SqlType
 from shoal.exec.engine import Engine, ResultField
 from shoal.exec.session_context import SessionContext
-from shoal.server import grammar, lexer, parameters, settings
+from shoal.server import effects, grammar, lexer, parameters, settings
 from shoal.server.cursors import Cursor, ExecutionRows, Rows
 from shoal.server.datarow import RowEncoder
 from shoal.server.interrupts import Interrupts
@@ -541,7 +541,10 @@ class Session:
     async def start_execution(self, statement: PreparedStatement, values: Sequence[Any]) -> ExecutionRows:
         """The engine runs the statement; its rows are read from the result."""
         assert statement.prepared is not None
-        execution = await self.shared.engine.execute(statement.prepared, self.context(), values)
+        context = self.context()  # as it was before: current_setting beside set_config gives the old value
+        if effects.may_have_effects(statement.prepared.sql):
+            effects.carry_out(self, statement.prepared, values, context.task_settings())
+        execution = await self.shared.engine.execute(statement.prepared, context, values)
         prepared = set(statement.prepared.notices)  # told when it was prepared
 
         def notice(message: str) -> None:
