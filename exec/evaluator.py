@@ -28,8 +28,9 @@ from shoal.exec.functions.registry import Function
 from shoal.exec.kernels import decimals, nulls, views
 from shoal.exec.kernels.assembling import assemble
 from shoal.exec.kernels.constants import array_of_constant, physical, scalar_of
+from shoal.exec.kernels.lifting import Lifting
 from shoal.exec.kernels.lists_of_constants import ConstantList
-from shoal.exec.plan.expr import Call, Case, Cast, ColumnRef, Expr, Literal, Parameter, walk
+from shoal.exec.plan.expr import Call, Case, Cast, ColumnRef, Expr, Literal, Parameter, conjuncts, walk
 from shoal.exec.plan.fragment import TaskSettings
 
 Value = pa.Array | pa.Scalar
@@ -143,13 +144,11 @@ def compile_expressions(exprs: Sequence[Expr], positions: Positions) -> Callable
 
 def compile_predicate(expr: Expr, positions: Positions) -> Callable[[Batch, EvaluationContext], np.ndarray]:
     """A closure giving the boolean mask of rows for which `expr` is true (NULL counts as false)."""
-    node = Compiler(positions, [expr]).compile(expr)
-    if isinstance(expr, Call) and expr.name == "and":
-        from shoal.exec.plan.expr import conjuncts
-        compiler = Compiler(positions, [expr])
-        parts = [compiler.compile(part) for part in conjuncts(expr)]
-        return lambda batch, context: filter_mask(parts, Frame(batch, context))
-    return lambda batch, context: node.truth(Frame(batch, context)).true
+    compiler = Compiler(positions, [expr])
+    parts = [compiler.compile(part) for part in conjuncts(expr)]
+    if len(parts) == 1:
+        return lambda batch, context: parts[0].truth(Frame(batch, context)).true
+    return lambda batch, context: filter_mask(parts, Frame(batch, context))
 
 
 def evaluate_constant(expr: Expr, context: EvaluationContext) -> Any:
@@ -445,98 +444,6 @@ def _at_scale(item: Expr, subject: SqlType) -> Any:
             return _BETWEEN
         value, scale = value // 10, scale - 1
     return value * decimals.POWERS[(subject.scale or 0) - scale]
-
-
-class Lifting:
-    """Runs a function of one string column once per distinct value where the column is dictionary-encoded.
-
-    The last dictionary's result is kept: all batches of a row group share one dictionary.
-    """
-
-    def __init__(self, function: Callable[[pa.Array], Any], raises: bool) -> None:
-        self._function, self._raises = function, raises
-        self._dictionary: pa.Array | None = None
-        self._result: Any = None
-
-    def _over_dictionary(self, array: pa.Array) -> tuple[np.ndarray, Any] | None:
-        """(codes, result for each code), or None where decoding is cheaper."""
-        dictionary = array.dictionary
-        codes = views.values(array)
-        if array.null_count:
-            valid = views.validity(array.indices)
-            if valid is not None:
-                codes = np.where(valid, codes, 0)
-        if self._dictionary is not None and same_buffers(self._dictionary, dictionary):
-            return codes, self._result
-        if len(dictionary) == 0 or len(dictionary) > max(len(array), 64) or dictionary.null_count:
-            return None
-        if self._raises:
-            used = np.zeros(len(dictionary), np.bool_)
-            used[codes if array.null_count == 0 else codes[views.validity(array.indices)]] = True
-            if not used.all():
-                kept = np.flatnonzero(used)
-                if len(kept) == 0:
-                    return None
-                places = np.zeros(len(dictionary), np.int32)
-                places[kept] = np.arange(len(kept), dtype=np.int32)
-                return places[codes], self._function(dictionary.take(pa.array(kept)))
-        self._result = self._function(dictionary)
-        self._dictionary = dictionary
-        return codes, self._result
-
-    def mask(self, array: pa.Array) -> np.ndarray:
-        """For functions giving a boolean numpy mask."""
-        if pa.types.is_dictionary(array.type):
-            lifted = self._over_dictionary(array)
-            if lifted is not None:
-                codes, result = lifted
-                return result[codes]
-            array = array.dictionary_decode()
-        return self._function(array)
-
-    def value(self, array: pa.Array) -> Any:
-        """For functions giving an Arrow array, or a mask."""
-        if not pa.types.is_dictionary(array.type):
-            return self._function(array)
-        lifted = self._over_dictionary(array)
-        if lifted is None:
-            return self._function(array.dictionary_decode())
-        codes, result = lifted
-        if isinstance(result, np.ndarray):
-            return result[codes]
-        valid = views.validity(array.indices)
-        if isinstance(result, pa.Scalar):
-            return nulls.with_validity(nulls.spread(result, len(array)), valid)
-        return taken(result, codes, valid)
-
-
-def taken(result: pa.Array, codes: np.ndarray, valid: np.ndarray | None) -> pa.Array:
-    """result[codes]; strings as a dictionary again, with its values distinct."""
-    if pa.types.is_dictionary(result.type):
-        result = result.dictionary_decode()
-    if pa.types.is_string(result.type):
-        encoded = result.dictionary_encode()
-        inner = views.validity(encoded.indices)
-        if inner is not None:
-            valid = nulls.both(valid, inner[codes])
-        places = views.values(encoded)
-        if inner is not None:
-            places = np.where(inner, places, 0)
-        return views.dictionary_of(places[codes], encoded.dictionary, valid)
-    if views.is_fixed(result.type):
-        own = views.validity(result)
-        return views.array_of(views.values(result)[codes], result.type, nulls.both(valid, None if own is None else own[codes]))
-    return result.take(pa.array(codes, mask=None if valid is None else ~valid))
-
-
-def same_buffers(left: pa.Array, right: pa.Array) -> bool:
-    """Whether two arrays are views of the very same memory (the first is kept alive, so addresses are not reused)."""
-    if left is right:
-        return True
-    if len(left) != len(right) or left.offset != right.offset or left.type != right.type:
-        return False
-    return all((a is None) == (b is None) and (a is None or a.address == b.address)
-               for a, b in zip(left.buffers(), right.buffers(), strict=True))
 
 
 def invocation(expr: Call, function: Function, nodes: Sequence[Node]) -> Callable[[Frame], Any]:

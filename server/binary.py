@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 
 from shoal.catalog.errors import FeatureNotSupported
 from shoal.catalog.types import OID_LIKE, OIDS, SqlType
+from shoal.exec.evaluator import Names
 from shoal.exec.functions.text_output import to_text
 from shoal.exec.kernels import views
 from shoal.exec.plan.fragment import TaskSettings
@@ -61,9 +62,9 @@ class Prefixed:
 Form = Fixed | Varying | Prefixed
 
 
-def text_form(array: pa.Array, sql_type: SqlType, settings: TaskSettings) -> Varying:
+def text_form(array: pa.Array, sql_type: SqlType, settings: TaskSettings, names: Names | None = None) -> Varying:
     """The column in text format."""
-    return varying(to_text(array, sql_type, settings))
+    return varying(to_text(array, sql_type, settings, names))
 
 
 def _offsets(array: pa.Array) -> np.ndarray:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from shoal.catalog.errors import FeatureNotSupported, InvalidParameterValue, SqlError, SqlSyntaxError, UndefinedColumn
 from shoal.catalog.types import SqlType
+from shoal.exec.evaluator import Names
 from shoal.exec.plan.fragment import TaskSettings
 from shoal.server.binary import binary_form, offsets_of, varying
 from shoal.server.datarow import MAX_BLOCK_BYTES, join, row_sizes
@@ -43,15 +44,20 @@ class CopyFormat:
     force_quote: tuple[str, ...] | str = ()
 
     @staticmethod
-    def of(options: dict[str, Any]) -> CopyFormat:
-        """Raises: SqlSyntaxError (42601), InvalidParameterValue (22023), FeatureNotSupported (0A000)."""
+    def of(options: dict[str, Any], positions: dict[str, int] | None = None) -> CopyFormat:
+        """`positions`: where options stand in the statement, for errors.
+
+        Raises: SqlSyntaxError (42601), InvalidParameterValue (22023), FeatureNotSupported (0A000).
+        """
+        places = positions or {}
         unknown = set(options) - {"format", "delimiter", "null", "header", "quote", "escape", "force_quote", "encoding",
                                   "freeze", "oids"}
         if unknown:
-            raise SqlSyntaxError(f'option "{sorted(unknown)[0]}" not recognized')
+            name = min(unknown, key=lambda name: places.get(name, 0))
+            raise SqlSyntaxError(f'option "{name}" not recognized', position=places.get(name, 0))
         kind = str(options.get("format", "text")).lower()
         if kind not in ("text", "csv", "binary"):
-            raise InvalidParameterValue(f'COPY format "{kind}" not recognized')
+            raise InvalidParameterValue(f'COPY format "{kind}" not recognized', position=places.get("format", 0))
         csv = kind == "csv"
         for name in ("quote", "escape", "force_quote"):
             if name in options and not csv:
@@ -92,8 +98,10 @@ def _flag(value: Any) -> bool:
 class CopyEncoder:
     """Encodes batches of one result as CopyData messages."""
 
-    def __init__(self, names: Sequence[str], types: Sequence[SqlType], form: CopyFormat, settings: TaskSettings) -> None:
+    def __init__(self, names: Sequence[str], types: Sequence[SqlType], form: CopyFormat, settings: TaskSettings,
+                 object_names: Names | None = None) -> None:
         self.names, self.types, self.form, self.settings = tuple(names), tuple(types), form, settings
+        self._object_names = object_names
         forced = form.force_quote
         for name in () if forced == "*" else forced:
             if name not in self.names:
@@ -115,6 +123,11 @@ class CopyEncoder:
         if self.form.format != "binary":
             return b""
         return Connection.send(m.CopyData(_BINARY_TRAILER if self._begun else _BINARY_HEADER + _BINARY_TRAILER))
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether encoding may block for names of objects."""
+        return self._object_names is not None
 
     def encode(self, arrays: Sequence[pa.Array], rows: int) -> list[memoryview]:
         if rows == 0:
@@ -139,7 +152,7 @@ class CopyEncoder:
         csv = self.form.format == "csv"
         cells = []
         for array, sql_type, forced in zip(arrays, self.types, self._forced):
-            text = to_text(array, sql_type, self.settings)
+            text = to_text(array, sql_type, self.settings, self._object_names)
             if pa.types.is_dictionary(text.type):
                 text = text.dictionary_decode()
             cells.append(self._csv(text, forced) if csv else self._text(text))
@@ -195,7 +208,7 @@ async def copy_out(session: Session, utility: Copy) -> str:
     """Runs COPY ... TO STDOUT for a session: everything but the CommandComplete, whose tag it gives."""
     from shoal.server.lexer import StatementText
     from shoal.server.session import block_rows
-    form = CopyFormat.of(utility.options)
+    form = CopyFormat.of(utility.options, utility.positions)
     assert utility.sql is not None
     try:
         statement = await session.prepare("", StatementText(utility.sql, utility.offset), None, ())
@@ -208,7 +221,7 @@ async def copy_out(session: Session, utility: Copy) -> str:
     try:
         fields = source.fields
         encoder = CopyEncoder([field.name for field in fields], [field.type for field in fields], form,
-                              session.context().task_settings())
+                              session.context().task_settings(), session.object_names(fields))
         wire = 1 if form.format == "binary" else 0
         session.send(m.CopyOutResponse(wire, (wire,) * len(fields)))
         if start := encoder.start():
@@ -218,8 +231,7 @@ async def copy_out(session: Session, utility: Copy) -> str:
             arrays, count = rows
             step = block_rows(arrays, count)
             for start in range(0, count, step):
-                for block in encoder.encode([array.slice(start, step) for array in arrays], min(step, count - start)):
-                    await session.send_block(block)
+                await session.send_encoded(encoder, [array.slice(start, step) for array in arrays], min(step, count - start))
             sent += count
         if end := encoder.end():
             await session.send_block(end)

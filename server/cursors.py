@@ -48,6 +48,11 @@ class RowSource:
             return [array.slice(0, limit) for array in arrays], limit
         return rows
 
+    async def prime(self) -> None:
+        """Reads the first rows ahead, so that what they raise comes before anything is sent."""
+        self._kept = await self.read()
+        self.exhausted = False
+
     async def _next(self) -> Rows | None:
         return None
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.catalog.types import SqlType
+from shoal.exec.evaluator import Names
 from shoal.exec.plan.fragment import TaskSettings
 from shoal.server.binary import Fixed, Form, Prefixed, Varying, binary_form, offsets_of, text_form
 
@@ -25,10 +26,17 @@ MAX_BLOCK_BYTES = 1 << 30
 
 
 class RowEncoder:
-    """Encodes batches of one result. `formats`: 0 text, 1 binary, per column; `settings` decide text forms."""
+    """Encodes batches of one result. `formats`: 0 text, 1 binary, per column; `settings` decide text forms, `names`
+    gives those of reg* types."""
 
-    def __init__(self, types: Sequence[SqlType], formats: Sequence[int], settings: TaskSettings) -> None:
-        self.types, self.formats, self.settings = tuple(types), tuple(formats), settings
+    def __init__(self, types: Sequence[SqlType], formats: Sequence[int], settings: TaskSettings,
+                 names: Names | None = None) -> None:
+        self.types, self.formats, self.settings, self.names = tuple(types), tuple(formats), settings, names
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether encoding may block for names of objects."""
+        return self.names is not None
 
     def encode(self, arrays: Sequence[pa.Array], rows: int) -> list[memoryview]:
         """The DataRow messages of all rows, in pieces that each hold whole messages.
@@ -38,7 +46,7 @@ class RowEncoder:
         if rows == 0:
             return []
         forms: list[Form] = [
-            binary_form(array, sql_type, self.settings) if wire else text_form(array, sql_type, self.settings)
+            binary_form(array, sql_type, self.settings) if wire else text_form(array, sql_type, self.settings, self.names)
             for array, sql_type, wire in zip(arrays, self.types, self.formats, strict=True)]
         sizes = row_sizes(forms, rows) + 6
         if rows > 1 and int(sizes.sum()) + rows > MAX_BLOCK_BYTES:

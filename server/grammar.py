@@ -427,6 +427,7 @@ def _checkpoint(scanner: _Scanner) -> Utility:
 
 def _copy(scanner: _Scanner) -> Utility:
     options: dict[str, Any] = {}
+    positions: dict[str, int] = {}
     if scanner.accept("binary"):
         options["format"] = "binary"
     token = scanner.peek()
@@ -458,16 +459,18 @@ def _copy(scanner: _Scanner) -> Utility:
     scanner.accept("with")
     token = scanner.peek()
     if token is not None and token.value == "(" and token.kind == "symbol":
-        _copy_options(scanner, options)
+        _copy_options(scanner, options, positions)
     else:
         _old_copy_options(scanner, options)
-    return Copy(word == "to", sql if word == "to" else None, offset, target, options, table, columns)
+    return Copy(word == "to", sql if word == "to" else None, offset, target, options, table, columns, positions)
 
 
-def _copy_options(scanner: _Scanner, options: dict[str, Any]) -> None:
+def _copy_options(scanner: _Scanner, options: dict[str, Any], positions: dict[str, int]) -> None:
     scanner.expect("(")
     while True:
+        start = scanner.peek()
         name = scanner.name()
+        assert start is not None
         token = scanner.peek()
         value: Any = True
         if token is not None and token.kind in ("word", "quoted", "string", "number"):
@@ -477,8 +480,8 @@ def _copy_options(scanner: _Scanner, options: dict[str, Any]) -> None:
         elif scanner.accept("*"):
             value = "*"
         if name in options:
-            raise SqlSyntaxError("conflicting or redundant options")
-        options[name] = value
+            raise SqlSyntaxError("conflicting or redundant options", position=start.start + 1)
+        options[name], positions[name] = value, start.start + 1
         if not scanner.accept(","):
             break
     scanner.expect(")")

@@ -79,6 +79,8 @@ def _checked(text: str) -> str:
 
 
 def _unpack(form: str, value: bytes) -> Any:
+    if len(value) < struct.calcsize(form):
+        raise ProtocolViolation("insufficient data left in message")
     return struct.unpack(form, value)[0]
 
 

@@ -31,9 +31,11 @@ from shoal.catalog.errors import (
     SqlSyntaxError,
     UndefinedObject,
 )
-from shoal.catalog.types import NAMES_BY_OID, NUMERIC, SqlType
+from shoal.catalog.types import NAMES_BY_OID, NUMERIC, OID_LIKE, SqlType
 from shoal.exec.engine import Engine, ResultField
+from shoal.exec.evaluator import Names
 from shoal.exec.session_context import SessionContext
+from shoal.exec.session_names import session_names
 from shoal.server import effects, grammar, lexer, parameters, settings
 from shoal.server.cursors import Cursor, ExecutionRows, Rows
 from shoal.server.datarow import RowEncoder
@@ -71,6 +73,14 @@ class Client(Protocol):
     async def drain(self) -> None: ...
 
 
+class Encoder(Protocol):
+    """RowEncoder or CopyEncoder."""
+
+    @property
+    def looks_up(self) -> bool: ...
+    def encode(self, arrays: Sequence[pa.Array], rows: int) -> Sequence[bytes | memoryview]: ...
+
+
 class Shared(Protocol):
     """What all sessions of a server share (server/listener.py)."""
 
@@ -81,6 +91,7 @@ class Shared(Protocol):
 
 
 _NO_TRANSACTION_NEEDED = (Commit, Rollback, RollbackTo)
+_NAMED = {name for oid_like in OID_LIKE - {"oid", "xid", "cid"} for name in (oid_like, "_" + oid_like)}
 _READS = ("SELECT", "EXPLAIN", "SHOW")
 
 
@@ -564,17 +575,32 @@ class Session:
 
     async def send_rows(self, rows: AsyncIterator[Rows], fields: Sequence[ResultField], formats: Sequence[int]) -> int:
         """Sends DataRows for all of `rows`; gives how many there were."""
-        encoder = RowEncoder([field.type for field in fields], formats, self.context().task_settings())
+        encoder = RowEncoder([field.type for field in fields], formats, self.context().task_settings(),
+                             self.object_names(fields))
         sent = 0
         async for arrays, count in rows:
             step = block_rows(arrays, count)
             for start in range(0, count, step):
                 size = min(step, count - start)
                 part = arrays if size == count else [array.slice(start, size) for array in arrays]
-                for block in encoder.encode(part, size):
-                    await self.send_block(block)
+                await self.send_encoded(encoder, part, size)
             sent += count
         return sent
+
+    async def send_encoded(self, encoder: Encoder, arrays: Sequence[pa.Array], rows: int) -> None:
+        """Encodes a part of a result and sends it."""
+        if encoder.looks_up:  # names of objects may have to be asked of a source
+            blocks = await asyncio.to_thread(encoder.encode, arrays, rows)
+        else:
+            blocks = encoder.encode(arrays, rows)
+        for block in blocks:
+            await self.send_block(block)
+
+    def object_names(self, fields: Sequence[ResultField]) -> Names | None:
+        """What prints reg* types as names, where a result has any."""
+        if not any(field.type.name in _NAMED for field in fields):
+            return None
+        return session_names(self.shared.engine.catalogs, self.context().task_settings())
 
     # --- transactions and context ------------------------------------------------------------------------------------
 

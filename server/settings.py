@@ -193,7 +193,7 @@ SETTINGS: dict[str, Setting] = {row.name.lower(): row for row in (
     _flag("transaction_read_only", "off", "The current transaction refuses writes."),
     _flag("transaction_deferrable", "off", "Deferrable state of the current transaction.", ignored=True),
     _number("extra_float_digits", "1", "Digits of floating-point output.", minimum=-15, maximum=3),
-    _enum("bytea_output", "hex escape", "How bytea prints."),
+    _enum("bytea_output", "escape hex", "How bytea prints.", default="hex"),
     _enum("client_min_messages", _LEVELS, "The least notice that is sent to the client."),
     _setting("role", "none", "The current role."),
     # what clients set and nothing here depends on

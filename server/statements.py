@@ -170,3 +170,5 @@ class Copy(Utility):
     options: dict[str, Any] = field(default_factory=dict, hash=False)
     table: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
+    positions: dict[str, int] = field(default_factory=dict, hash=False, compare=False)
+    """Where each option stands in the statement (1-based), for errors."""

@@ -322,7 +322,9 @@ async def _fetch(session: Session, utility: statements.Fetch, *_: Any) -> str | 
         raise WrongObjectType(f'cursor "{utility.cursor}" has no rows')
     cursor = await session.cursor_of(portal)
     if not utility.move:
-        return _FetchRows(portal.fields, cursor, utility)
+        rows = _FetchRows(portal.fields, cursor, utility)
+        await rows.prime()
+        return rows
     moved = 0
     async for _arrays, rows in cursor.fetch(utility.direction, utility.count):
         moved += rows

@@ -55,8 +55,8 @@ declare("sum0", "int8", returns=INT8, kind="aggregate", hidden=True, family="agg
 declare("avg", "float4 -> float8", "float8 -> float8", "interval -> interval", kind="aggregate", family="aggregate",
         doc="The mean; NULL without rows.", example="avg(l_discount)")
 declare("avg", "int2", "int4", "int8", "numeric", returns=numeric_types.average, kind="aggregate", family="aggregate")
-_ORDERED = ("bool int2 int4 int8 float4 float8 numeric text bpchar name char date time timetz timestamp timestamptz interval "
-            "oid bytea uuid inet anyarray").split()
+_ORDERED = ["bool", "int2", "int4", "int8", "float4", "float8", "numeric", "text", "bpchar", "name", "char", "date", "time",
+            "timetz", "timestamp", "timestamptz", "interval", "oid", "bytea", "uuid", "inet", "anyarray"]
 for _name in ("min", "max"):
     declare(_name, *_ORDERED, returns=_first, kind="aggregate", family="aggregate",
             doc=f"The {'smallest' if _name == 'min' else 'largest'} value.", example=f"{_name}(l_shipdate)")
@@ -94,7 +94,9 @@ declare("percentile_cont", "float8 float8 -> float8", "float8 interval -> interv
 declare("percentile_disc", "float8 anyelement", returns=lambda types: types[1], kind="aggregate", family="aggregate",
         doc="percentile_disc(p) WITHIN GROUP (ORDER BY x), called here with (p, x): the first value at the percentile.")
 
-declare("avg_finish", "float8 int8 -> float8", "float4 int8 -> float8", "interval int8 -> interval", hidden=True, raises=False,
+declare("avg_finish", "float8 int8 -> float8", "float4 int8 -> float8", "interval int8 -> interval", hidden=True,
+        raises=False,
         kernel=avg_finish_kernel, family="aggregate", doc="sum / count, NULL where the count is 0.")
-declare("avg_finish", "int8 int8", "numeric int8", returns=lambda types: numeric_types.average(types[:1]), hidden=True, raises=False,
+declare("avg_finish", "int8 int8", "numeric int8", returns=lambda types: numeric_types.average(types[:1]), hidden=True,
+        raises=False,
         kernel=avg_finish_kernel, family="aggregate")

@@ -104,17 +104,21 @@ for _name, _symbol, _result in (("add", "+", numeric_types.sum_of_two), ("sub", 
                                 ("mul", "*", numeric_types.product), ("div", "/", numeric_types.quotient)):
     declare(_name, *_INTEGER_SIGNATURES, symbol=_symbol, hidden=True, kernel=integer_kernel, family="arithmetic")
     declare(_name, *_FLOAT_SIGNATURES, symbol=_symbol, hidden=True, kernel=float_kernel, family="arithmetic")
-    declare(_name, "numeric numeric", returns=_result, kernel=numeric_kernel, raises=_name == "div", symbol=_symbol, hidden=True, family="arithmetic")
+    declare(_name, "numeric numeric", returns=_result, kernel=numeric_kernel, raises=_name == "div", symbol=_symbol,
+            hidden=True, family="arithmetic")
 
-declare("mod", "int2 int2 -> int2", "int4 int4 -> int4", "int8 int8 -> int8", symbol="%", kernel=integer_kernel, family="arithmetic",
+declare("mod", "int2 int2 -> int2", "int4 int4 -> int4", "int8 int8 -> int8", symbol="%", kernel=integer_kernel,
+        family="arithmetic",
         doc="The remainder of a truncating division; it has the dividend's sign.", example="mod(9, 4) = 1")
 declare("mod", "numeric numeric", returns=numeric_types.remainder, symbol="%", kernel=numeric_kernel, family="arithmetic")
 declare("neg", "int2 -> int2", "int4 -> int4", "int8 -> int8", "float4 -> float4", "float8 -> float8", symbol="-",
         hidden=True, kernel=neg_kernel, family="arithmetic")
-declare("neg", "numeric", returns=numeric_types.same, symbol="-", hidden=True, kernel=neg_kernel, raises=False, family="arithmetic")
+declare("neg", "numeric", returns=numeric_types.same, symbol="-", hidden=True, kernel=neg_kernel, raises=False,
+        family="arithmetic")
 declare("plus", "int2 -> int2", "int4 -> int4", "int8 -> int8", "float4 -> float4", "float8 -> float8", symbol="+",
         hidden=True, kernel=plus_kernel, raises=False, family="arithmetic")
-declare("plus", "numeric", returns=numeric_types.same, symbol="+", hidden=True, kernel=plus_kernel, raises=False, family="arithmetic")
+declare("plus", "numeric", returns=numeric_types.same, symbol="+", hidden=True, kernel=plus_kernel, raises=False,
+        family="arithmetic")
 for _name, _symbol in (("bit_and_op", "&"), ("bit_or_op", "|"), ("bit_xor_op", "#")):
     declare(_name, "int2 int2 -> int2", "int4 int4 -> int4", "int8 int8 -> int8", symbol=_symbol, hidden=True,
             kernel=bit_kernel, raises=False, family="arithmetic")

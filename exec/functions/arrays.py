@@ -103,7 +103,8 @@ def quantified_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Arr
 def _matches(operator: str, left: pa.Array, patterns: pa.Array) -> np.ndarray:
     hits = np.zeros(len(left), np.bool_)
     encoded = patterns.dictionary_encode()
-    codes = np.where(views.validity(encoded.indices), views.values(encoded), -1) if patterns.null_count else views.values(encoded)
+    codes = np.where(views.validity(encoded.indices), views.values(encoded),
+                     -1) if patterns.null_count else views.values(encoded)
     for code, pattern in enumerate(encoded.dictionary.to_pylist()):
         chosen = np.flatnonzero(codes == code)
         subset = left.take(pa.array(chosen))
@@ -119,7 +120,9 @@ def concat_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
         if expr.type.is_array or expr.type.name in _VECTORS:
             sides.append(_lists(arg, call.type, rows))
         else:
-            item = pa.nulls(rows, storage_type(expr.type)) if isinstance(arg, pa.Scalar) and not arg.is_valid else column(arg, rows)
+            item = pa.nulls(rows, storage_type(expr.type)) if isinstance(arg,
+                                                                         pa.Scalar) and not arg.is_valid else column(arg,
+                                                                                                                     rows)
             sides.append(arrays.constructed([item], [expr.type], call.type, rows))
     return arrays.concatenated(sides[0], sides[1])
 
@@ -149,7 +152,8 @@ def length_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
         return views.array_of(np.ones(rows), pa.int32(), ~empty)
     dimension = views.values(column(args[1], rows))
     first = 0 if call.args[0].type.name in _VECTORS else 1
-    data = np.full(rows, first) if call.name == "array_lower" else lengths if call.name == "array_length" else lengths + first - 1
+    data = np.full(rows,
+                   first) if call.name == "array_lower" else lengths if call.name == "array_length" else lengths + first - 1
     return views.array_of(data, pa.int32(), ~empty & (dimension == 1))
 
 
@@ -168,8 +172,10 @@ def search_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     """array_position, array_positions, array_remove, array_replace."""
     sql_type = call.args[0].type
     lists = _lists(args[0], sql_type, rows)
-    items = [_item(arrays.as_element(column(arg, rows), expr.type, sql_type.element) if not isinstance(arg, pa.Scalar) or arg.is_valid
-                   else arg, rows) for arg, expr in zip(args[1:3], call.args[1:3], strict=True) if expr.type.name == sql_type.element.name]
+    items = [_item(arrays.as_element(column(arg, rows), expr.type, sql_type.element) if not isinstance(arg, pa.Scalar)
+                   or arg.is_valid
+                   else arg, rows) for arg, expr in zip(args[1:3], call.args[1:3], strict=True)
+             if expr.type.name == sql_type.element.name]
     name = call.name
 
     def one(values: list[Any] | None, wanted: Any, extra: Any) -> Any:
@@ -186,7 +192,8 @@ def search_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     extras: Any = items[1] if name == "array_replace" else _item(args[2], rows) if len(args) > 2 else [None] * rows
     if name == "array_position" and len(args) > 2 and any(e is None for e in extras):
         raise NullNotAllowed("initial position must not be null")
-    return pa.array([one(v, w, e) for v, w, e in zip(lists.to_pylist(), items[0], extras, strict=True)], storage_type(call.type))
+    return pa.array([one(v, w, e) for v, w, e in zip(lists.to_pylist(), items[0], extras, strict=True)],
+                    storage_type(call.type))
 
 
 def to_string_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
@@ -204,7 +211,8 @@ def to_string_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Arra
             out.append(None)
             continue
         filler = fillers[row]
-        out.append(separators[row].join(filler if item is None else item for item in items if item is not None or filler is not None))
+        out.append(separators[row].join(filler if item is None else item for item in items if item is not None
+                                        or filler is not None))
     return pa.array(out, pa.string())
 
 
@@ -227,7 +235,8 @@ def fill_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
         if any(size is None for size in sizes):
             raise NullNotAllowed("dimension array or low bound array cannot be null")
         raise ArraySubscriptError("arrays of more than one dimension are not supported")
-    values = pa.nulls(rows, storage_type(call.type).value_type) if isinstance(args[0], pa.Scalar) and not args[0].is_valid else \
+    values = pa.nulls(rows, storage_type(call.type).value_type) if isinstance(args[0],
+                                                                              pa.Scalar) and not args[0].is_valid else \
         arrays.as_element(column(args[0], rows), call.args[0].type, call.type.element)
     counts = np.array([max(size[0], 0) for size in sizes], np.int64)
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
@@ -245,49 +254,64 @@ def trim_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     return arrays.sliced(lists, None, lengths - count)
 
 
-declare("array", "anycompatible", returns=_of_first, variadic=True, strict=False, hidden=True, raises=False, kernel=array_kernel,
+declare("array", "anycompatible", returns=_of_first, variadic=True, strict=False, hidden=True, raises=False,
+        kernel=array_kernel,
         family="array", doc="ARRAY[a, b, ...]")
 declare("subscript", "anyarray int4", returns=_element, hidden=True, raises=False, kernel=subscript_kernel, family="array",
         doc="a[i], NULL outside.")
-declare("slice", "anyarray int4 int4", returns=_first, strict=False, hidden=True, raises=False, kernel=slice_kernel, family="array",
+declare("slice", "anyarray int4 int4", returns=_first, strict=False, hidden=True, raises=False, kernel=slice_kernel,
+        family="array",
         doc="a[i:j]; a NULL bound is an open one.")
 for _operator in ("eq", "ne", "lt", "le", "gt", "ge", "like", "not_like", "ilike", "regex_match"):
     for _quantifier in ("any", "all"):
-        declare(f"{_operator}_{_quantifier}", "any anyarray", returns=BOOL, strict=False, hidden=True, kernel=quantified_kernel,
+        declare(f"{_operator}_{_quantifier}", "any anyarray", returns=BOOL, strict=False, hidden=True,
+                kernel=quantified_kernel,
                 raises=_operator == "regex_match", family="array", doc=f"x {_operator} {_quantifier.upper()} (array)")
-declare("concat_op", "anycompatiblearray anycompatiblearray", "anycompatiblearray anycompatible", returns=_first, symbol="||",
+declare("concat_op", "anycompatiblearray anycompatiblearray", "anycompatiblearray anycompatible", returns=_first,
+        symbol="||",
         strict=False, hidden=True, raises=False, kernel=concat_kernel, family="array")
-declare("concat_op", "anycompatible anycompatiblearray", returns=_second, symbol="||", strict=False, hidden=True, raises=False,
+declare("concat_op", "anycompatible anycompatiblearray", returns=_second, symbol="||", strict=False, hidden=True,
+        raises=False,
         kernel=concat_kernel, family="array")
-declare("array_contains", "anyarray anyarray", returns=BOOL, symbol="@>", hidden=True, raises=False, kernel=contains_kernel, family="array")
+declare("array_contains", "anyarray anyarray", returns=BOOL, symbol="@>", hidden=True, raises=False, kernel=contains_kernel,
+        family="array")
 declare("array_contained", "anyarray anyarray", returns=BOOL, symbol="<@", hidden=True, raises=False, kernel=contains_kernel,
         family="array")
-declare("array_overlaps", "anyarray anyarray", returns=BOOL, symbol="&&", hidden=True, raises=False, kernel=contains_kernel, family="array")
+declare("array_overlaps", "anyarray anyarray", returns=BOOL, symbol="&&", hidden=True, raises=False, kernel=contains_kernel,
+        family="array")
 declare("array_append", "anycompatiblearray anycompatible", returns=_first, strict=False, raises=False, kernel=concat_kernel,
         family="array", example="array_append(ARRAY[1,2], 3)")
-declare("array_prepend", "anycompatible anycompatiblearray", returns=_second, strict=False, raises=False, kernel=concat_kernel,
+declare("array_prepend", "anycompatible anycompatiblearray", returns=_second, strict=False, raises=False,
+        kernel=concat_kernel,
         family="array", example="array_prepend(1, ARRAY[2,3])")
-declare("array_cat", "anycompatiblearray anycompatiblearray", returns=_first, strict=False, raises=False, kernel=concat_kernel,
+declare("array_cat", "anycompatiblearray anycompatiblearray", returns=_first, strict=False, raises=False,
+        kernel=concat_kernel,
         family="array", example="array_cat(ARRAY[1,2,3], ARRAY[4,5])")
 declare("array_length", "anyarray int4", returns=INT4, raises=False, kernel=length_kernel, family="array",
         example="array_length(ARRAY[1,2,3], 1)")
 for _name in ("array_lower", "array_upper"):
     declare(_name, "anyarray int4", returns=INT4, raises=False, kernel=length_kernel, family="array")
 declare("array_ndims", "anyarray", returns=INT4, raises=False, kernel=length_kernel, family="array")
-declare("cardinality", "anyarray", returns=INT4, raises=False, kernel=length_kernel, family="array", example="cardinality(ARRAY[1,2])")
+declare("cardinality", "anyarray", returns=INT4, raises=False, kernel=length_kernel, family="array",
+        example="cardinality(ARRAY[1,2])")
 declare("array_dims", "anyarray -> text", raises=False, kernel=dims_kernel, family="array")
-declare("array_position", "anycompatiblearray anycompatible", "anycompatiblearray anycompatible int4", returns=INT4, strict=False,
+declare("array_position", "anycompatiblearray anycompatible", "anycompatiblearray anycompatible int4", returns=INT4,
+        strict=False,
         raises=False, kernel=search_kernel, family="array", example="array_position(ARRAY['sun','mon','tue'], 'mon')")
-declare("array_positions", "anycompatiblearray anycompatible", returns=array_of(INT4), strict=False, raises=False, kernel=search_kernel,
+declare("array_positions", "anycompatiblearray anycompatible", returns=array_of(INT4), strict=False, raises=False,
+        kernel=search_kernel,
         family="array")
 declare("array_remove", "anycompatiblearray anycompatible", returns=_first, strict=False, raises=False, kernel=search_kernel,
         family="array", example="array_remove(ARRAY[1,2,3,2], 2)")
 declare("array_replace", "anycompatiblearray anycompatible anycompatible", returns=_first, strict=False, raises=False,
         kernel=search_kernel, family="array", example="array_replace(ARRAY[1,2,5,4], 5, 3)")
-declare("array_to_string", "anyarray text -> text", "anyarray text text -> text", volatility="stable", strict=False, raises=False,
+declare("array_to_string", "anyarray text -> text", "anyarray text text -> text", volatility="stable", strict=False,
+        raises=False,
         kernel=to_string_kernel, family="array", example="array_to_string(ARRAY[1, 2, 3, NULL, 5], ',', '*')")
-declare("string_to_array", "text text -> _text", "text text text -> _text", strict=False, raises=False, kernel=from_string_kernel,
+declare("string_to_array", "text text -> _text", "text text text -> _text", strict=False, raises=False,
+        kernel=from_string_kernel,
         family="array", example="string_to_array('xx~~yy~~zz', '~~')")
 declare("array_fill", "anyelement _int4", returns=_of_first, strict=False, kernel=fill_kernel, family="array",
         example="array_fill(11, ARRAY[2])")
-declare("trim_array", "anyarray int4", returns=_first, kernel=trim_kernel, family="array", example="trim_array(ARRAY[1,2,3,4,5,6], 2)")
+declare("trim_array", "anyarray int4", returns=_first, kernel=trim_kernel, family="array",
+        example="trim_array(ARRAY[1,2,3,4,5,6], 2)")

@@ -22,8 +22,18 @@ from shoal.exec.functions.text_output import offset_text, time_text, to_text
 from shoal.exec.kernels import decimals, nulls, numbers, views
 from shoal.exec.kernels.comparing import without_blanks
 from shoal.exec.kernels.constants import array_of_values
-from shoal.exec.kernels.timezones import (DATE_INFINITY, DATE_MINUS_INFINITY, DAY_US, INFINITY, MINUS_INFINITY, SECOND_US,
-                                          date_to_timestamp, local_to_utc, utc_offset, utc_to_local)
+from shoal.exec.kernels.timezones import (
+    DATE_INFINITY,
+    DATE_MINUS_INFINITY,
+    DAY_US,
+    INFINITY,
+    MINUS_INFINITY,
+    SECOND_US,
+    date_to_timestamp,
+    local_to_utc,
+    utc_offset,
+    utc_to_local,
+)
 
 if TYPE_CHECKING:
     from shoal.exec.evaluator import EvaluationContext
@@ -84,7 +94,8 @@ def _to_string(source: SqlType, target: SqlType, explicit: bool) -> Conversion:
                 stripped = without_blanks(array)
                 return text_input.length_checked(stripped, target, explicit) if limited else stripped
             return Conversion(strip, raises=limited)
-        if limited and not (source.name == target.name and source.length is not None and source.length <= (target.length or 0)
+        if limited and not (source.name == target.name and source.length is not None
+                            and source.length <= (target.length or 0)
                             and t == "varchar"):
             return Conversion(lambda array, context: text_input.length_checked(array, target, explicit), raises=not explicit)
         if t in ("name", "char"):
@@ -115,7 +126,8 @@ def _from_string(source: SqlType, target: SqlType) -> Conversion:
 
     def run(array: pa.Array, context: EvaluationContext) -> pa.Array:
         return text_input.parse_column(nulls.decoded(array), target, context)
-    stable = target.name in ("date", "time", "timestamp", "timestamptz", "timetz") or target.name in OID_LIKE or target.is_array
+    stable = target.name in ("date", "time", "timestamp", "timestamptz",
+                             "timetz") or target.name in OID_LIKE or target.is_array
     return Conversion(run, stable=stable)
 
 
@@ -167,7 +179,8 @@ def _integer_to_integer(source: SqlType, target: SqlType) -> Conversion:
 
 def _integer_to_float(source: SqlType, target: SqlType) -> Conversion:
     return Conversion(lambda array, context: views.array_of(
-        views.values(array).astype(numbers.dtype_of(target.name)), storage_type(target), views.validity(array)), raises=False)
+        views.values(array).astype(numbers.dtype_of(target.name)), storage_type(target), views.validity(array)),
+                      raises=False)
 
 
 def _integer_to_numeric(source: SqlType, target: SqlType) -> Conversion:
@@ -251,8 +264,10 @@ def _numeric_to_float(source: SqlType, target: SqlType) -> Conversion:
         if target.name == "float4":
             with np.errstate(over="ignore"):
                 data = data.astype(np.float32)
-            if np.isinf(data if valid is None else data[valid]).any():
-                raise NumericOutOfRange("value out of range: overflow")
+            beyond = np.isinf(data) if valid is None else np.isinf(data) & valid
+            if beyond.any():
+                text = to_text(array.take(pa.array(np.flatnonzero(beyond)[:1])), source, context.settings)[0].as_py()
+                raise NumericOutOfRange(f'"{text}" is out of range for type real')
         return views.array_of(data, storage_type(target), valid)
     return Conversion(run)
 
@@ -379,7 +394,8 @@ def _json_to_jsonb(source: SqlType, target: SqlType) -> Conversion:
     def run(array: pa.Array, context: EvaluationContext) -> pa.Array:
         if target.name == "json":
             return array
-        return pa.array([None if v is None else json_text.canonical_jsonb(v) for v in nulls.decoded(array).to_pylist()], pa.string())
+        return pa.array([None if v is None else json_text.canonical_jsonb(v) for v in nulls.decoded(array).to_pylist()],
+                        pa.string())
     return Conversion(run)
 
 
@@ -392,7 +408,8 @@ def _jsonb_to_scalar(source: SqlType, target: SqlType) -> Conversion:
             if missing:
                 values.append(None)
                 continue
-            kind = ("null" if value is None else "boolean" if isinstance(value, bool) else "numeric" if isinstance(value, Decimal)
+            kind = ("null" if value is None else "boolean" if isinstance(value, bool) else "numeric"
+                    if isinstance(value, Decimal)
                     else "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object")
             if (kind == "boolean") != (target.name == "bool") or kind not in ("boolean", "numeric"):
                 raise InvalidParameterValue(f"cannot cast jsonb {kind} to type {bare_sql(target)}")
@@ -411,17 +428,21 @@ Maker = Callable[[SqlType, SqlType], Conversion]
 _MAKERS: dict[tuple[str, str], Maker] = {
     ("integer", "integer"): _integer_to_integer, ("integer", "float"): _integer_to_float,
     ("integer", "numeric"): _integer_to_numeric, ("integer", "bool"): _integer_to_bool, ("integer", "oid"): _integer_to_oid,
-    ("numeric", "numeric"): _numeric_to_numeric, ("numeric", "integer"): _numeric_to_integer, ("numeric", "float"): _numeric_to_float,
+    ("numeric", "numeric"): _numeric_to_numeric, ("numeric", "integer"): _numeric_to_integer,
+    ("numeric", "float"): _numeric_to_float,
     ("float", "integer"): _float_to_integer, ("float", "float"): _float_to_float, ("float", "numeric"): _float_to_numeric,
     ("bool", "integer"): _bool_to_integer, ("oid", "integer"): _oid_to_integer,
     ("date", "timestamp"): _date_to_timestamp, ("date", "timestamptz"): _date_to_timestamp,
     ("timestamp", "date"): _timestamp_to_date, ("timestamptz", "date"): _timestamp_to_date,
     ("timestamp", "time"): _timestamp_to_time, ("timestamptz", "time"): _timestamp_to_time,
     ("timestamp", "timestamptz"): _timestamp_to_timestamp, ("timestamptz", "timestamp"): _timestamp_to_timestamp,
-    ("timestamptz", "timetz"): _timestamptz_to_timetz, ("time", "timetz"): _time_to_timetz, ("timetz", "time"): _timetz_to_time,
+    ("timestamptz", "timetz"): _timestamptz_to_timetz, ("time", "timetz"): _time_to_timetz,
+    ("timetz", "time"): _timetz_to_time,
     ("time", "interval"): _time_to_interval, ("interval", "time"): _interval_to_time,
     ("json", "jsonb"): _json_to_jsonb, ("jsonb", "json"): _json_to_jsonb,
     **{("jsonb", target): _jsonb_to_scalar for target in ("bool", "integer", "float", "numeric")},
-    ("int2vector", "_int2"): lambda source, target: Conversion(lambda array, context: pc.cast(array, storage_type(target)), raises=False),
-    ("oidvector", "_oid"): lambda source, target: Conversion(lambda array, context: pc.cast(array, storage_type(target)), raises=False),
+    ("int2vector", "_int2"): lambda source, target: Conversion(lambda array, context: pc.cast(array, storage_type(target)),
+                                                               raises=False),
+    ("oidvector", "_oid"): lambda source, target: Conversion(lambda array, context: pc.cast(array, storage_type(target)),
+                                                             raises=False),
 }

@@ -13,8 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from shoal.catalog.errors import DatatypeMismatch, InvalidParameterValue, SqlSyntaxError, UndefinedObject, did_you_mean
-from shoal.catalog.types import (NUMERIC, OID_LIKE, OIDS, PREFERRED, SQL_ALIASES, TEXT, SqlType, array_of,
-                                 with_modifiers)
+from shoal.catalog.types import NUMERIC, OID_LIKE, OIDS, PREFERRED, SQL_ALIASES, TEXT, SqlType, array_of, with_modifiers
 from shoal.exec.functions.numeric_types import as_numeric, merged
 
 if TYPE_CHECKING:
@@ -124,9 +123,9 @@ def common_type(types: Sequence[SqlType], context: str = "UNION") -> SqlType:
             raise DatatypeMismatch(f"{context} types {_bare(chosen)} and {_bare(candidate)} cannot be matched")
         if chosen.name in PREFERRED:
             continue
-        if can_coerce(chosen, candidate) and not can_coerce(candidate, chosen):
-            chosen = candidate
-        elif chosen.is_array and candidate.is_array and can_coerce(chosen, candidate):
+        if (can_coerce(chosen, candidate) and not can_coerce(candidate, chosen)) or (chosen.is_array
+                                                                                     and candidate.is_array
+                                                                                     and can_coerce(chosen, candidate)):
             chosen = candidate
     for candidate in known:
         if not can_coerce(candidate, chosen):

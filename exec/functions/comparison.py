@@ -25,7 +25,8 @@ def distinct_kernel(call: Call, args: list[Any], rows: int, context: Any) -> np.
     """IS [NOT] DISTINCT FROM: never NULL itself."""
     left, right = (_valid(arg, rows) for arg in args)
     both = left & right
-    if isinstance(args[0], pa.Scalar) and not args[0].is_valid or isinstance(args[1], pa.Scalar) and not args[1].is_valid:
+    if (isinstance(args[0], pa.Scalar) and not args[0].is_valid) or (isinstance(args[1], pa.Scalar)
+                                                                     and not args[1].is_valid):
         same = ~left & ~right
     else:
         equal = compare("eq", args[0], args[1], call.args[0].type, call.args[1].type, context.time_zone)
@@ -57,8 +58,9 @@ def in_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
     return views.array_of(found, pa.bool_(), found | ~unknown)
 
 
-_SAME = ("bool bpchar bytea char date float4 float8 int2 int4 int8 interval jsonb name numeric oid oidvector record text "
-         "time timestamp timestamptz timetz uuid inet anyarray").split()
+_SAME = ["bool", "bpchar", "bytea", "char", "date", "float4", "float8", "int2", "int4", "int8", "interval", "jsonb", "name",
+         "numeric", "oid", "oidvector", "record", "text", "time", "timestamp", "timestamptz", "timetz", "uuid", "inet",
+         "anyarray"]
 _CROSSED = [(a, b) for family in (("int2", "int4", "int8"), ("float4", "float8"), ("date", "timestamp", "timestamptz"),
                                   ("name", "text")) for a in family for b in family if a != b]
 _PAIRS = [(t, t) for t in _SAME] + _CROSSED
@@ -67,6 +69,7 @@ _OPERATORS = {"eq": "=", "ne": "<>", "lt": "<", "le": "<=", "gt": ">", "ge": ">=
 for _name, _symbol in _OPERATORS.items():
     for _left, _right in _PAIRS + ([("xid", "xid"), ("cid", "cid")] if _name in ("eq", "ne") else []):
         declare(_name, f"{_left} {_right}", returns=BOOL, symbol=_symbol, hidden=True, raises=False,
+                volatility="stable" if "timestamptz" in (_left, _right) and _left != _right else "immutable",
                 kernel=compare_kernel, family="comparison")
 
 declare("is_distinct", "any any", returns=BOOL, strict=False, hidden=True, raises=False,
@@ -74,4 +77,5 @@ declare("is_distinct", "any any", returns=BOOL, strict=False, hidden=True, raise
 declare("is_not_distinct", "any any", returns=BOOL, strict=False, hidden=True, raises=False,
         kernel=distinct_kernel, family="comparison", doc="a IS NOT DISTINCT FROM b: like =, but NULL equals NULL.")
 declare("in", "any any", returns=BOOL, strict=False, variadic=True, hidden=True, raises=False,
-        kernel=in_kernel, family="comparison", doc="x IN (a, b, ...): TRUE where one is equal, else NULL where x or one of the list is NULL.")
+        kernel=in_kernel, family="comparison",
+        doc="x IN (a, b, ...): TRUE where one is equal, else NULL where x or one of the list is NULL.")

@@ -6,7 +6,6 @@ Spec: PostgreSQL 15 documentation, 9.18 "Conditional Expressions".
 from __future__ import annotations
 
 from collections.abc import Sequence
-
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ def _first(types: Sequence[SqlType]) -> SqlType:
 
 def nullif_kernel(call: Call, args: list[Any], rows: int, context: Any) -> Any:
     left, right = args
-    if isinstance(right, pa.Scalar) and not right.is_valid or isinstance(left, pa.Scalar) and not left.is_valid:
+    if (isinstance(right, pa.Scalar) and not right.is_valid) or (isinstance(left, pa.Scalar) and not left.is_valid):
         return left
     equal = compare("eq", left, right, call.args[0].type, call.args[1].type, context.time_zone)
     valid = nulls.merged_validity(args)
@@ -65,12 +64,15 @@ def count_nulls_kernel(call: Call, args: list[Any], rows: int, context: Any) -> 
 
 
 declare("coalesce", "anycompatible", returns=_first, variadic=True, strict=False, raises=False, family="conditional",
-        doc="The first argument that is not NULL; later ones are only evaluated where needed.", example="coalesce(NULL, 2) = 2")
+        doc="The first argument that is not NULL; later ones are only evaluated where needed.",
+        example="coalesce(NULL, 2) = 2")
 declare("nullif", "any any", returns=_first, strict=False, raises=False, kernel=nullif_kernel, family="conditional",
         doc="NULL where the arguments are equal, else the first.", example="nullif(1, 1) IS NULL")
 for _name in ("greatest", "least"):
     declare(_name, "anycompatible", returns=_first, variadic=True, strict=False, raises=False, kernel=extreme_kernel,
-            family="conditional", doc=f"The {'largest' if _name == 'greatest' else 'smallest'} argument, NULLs left out.", example=f"{_name}(1, 2)")
+            family="conditional", doc=f"The {'largest' if _name == 'greatest' else 'smallest'} argument, NULLs left out.",
+            example=f"{_name}(1, 2)")
 for _name in ("num_nulls", "num_nonnulls"):
     declare(_name, "any", returns=INT4, variadic=True, strict=False, raises=False,
-            kernel=count_nulls_kernel, family="conditional", doc=f"How many arguments are {'' if _name == 'num_nulls' else 'not '}NULL.", example=f"{_name}(1, NULL)")
+            kernel=count_nulls_kernel, family="conditional",
+            doc=f"How many arguments are {'' if _name == 'num_nulls' else 'not '}NULL.", example=f"{_name}(1, NULL)")

@@ -12,15 +12,23 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shoal.catalog.errors import DatetimeOverflow, DivisionByZero, InvalidParameterValue
+from shoal.catalog.errors import DatetimeOverflow, DivisionByZero, FeatureNotSupported, InvalidParameterValue
 from shoal.catalog.types import FLOAT8, SqlType, numeric, storage_type
 from shoal.exec.functions.registry import declare
 from shoal.exec.functions.text_output import interval_text, offset_text, time_text
 from shoal.exec.kernels import datetimes, decimals, nulls, views
 from shoal.exec.kernels.comparing import raw
 from shoal.exec.kernels.parameters import column, parameters
-from shoal.exec.kernels.timezones import (DAY_US, INFINITY, MINUS_INFINITY, SECOND_US, date_to_timestamp, local_to_utc,
-                                          utc_offset, utc_to_local)
+from shoal.exec.kernels.timezones import (
+    DAY_US,
+    INFINITY,
+    MINUS_INFINITY,
+    SECOND_US,
+    date_to_timestamp,
+    local_to_utc,
+    utc_offset,
+    utc_to_local,
+)
 from shoal.exec.plan.expr import Call
 
 Args = list[Any]
@@ -102,7 +110,8 @@ def add_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     sign = -1 if call.name == "sub" else 1
     kinds = [arg.type.name for arg in call.args]
     valid = nulls.merged_validity(args)
-    if sign == 1 and kinds[0] in ("interval", "int4", "time") and kinds[1] != "interval" and (kinds[0], kinds[1]) != ("time", "interval"):
+    if sign == 1 and kinds[0] in ("interval", "int4", "time") and kinds[1] != "interval" and (kinds[0], kinds[1]) != ("time",
+                                                                                                                      "interval"):
         args, kinds = args[::-1], kinds[::-1]
     left, right = args
     pair = (kinds[0], kinds[1])
@@ -139,7 +148,8 @@ def _time_arithmetic(left: Any, right: Any, kind: str, sign: int, rows: int, val
     return views.array_of(_rows((raw(left) + sign * us) % DAY_US, rows), pa.time64("us"))
 
 
-def _plus_interval(left: Any, right: Any, kind: str, sign: int, rows: int, valid: np.ndarray | None, context: Any) -> pa.Array:
+def _plus_interval(left: Any, right: Any, kind: str, sign: int, rows: int, valid: np.ndarray | None,
+                   context: Any) -> pa.Array:
     months, days, us = (sign * part for part in datetimes.parts_of(right))
     base = _rows(raw(left), rows)
     if valid is not None:
@@ -200,7 +210,7 @@ def bin_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     valid = nulls.merged_validity(args)
     seen = np.ones(rows, np.bool_) if valid is None else valid
     if (months != 0)[seen].any():
-        raise InvalidParameterValue("timestamps cannot be binned into intervals containing months or years")
+        raise FeatureNotSupported("timestamps cannot be binned into intervals containing months or years")
     stride = days.astype(np.int64) * DAY_US + us
     if (stride <= 0)[seen].any():
         raise InvalidParameterValue("stride must be greater than zero")
@@ -270,9 +280,11 @@ def _in_zones(us: np.ndarray, zones: pa.Array, convert: Any, target: SqlType) ->
 
 def make_interval_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     given = [_rows(raw(arg), rows) for arg in args]
-    years, months, weeks, days, hours, minutes = [g.astype(np.int64) for g in given[:6]] + [np.zeros(rows, np.int64)] * (6 - len(given[:6]))
+    years, months, weeks, days, hours, minutes = [g.astype(np.int64)
+                                                  for g in given[:6]] + [np.zeros(rows, np.int64)] * (6 - len(given[:6]))
     seconds = np.rint(given[6] * SECOND_US).astype(np.int64) if len(given) > 6 else 0
-    return datetimes.interval_array(years * 12 + months, weeks * 7 + days, (hours * 60 + minutes) * 60 * SECOND_US + seconds, rows,
+    return datetimes.interval_array(years * 12 + months, weeks * 7 + days, (hours * 60 + minutes) * 60 * SECOND_US + seconds,
+                                    rows,
                                     nulls.merged_validity(args))
 
 
@@ -348,7 +360,8 @@ def from_epoch_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Arr
         value = seconds[bad if valid is None else bad & valid][0]
         raise DatetimeOverflow("timestamp cannot be NaN" if np.isnan(value) else f'timestamp out of range: "{value:g}"')
     whole = np.floor(np.where(infinite | bad, 0, seconds))
-    us = whole.astype(np.int64) * SECOND_US + np.rint((np.where(infinite | bad, 0, seconds) - whole) * SECOND_US).astype(np.int64)
+    us = whole.astype(np.int64) * SECOND_US + np.rint((np.where(infinite | bad, 0,
+                                                                seconds) - whole) * SECOND_US).astype(np.int64)
     us = np.where(infinite, np.where(seconds > 0, INFINITY, MINUS_INFINITY), us)
     return views.array_of(us, storage_type(call.type))
 
@@ -361,7 +374,8 @@ def overlaps_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array
         end, end_valid = _nullable(args[first + 1], rows)
         if call.args[first + 1].type.name == "interval":
             months, days, us = datetimes.parts_of(column(args[first + 1], rows))
-            end, end_valid = datetimes.plus_interval(start, months, days, us, start_valid & end_valid), start_valid & end_valid
+            end, end_valid = datetimes.plus_interval(start, months, days, us,
+                                                     start_valid & end_valid), start_valid & end_valid
         swap = ~start_valid | (start_valid & end_valid & (start > end))
         ends.append([(np.where(swap, end, start), np.where(swap, end_valid, start_valid)),
                      (np.where(swap, start, end), np.where(swap, start_valid, end_valid))])
@@ -404,10 +418,12 @@ declare("div", "interval float8 -> interval", symbol="/", hidden=True, kernel=sc
 
 for _type in _WITH_FIELDS:
     _volatility = "stable" if _type == "timestamptz" else "immutable"
-    declare("extract", f"text {_type}", returns=extract_type, typed_by_constants=True, volatility=_volatility, kernel=extract_kernel,
+    declare("extract", f"text {_type}", returns=extract_type, typed_by_constants=True, volatility=_volatility,
+            kernel=extract_kernel,
             family="datetime", doc="A field of a date or time as numeric.", example="extract('year', DATE '2001-02-16')")
     declare("date_part", f"text {_type}", returns=FLOAT8, volatility=_volatility, kernel=extract_kernel,
-            family="datetime", doc="A field of a date or time as double precision.", example="date_part('year', DATE '2001-02-16')")
+            family="datetime", doc="A field of a date or time as double precision.",
+            example="date_part('year', DATE '2001-02-16')")
 declare("date_trunc", "text timestamp -> timestamp", "text interval -> interval", family="datetime", kernel=trunc_kernel,
         doc="Cut down to a precision.", example="date_trunc('hour', TIMESTAMP '2001-02-16 20:38:40')")
 declare("date_trunc", "text timestamptz -> timestamptz", "text timestamptz text -> timestamptz", volatility="stable",
@@ -416,21 +432,27 @@ declare("date_bin", "interval timestamp timestamp -> timestamp", "interval times
         kernel=bin_kernel, family="datetime", doc="The start of the interval's bin, counted from an origin.")
 declare("age", "timestamp timestamp -> interval", family="datetime", doc="The difference in years, months and days.",
         kernel=age_kernel, example="age(TIMESTAMP '2001-04-10', TIMESTAMP '1957-06-13')")
-declare("age", "timestamptz timestamptz -> interval", "timestamptz -> interval", "timestamp -> interval", volatility="stable",
+declare("age", "timestamptz timestamptz -> interval", "timestamptz -> interval", "timestamp -> interval",
+        volatility="stable",
         kernel=age_kernel, family="datetime")
 declare("make_date", "int4 int4 int4 -> date", kernel=make_date_kernel, family="datetime", example="make_date(2013, 7, 15)")
-declare("make_time", "int4 int4 float8 -> time", kernel=make_time_kernel, family="datetime", example="make_time(8, 15, 23.5)")
+declare("make_time", "int4 int4 float8 -> time", kernel=make_time_kernel, family="datetime",
+        example="make_time(8, 15, 23.5)")
 declare("make_timestamp", "int4 int4 int4 int4 int4 float8 -> timestamp", kernel=make_timestamp_kernel, family="datetime")
-declare("make_timestamptz", "int4 int4 int4 int4 int4 float8 -> timestamptz", "int4 int4 int4 int4 int4 float8 text -> timestamptz",
+declare("make_timestamptz", "int4 int4 int4 int4 int4 float8 -> timestamptz",
+        "int4 int4 int4 int4 int4 float8 text -> timestamptz",
         volatility="stable", kernel=make_timestamp_kernel, family="datetime")
-declare("make_interval", *("int4 " * n + "-> interval" for n in range(1, 7)), "int4 int4 int4 int4 int4 int4 float8 -> interval",
+declare("make_interval", *("int4 " * n + "-> interval" for n in range(1, 7)),
+        "int4 int4 int4 int4 int4 int4 float8 -> interval",
         kernel=make_interval_kernel, family="datetime", doc="make_interval(years, months, weeks, days, hours, mins, secs)")
 for _name in ("justify_days", "justify_hours", "justify_interval"):
-    declare(_name, "interval -> interval", kernel=justify_kernel, family="datetime", example=f"{_name}(INTERVAL '35 days 27 hours')")
+    declare(_name, "interval -> interval", kernel=justify_kernel, family="datetime",
+            example=f"{_name}(INTERVAL '35 days 27 hours')")
 declare("isfinite", "date -> bool", "timestamp -> bool", "timestamptz -> bool", "interval -> bool", raises=False,
         kernel=isfinite_kernel, family="datetime")
 declare("timezone", "text timestamp -> timestamptz", "text timestamptz -> timestamp", "interval timestamp -> timestamptz",
-        "interval timestamptz -> timestamp", kernel=timezone_kernel, family="datetime", doc="x AT TIME ZONE zone is timezone(zone, x).")
+        "interval timestamptz -> timestamp", kernel=timezone_kernel, family="datetime",
+        doc="x AT TIME ZONE zone is timezone(zone, x).")
 for _name in ("now", "transaction_timestamp", "statement_timestamp", "current_timestamp"):
     declare(_name, "-> timestamptz", volatility="stable", raises=False, kernel=now_kernel, family="datetime",
             doc="The start of the statement.")
@@ -443,7 +465,9 @@ declare("localtime", "-> time", volatility="stable", raises=False, kernel=now_ke
 declare("localtimestamp", "-> timestamp", volatility="stable", raises=False, kernel=now_kernel, family="datetime")
 declare("to_timestamp", "float8 -> timestamptz", kernel=from_epoch_kernel, family="datetime", doc="Seconds since 1970.")
 for _type in (*_STAMPS, "time"):
-    declare("overlaps", f"{_type} {_type} {_type} {_type} -> bool", strict=False, raises=False, kernel=overlaps_kernel, family="datetime")
+    declare("overlaps", f"{_type} {_type} {_type} {_type} -> bool", strict=False, raises=False, kernel=overlaps_kernel,
+            family="datetime")
 for _type in _STAMPS:
     declare("overlaps", f"{_type} interval {_type} interval -> bool", f"{_type} interval {_type} {_type} -> bool",
-            f"{_type} {_type} {_type} interval -> bool", strict=False, raises=False, kernel=overlaps_kernel, family="datetime")
+            f"{_type} {_type} {_type} interval -> bool", strict=False, raises=False, kernel=overlaps_kernel,
+            family="datetime")

@@ -10,13 +10,24 @@ from dataclasses import dataclass
 
 from shoal.catalog.errors import DatetimeOverflow, InvalidDatetimeFormat, InvalidParameterValue, SqlError
 from shoal.exec.kernels.calendar import JULIAN_1970, days_from_civil, month_length
-from shoal.exec.kernels.timezones import (ABBREVIATIONS, DATE_INFINITY, DATE_MINUS_INFINITY, DAY_US, INFINITY, MINUS_INFINITY,
-                                          SECOND_US, local_to_utc, utc_to_local, zone_of)
+from shoal.exec.kernels.timezones import (
+    ABBREVIATIONS,
+    DATE_INFINITY,
+    DATE_MINUS_INFINITY,
+    DAY_US,
+    INFINITY,
+    MINUS_INFINITY,
+    SECOND_US,
+    local_to_utc,
+    utc_to_local,
+    zone_of,
+)
 
 MONTHS = {name: i // 2 + 1 for i, name in enumerate(
-    "jan january feb february mar march apr april may may jun june jul july aug august sep september oct october nov november "
-    "dec december".split())} | {"sept": 9}
-_WEEKDAYS = frozenset("sun sunday mon monday tue tues tuesday wed weds wednesday thu thur thurs thursday fri friday sat saturday".split())
+    ["jan", "january", "feb", "february", "mar", "march", "apr", "april", "may", "may", "jun", "june", "jul", "july", "aug",
+     "august", "sep", "september", "oct", "october", "nov", "november", "dec", "december"])} | {"sept": 9}
+_WEEKDAYS = frozenset(["sun", "sunday", "mon", "monday", "tue", "tues", "tuesday", "wed", "weds", "wednesday", "thu", "thur",
+                       "thurs", "thursday", "fri", "friday", "sat", "saturday"])
 _WORDS = {"date": "date", "time": "time", "timetz": "time with time zone", "timestamp": "timestamp",
           "timestamptz": "timestamp with time zone", "interval": "interval"}
 _TOKEN = re.compile(r"""
@@ -136,8 +147,8 @@ class _Reader:
             if fraction:
                 self.moment.us = round(float("0." + fraction) * DAY_US)
         elif group == "zone":
-            zone_of(token)
-            self.moment.zone = token
+            self.moment.zone = token.lower()
+            zone_of(self.moment.zone)
         elif group == "number":
             self._number(token)
         else:
@@ -384,7 +395,7 @@ for _words, _value in (
         ("minute minutes m min mins", (0, 0, 60 * SECOND_US)),
         ("hour hours h hr hrs", (0, 0, 3600 * SECOND_US)),
         ("day days d", (0, 1, 0)), ("week weeks w", (0, 7, 0)),
-        ("month months mon mons", (1, 0, 0)), ("quarter quarters qtr", (3, 0, 0)), ("year years y yr yrs", (12, 0, 0)),
+        ("month months mon mons", (1, 0, 0)), ("year years y yr yrs", (12, 0, 0)),
         ("decade decades dec decs", (120, 0, 0)), ("century centuries c cent", (1200, 0, 0)),
         ("millennium millennia mil mils", (12000, 0, 0))):
     for _word in _words.split():
@@ -504,7 +515,8 @@ def _add_units(total: list[int], token: str, unit: tuple[int, int, int], text: s
 def _iso_interval(body: str, text: str) -> list[int]:
     total = [0, 0, 0]
     date, _, time = body[1:].partition("T")
-    for part, units in ((date, {"Y": "year", "M": "month", "W": "week", "D": "day"}), (time, {"H": "hour", "M": "minute", "S": "second"})):
+    for part, units in ((date, {"Y": "year", "M": "month", "W": "week", "D": "day"}),
+                        (time, {"H": "hour", "M": "minute", "S": "second"})):
         position = 0
         while position < len(part):
             match = _ISO_PART.match(part, position)

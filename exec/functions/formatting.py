@@ -71,7 +71,8 @@ def to_char_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
             return format_clock(clock, template)
         return _distinct(us, valid, zoned)
     if kind == "interval":
-        texts = {key: format_clock(interval_clock(key[0], key[1], key[2] // 1000), template) for key in set(views.values(array).tolist())}
+        texts = {key: format_clock(interval_clock(key[0], key[1], key[2] // 1000), template)
+                 for key in set(views.values(array).tolist())}
         return pa.array([texts[key] for key in views.values(array).tolist()], pa.string())
     if kind in ("float4", "float8"):
         return strings.mapped(array, lambda value: format_number(value, template), pa.string())
@@ -109,7 +110,7 @@ def to_number_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Arra
     def one(text: str) -> int:
         value = read_number(text, args[1])
         if value is None:
-            raise InvalidTextRepresentation(f'invalid input syntax for type numeric: "{text.strip() or " "}"')
+            raise InvalidTextRepresentation('invalid input syntax for type numeric: " "')
         return int(value.scaleb(scale, _CONTEXT).to_integral_value(context=_CONTEXT))
     array = column(args[0], rows)
     encoded = array.dictionary_encode()
@@ -121,7 +122,8 @@ declare("to_char", "timestamp text -> text", "interval text -> text", "int4 text
         "numeric text -> text", "float4 text -> text", "float8 text -> text", kernel=to_char_kernel, family="formatting",
         example="to_char(125, '999')")
 declare("to_char", "timestamptz text -> text", volatility="stable", kernel=to_char_kernel, family="formatting")
-declare("to_date", "text text -> date", kernel=from_text_kernel, family="formatting", example="to_date('05 Dec 2000', 'DD Mon YYYY')")
+declare("to_date", "text text -> date", kernel=from_text_kernel, family="formatting",
+        example="to_date('05 Dec 2000', 'DD Mon YYYY')")
 declare("to_timestamp", "text text -> timestamptz", volatility="stable", kernel=from_text_kernel, family="formatting",
         example="to_timestamp('05 Dec 2000', 'DD Mon YYYY')")
 declare("to_number", "text text", returns=number_type, typed_by_constants=True, kernel=to_number_kernel, family="formatting",

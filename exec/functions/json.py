@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json as python_json
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -34,7 +33,8 @@ def _dump(value: Any, binary: bool) -> str:
 
 
 def _rows_of(args: Args, rows: int) -> list[list[Any]]:
-    return [nulls.decoded(nulls.spread(arg, rows)).to_pylist() if isinstance(arg, pa.Scalar) else nulls.decoded(arg).to_pylist()
+    return [nulls.decoded(nulls.spread(arg, rows)).to_pylist() if isinstance(arg, pa.Scalar)
+            else nulls.decoded(arg).to_pylist()
             for arg in args]
 
 
@@ -65,6 +65,13 @@ def step(value: Any, key: Any) -> Any:
     if isinstance(value, dict):
         return value.get(key, _MISSING)
     return _MISSING
+
+
+def _element_of_scalar(value: Any, key: Any) -> Any:
+    """jsonb -> n takes a scalar for an array of one."""
+    if isinstance(key, int) and not isinstance(value, (dict, list)):
+        return value if key in (0, -1) else _MISSING
+    return step(value, key)
 
 
 def _path_step(value: Any, key: str) -> Any:
@@ -132,7 +139,7 @@ def get_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     """-> ->> #> #>> and the extract_path functions."""
     binary = call.args[0].type.name == "jsonb"
     as_text = call.type.name == "text"
-    walker = step if call.name.startswith("json_get") else _path_step
+    walker = (_element_of_scalar if binary else step) if call.name.startswith("json_get") else _path_step
 
     def one(text: str, *keys: Any) -> str | None:
         path = keys[0] if len(keys) == 1 and isinstance(keys[0], list) else keys
@@ -168,16 +175,11 @@ def inspect_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
                                             else "cannot get array length of a scalar")
             return len(value)
         if call.name.endswith("typeof"):
-            return kind_of(value)
+            return json_text.kind_of(value)
         if call.name.endswith("strip_nulls"):
             return _dump(_stripped(value), binary)
         return _pretty(value, 0)
     return _by_row(args, rows, pa.int32() if call.type.name == "int4" else pa.string(), one)
-
-
-def kind_of(value: Any) -> str:
-    return ("null" if value is None else "boolean" if isinstance(value, bool) else "number" if isinstance(value, Decimal)
-            else "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object")
 
 
 def _stripped(value: Any) -> Any:
@@ -270,7 +272,8 @@ def _object(call: Call, values: list[str | None]) -> str:
 def contained(inner: Any, outer: Any, top: bool = True) -> bool:
     """outer @> inner."""
     if isinstance(outer, dict):
-        return isinstance(inner, dict) and all(key in outer and contained(item, outer[key], False) for key, item in inner.items())
+        return isinstance(inner, dict) and all(key in outer and contained(item, outer[key], False) for key,
+                                               item in inner.items())
     if isinstance(outer, list):
         if isinstance(inner, list):
             return all(any(contained(item, other, False) for other in outer) for item in inner)
@@ -387,7 +390,8 @@ def _with_path(value: Any, path: list[str], new: Any, flag: bool, inserting: boo
             return {k: _with_path(v, rest, new, flag, inserting, position + 1) if k == key else v for k, v in value.items()}
         if inserting:
             if key in value:
-                raise InvalidParameterValue("cannot replace existing key", hint="Try using the function jsonb_set to replace key value.")
+                raise InvalidParameterValue("cannot replace existing key",
+                                            hint="Try using the function jsonb_set to replace key value.")
             return {**value, key: new}
         return {**value, key: new} if flag or key in value else value
     if not isinstance(value, list):
@@ -405,21 +409,6 @@ def _with_path(value: Any, path: list[str], new: Any, flag: bool, inserting: boo
     return ([new, *value] if at < 0 else [*value, new]) if flag else value
 
 
-def jsonb_order_key(text: str) -> Any:
-    """Orders jsonb values as PostgreSQL does: Object > Array > Boolean > Number > String > Null."""
-    return _order_key(json_text.load(text))
-
-
-def _order_key(value: Any) -> Any:
-    if isinstance(value, dict):
-        keys = sorted(value, key=lambda key: (len(key.encode()), key.encode()))
-        return (5, len(keys), [(key.encode(), _order_key(value[key])) for key in keys])
-    if isinstance(value, list):
-        return (4, len(value), [_order_key(item) for item in value])
-    rank = {"boolean": 3, "number": 2, "string": 1, "null": 0}[kind_of(value)]
-    return (rank, 0 if value is None else value.encode() if isinstance(value, str) else value, [])
-
-
 def empty_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Scalar:
     return pa.scalar("[]" if call.name.endswith("array") else "{}")
 
@@ -429,16 +418,21 @@ for _type in ("json", "jsonb"):
             kernel=get_kernel, family="json")
     declare("json_get_text", f"{_type} int4 -> text", f"{_type} text -> text", symbol="->>", hidden=True, raises=False,
             kernel=get_kernel, family="json")
-    declare("json_path", f"{_type} _text -> {_type}", symbol="#>", hidden=True, raises=False, kernel=get_kernel, family="json")
-    declare("json_path_text", f"{_type} _text -> text", symbol="#>>", hidden=True, raises=False, kernel=get_kernel, family="json")
-    declare(f"{_type}_extract_path", f"{_type} text -> {_type}", variadic=True, raises=False, kernel=get_kernel, family="json")
-    declare(f"{_type}_extract_path_text", f"{_type} text -> text", variadic=True, raises=False, kernel=get_kernel, family="json")
+    declare("json_path", f"{_type} _text -> {_type}", symbol="#>", hidden=True, raises=False, kernel=get_kernel,
+            family="json")
+    declare("json_path_text", f"{_type} _text -> text", symbol="#>>", hidden=True, raises=False, kernel=get_kernel,
+            family="json")
+    declare(f"{_type}_extract_path", f"{_type} text -> {_type}", variadic=True, raises=False, kernel=get_kernel,
+            family="json")
+    declare(f"{_type}_extract_path_text", f"{_type} text -> text", variadic=True, raises=False, kernel=get_kernel,
+            family="json")
     declare(f"{_type}_array_length", f"{_type} -> int4", kernel=inspect_kernel, family="json")
     declare(f"{_type}_typeof", f"{_type} -> text", raises=False, kernel=inspect_kernel, family="json")
     declare(f"{_type}_strip_nulls", f"{_type} -> {_type}", raises=False, kernel=inspect_kernel, family="json")
     for _name in ("array", "object"):
         declare(f"{_type}_build_{_name}", f"-> {_type}", strict=False, raises=False, kernel=empty_kernel, family="json")
-        declare(f"{_type}_build_{_name}", f"any -> {_type}", variadic=True, strict=False, volatility="stable", kernel=build_kernel,
+        declare(f"{_type}_build_{_name}", f"any -> {_type}", variadic=True, strict=False, volatility="stable",
+                kernel=build_kernel,
                 family="json")
     declare(f"to_{_type}", f"anyelement -> {_type}", volatility="stable", raises=False, kernel=build_kernel, family="json")
 declare("array_to_json", "anyarray -> json", volatility="stable", raises=False, kernel=build_kernel, family="json")
@@ -449,7 +443,8 @@ declare("jsonb_exists", "jsonb text -> bool", symbol="?", raises=False, kernel=e
 declare("jsonb_exists_any", "jsonb _text -> bool", symbol="?|", raises=False, kernel=exists_kernel, family="json")
 declare("jsonb_exists_all", "jsonb _text -> bool", symbol="?&", raises=False, kernel=exists_kernel, family="json")
 declare("concat_op", "jsonb jsonb -> jsonb", symbol="||", hidden=True, kernel=concat_kernel, family="json")
-declare("jsonb_delete", "jsonb text -> jsonb", "jsonb int4 -> jsonb", "jsonb _text -> jsonb", symbol="-", kernel=delete_kernel,
+declare("jsonb_delete", "jsonb text -> jsonb", "jsonb int4 -> jsonb", "jsonb _text -> jsonb", symbol="-",
+        kernel=delete_kernel,
         family="json")
 declare("jsonb_delete_path", "jsonb _text -> jsonb", symbol="#-", kernel=delete_kernel, family="json")
 declare("jsonb_set", "jsonb _text jsonb -> jsonb", "jsonb _text jsonb bool -> jsonb", kernel=set_kernel, family="json")

@@ -78,3 +78,24 @@ def quoted(text: str) -> str:
         named = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
         body = _CONTROL.sub(lambda m: named.get(m[0], f"\\u{ord(m[0]):04x}"), body)
     return f'"{body}"'
+
+
+def kind_of(value: Any) -> str:
+    """json_typeof of a loaded value."""
+    return ("null" if value is None else "boolean" if isinstance(value, bool) else "number" if isinstance(value, Decimal)
+            else "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object")
+
+
+def order_key(text: str | None) -> Any:
+    """Orders and equates jsonb texts as PostgreSQL does: object > array > boolean > number > string > null."""
+    return _order_key(load(text)) if text is not None else ()
+
+
+def _order_key(value: Any) -> Any:
+    if isinstance(value, dict):
+        keys = sorted(value, key=lambda key: (len(key.encode()), key.encode()))
+        return (5, len(keys), [(key.encode(), _order_key(value[key])) for key in keys])
+    if isinstance(value, list):
+        return (4, len(value), [_order_key(item) for item in value])
+    rank = {"boolean": 3, "number": 2, "string": 1, "null": 0}[kind_of(value)]
+    return (rank, 0 if value is None else value.encode() if isinstance(value, str) else value, [])

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from decimal import Context, Decimal, DivisionByZero as DecimalDivisionByZero, InvalidOperation, Overflow
+from decimal import Context, Decimal, InvalidOperation, Overflow
+from decimal import DivisionByZero as DecimalDivisionByZero
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from shoal.catalog.errors import (DivisionByZero, InvalidArgumentForLogarithm, InvalidArgumentForPower, InvalidParameterValue,
-                                  NumericOutOfRange)
+from shoal.catalog.errors import (
+    DivisionByZero,
+    InvalidArgumentForLogarithm,
+    InvalidArgumentForPower,
+    InvalidParameterValue,
+    NumericOutOfRange,
+)
 from shoal.catalog.types import NUMERIC, SqlType, numeric, storage_type
 from shoal.exec.functions import numeric_types
 from shoal.exec.functions.registry import declare
@@ -96,13 +102,17 @@ def _exact_degrees(name: str) -> Callable[[np.ndarray], np.ndarray]:
         result = function(np.radians(angle))
         quarter = np.rint(angle / 15.0)
         exact = quarter * 15.0 == angle
-        table = {"sind": [0, None, .5, None, None, None, 1, None, None, None, .5, None, 0, None, -.5, None, None, None, -1, None, None,
+        table = {"sind": [0, None, .5, None, None, None, 1, None, None, None, .5, None, 0, None, -.5, None, None, None, -1,
+                          None, None,
                           None, -.5, None],
-                 "cosd": [1, None, None, None, .5, None, 0, None, -.5, None, None, None, -1, None, None, None, -.5, None, 0, None, .5,
+                 "cosd": [1, None, None, None, .5, None, 0, None, -.5, None, None, None, -1, None, None, None, -.5, None, 0,
+                          None, .5,
                           None, None, None],
-                 "tand": [0, None, None, 1, None, None, math.inf, None, None, -1, None, None, 0, None, None, 1, None, None, -math.inf,
+                 "tand": [0, None, None, 1, None, None, math.inf, None, None, -1, None, None, 0, None, None, 1, None, None,
+                          -math.inf,
                           None, None, -1, None, None],
-                 "cotd": [math.inf, None, None, 1, None, None, 0, None, None, -1, None, None, -math.inf, None, None, 1, None, None, 0,
+                 "cotd": [math.inf, None, None, 1, None, None, 0, None, None, -1, None, None, -math.inf, None, None, 1, None,
+                          None, 0,
                           None, None, -1, None, None]}[name]
         places = (np.where(np.isfinite(quarter), quarter, 0).astype(np.int64)) % 24
         known = np.array([np.nan if value is None else value for value in table])[places]
@@ -125,7 +135,7 @@ def float_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     data, valid = views.values(args[0]), views.validity(args[0])
     name = call.name
     if valid is not None:
-        data = np.where(valid, data, 1.0)
+        data = np.where(valid, data, 0.0 if name == "atanh" else 1.0)
     if name == "sqrt" and (data < 0).any():
         raise InvalidArgumentForPower("cannot take square root of a negative number")
     if name in ("ln", "log", "log10"):
@@ -136,13 +146,32 @@ def float_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
         low, high = _BOUNDED[name]
         if ((data < low) | (data > high)).any():
             raise NumericOutOfRange("input is out of range")
-    with np.errstate(all="ignore"):
-        result = _MATH[name](data)
+    result = _libm(name, data)
     if name in ("exp", "sinh", "cosh", "degrees"):
         numbers.check_float_result(result, (data,), None)
     if name == "exp" and ((result == 0) & ~np.isinf(data)).any():
         raise NumericOutOfRange("value out of range: underflow")
     return views.array_of(result, pa.float64())
+
+
+def _libm(name: str, data: np.ndarray) -> np.ndarray:
+    """The C library's function, as PostgreSQL calls it: numpy's vector units round some results differently, and not the
+    same on every machine."""
+    function = _LIBM.get(name)
+    if function is not None:
+        try:
+            return np.fromiter(map(function, data.tolist()), np.float64, count=len(data))
+        except (OverflowError, ValueError):
+            pass  # numpy gives infinity or NaN where Python raises
+    with np.errstate(all="ignore"):
+        return _MATH[name](data)
+
+
+_LIBM: dict[str, Callable[[float], float]] = {
+    "cbrt": math.cbrt, "exp": math.exp, "ln": math.log, "log": math.log10, "log10": math.log10, "sin": math.sin,
+    "cos": math.cos,
+    "tan": math.tan, "asin": math.asin, "acos": math.acos, "atan": math.atan, "sinh": math.sinh, "cosh": math.cosh,
+    "tanh": math.tanh, "asinh": math.asinh, "acosh": math.acosh, "atanh": math.atanh}
 
 
 def _check_logarithm(data: Any) -> None:
@@ -301,14 +330,16 @@ def scale_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
 
 def trim_scale_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     shift = (call.type.scale or 0) - (call.args[0].type.scale or 0)
-    return decimals.packed(np.asarray(decimals.rescaled(decimals.unscaled(args[0]), shift, views.validity(args[0]))), call.type.scale or 0)
+    return decimals.packed(np.asarray(decimals.rescaled(decimals.unscaled(args[0]), shift, views.validity(args[0]))),
+                           call.type.scale or 0)
 
 
 def width_bucket_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     valid = merged_validity(args)
     if call.args[0].type.name == "numeric":
         scale = max(arg.type.scale or 0 for arg in call.args[:3])
-        value, low, high = (_spread(decimals.rescaled(decimals.unscaled(arg), scale - (expr.type.scale or 0), valid), rows).astype(object)
+        value, low, high = (_spread(decimals.rescaled(decimals.unscaled(arg), scale - (expr.type.scale or 0), valid),
+                                    rows).astype(object)
                             for arg, expr in zip(args[:3], call.args[:3], strict=True))
     else:
         value, low, high = (np.broadcast_to(np.asarray(raw(arg), np.float64), rows) for arg in args[:3])
@@ -338,7 +369,8 @@ def random_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     return views.array_of(context.random().random(rows), pa.float64())
 
 
-declare("abs", "int2 -> int2", "int4 -> int4", "int8 -> int8", "float4 -> float4", "float8 -> float8", symbol="@", family="math",
+declare("abs", "int2 -> int2", "int4 -> int4", "int8 -> int8", "float4 -> float4", "float8 -> float8", symbol="@",
+        family="math",
         kernel=abs_kernel, doc="Absolute value.", example="abs(-17.4)")
 declare("abs", "numeric", returns=numeric_types.same, symbol="@", kernel=abs_kernel, raises=False, family="math")
 for _name in ("ceil", "ceiling", "floor", "round", "trunc", "sign"):
@@ -346,25 +378,30 @@ for _name in ("ceil", "ceiling", "floor", "round", "trunc", "sign"):
     declare(_name, "numeric", returns=numeric_types.whole, family="math", kernel=numeric_rounding_kernel, raises=False,
             example=f"{_name}(-42.8)")
 for _name in ("round", "trunc"):
-    declare(_name, "numeric int4", returns=numeric_types.rounded, typed_by_constants=True, kernel=round_digits_kernel, family="math",
+    declare(_name, "numeric int4", returns=numeric_types.rounded, typed_by_constants=True, kernel=round_digits_kernel,
+            family="math",
             example=f"{_name}(42.4382, 2)")
 for _name in ("sqrt", "exp", "ln", "log", "log10"):
-    declare(_name, "float8 -> float8", family="math", kernel=float_kernel, symbol="|/" if _name == "sqrt" else "", example=f"{_name}(2)")
+    declare(_name, "float8 -> float8", family="math", kernel=float_kernel, symbol="|/" if _name == "sqrt" else "",
+            example=f"{_name}(2)")
     declare(_name, "numeric", returns=numeric_types.quotient_of_one, kernel=numeric_function_kernel, family="math")
-declare("log", "numeric numeric", returns=numeric_types.quotient, kernel=numeric_function_kernel, family="math", example="log(2.0, 64.0)")
+declare("log", "numeric numeric", returns=numeric_types.quotient, kernel=numeric_function_kernel, family="math",
+        example="log(2.0, 64.0)")
 for _name in ("power", "pow"):
-    declare(_name, "float8 float8 -> float8", symbol="^" if _name == "power" else "", kernel=float_pair_kernel, family="math",
+    declare(_name, "float8 float8 -> float8", symbol="^" if _name == "power" else "", kernel=float_pair_kernel,
+            family="math",
             example=f"{_name}(9, 3)")
     declare(_name, "numeric numeric", returns=numeric_types.quotient, symbol="^" if _name == "power" else "",
             kernel=numeric_function_kernel, family="math")
 declare("cbrt", "float8 -> float8", symbol="||/", kernel=float_kernel, family="math", example="cbrt(27)")
-for _name in ("degrees radians sin cos tan cot asin acos atan sind cosd tand cotd asind acosd atand sinh cosh tanh asinh acosh "
-              "atanh").split():
+for _name in ["degrees", "radians", "sin", "cos", "tan", "cot", "asin", "acos", "atan", "sind", "cosd", "tand", "cotd",
+              "asind", "acosd", "atand", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh"]:
     declare(_name, "float8 -> float8", kernel=float_kernel, family="math", example=f"{_name}(0.5)")
 declare("atan2", "float8 float8 -> float8", kernel=float_pair_kernel, family="math", example="atan2(1, 0)")
 declare("atan2d", "float8 float8 -> float8", kernel=float_pair_kernel, family="math")
 declare("pi", "-> float8", kernel=pi_kernel, family="math", raises=False)
-declare("div", "numeric numeric", returns=numeric_types.whole, kernel=div_kernel, family="math", doc="The truncated quotient.",
+declare("div", "numeric numeric", returns=numeric_types.whole, kernel=div_kernel, family="math",
+        doc="The truncated quotient.",
         example="div(9, 4)")
 for _name in ("gcd", "lcm"):
     declare(_name, "int4 int4 -> int4", "int8 int8 -> int8", kernel=gcd_kernel, family="math", example=f"{_name}(1071, 462)")
@@ -373,6 +410,7 @@ declare("factorial", "int8", returns=numeric(76, 0), kernel=factorial_kernel, fa
 declare("scale", "numeric -> int4", kernel=scale_kernel, family="math", raises=False)
 declare("min_scale", "numeric -> int4", kernel=scale_kernel, family="math", raises=False)
 declare("trim_scale", "numeric", returns=NUMERIC, kernel=trim_scale_kernel, family="math", raises=False)
-declare("width_bucket", "float8 float8 float8 int4 -> int4", "numeric numeric numeric int4 -> int4", kernel=width_bucket_kernel,
+declare("width_bucket", "float8 float8 float8 int4 -> int4", "numeric numeric numeric int4 -> int4",
+        kernel=width_bucket_kernel,
         family="math", example="width_bucket(5.35, 0.024, 10.06, 5)")
 declare("random", "-> float8", volatility="volatile", kernel=random_kernel, family="math", raises=False)

@@ -67,7 +67,8 @@ def replace_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     occurrence = rest[1] if len(rest) > 1 else 1
     if occurrence < 0:
         raise InvalidParameterValue(f'invalid value for parameter "n": {occurrence}')
-    return regex.replace(array, regex.compiled(pattern, _flags(flags, "regexp_replace", True)), replacement, start, occurrence)
+    return regex.replace(array, regex.compiled(pattern, _flags(flags, "regexp_replace", True)), replacement, start,
+                         occurrence)
 
 
 @parameters(1, 2)
@@ -115,7 +116,8 @@ def _similar_substring(pattern: str, escape: str) -> Any:
 def count_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     start = _start(args[2]) if len(args) > 2 else 1
     pattern = regex.compiled(args[1], _flags(args[3] if len(args) > 3 else "", call.name))
-    return strings.mapped(column(args[0], rows), lambda value: sum(1 for _ in regex.occurrences(value, pattern, start)), pa.int32())
+    return strings.mapped(column(args[0], rows), lambda value: sum(1 for _ in regex.occurrences(value, pattern, start)),
+                          pa.int32())
 
 
 def _nth(value: str, pattern: regex.Pattern, start: int, number: int) -> Any:
@@ -168,7 +170,8 @@ def split_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
 for _name, _symbol in (("regex_match", "~"), ("regex_not_match", "!~"), ("regex_imatch", "~*"), ("regex_not_imatch", "!~*")):
     declare(_name, "text text", "name text", "bpchar text", returns=BOOL, symbol=_symbol, hidden=True, kernel=match_kernel,
             family="regex")
-declare("similar", "text text", returns=BOOL, hidden=True, kernel=similar_kernel, family="regex", doc="text SIMILAR TO pattern.")
+declare("similar", "text text", returns=BOOL, hidden=True, kernel=similar_kernel, family="regex",
+        doc="text SIMILAR TO pattern.")
 declare("similar_to_escape", "text -> text", "text text -> text", kernel=similar_escape_kernel, family="regex")
 declare("substring", "text text -> text", "text text text -> text", kernel=first_match_kernel, family="regex",
         doc="The part that matches a regular expression (with three arguments: an SQL one with escape).",
@@ -182,7 +185,8 @@ declare("regexp_like", "text text -> bool", "text text text -> bool", kernel=fir
 declare("regexp_count", "text text -> int4", "text text int4 -> int4", "text text int4 text -> int4", kernel=count_kernel,
         family="regex")
 declare("regexp_instr", "text text -> int4", "text text int4 -> int4", "text text int4 int4 -> int4",
-        "text text int4 int4 int4 -> int4", "text text int4 int4 int4 text -> int4", "text text int4 int4 int4 text int4 -> int4",
+        "text text int4 int4 int4 -> int4", "text text int4 int4 int4 text -> int4",
+        "text text int4 int4 int4 text int4 -> int4",
         kernel=instr_kernel, family="regex")
 declare("regexp_substr", "text text -> text", "text text int4 -> text", "text text int4 int4 -> text",
         "text text int4 int4 text -> text", "text text int4 int4 text int4 -> text", kernel=substr_kernel, family="regex")

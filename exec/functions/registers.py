@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from shoal.exec.evaluator import Names
 
 _WORDS = {"regrole": "role", "regnamespace": "schema", "regproc": "function", "regprocedure": "function",
-          "regoper": "operator", "regoperator": "operator", "regcollation": "collation", "regconfig": "text search configuration"}
+          "regoper": "operator", "regoperator": "operator", "regcollation": "collation",
+          "regconfig": "text search configuration"}
 
 
 def register_names(array: pa.Array, kind: str, names: Names | None) -> pa.StringArray:

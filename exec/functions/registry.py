@@ -152,7 +152,8 @@ def _fit(function: Function, arguments: Sequence[SqlType]) -> int | None:
         if want == have.name:
             score += 2
         elif want in POLYMORPHIC:
-            if want in ("anyarray", "anycompatiblearray") and not have.is_array and have.name not in ("int2vector", "oidvector"):
+            if want in ("anyarray", "anycompatiblearray") and not have.is_array and have.name not in ("int2vector",
+                                                                                                      "oidvector"):
                 return None
             score += 1
         elif not (want in ("text", "varchar") and have.name in ("varchar", "text", "unknown")):

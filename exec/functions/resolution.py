@@ -203,6 +203,8 @@ def _polymorphic(declared: Sequence[str], arguments: Sequence[SqlType]) -> dict[
 def _resolution(candidate: _Candidate, arguments: Sequence[SqlType], constants: Sequence[Any]) -> Resolution:
     stands_for = _polymorphic(candidate.declared, arguments) or {}
     targets = tuple(_target(want, have, stands_for) for want, have in zip(candidate.declared, arguments, strict=True))
+    if candidate.function.name == "pg_typeof":
+        targets = tuple(arguments)
     returns = candidate.function.returns
     if callable(returns):
         if candidate.function.typed_by_constants:

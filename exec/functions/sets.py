@@ -48,7 +48,8 @@ def _steps(start: np.ndarray, stop: np.ndarray, step: np.ndarray, known: np.ndar
     if ((step == 0) & known).any():
         raise InvalidParameterValue("step size cannot equal zero")
     safe = np.where(step == 0, 1, step)
-    span = stop.astype(object) - start if len(start) and max(abs(int(stop.max())), abs(int(start.min()))) >= 1 << 62 else stop - start
+    span = stop.astype(object) - start if len(start) and max(abs(int(stop.max())),
+                                                             abs(int(start.min()))) >= 1 << 62 else stop - start
     counts = np.where(known, np.maximum(span // safe + 1, 0), 0).astype(np.int64)
     counts = np.where((span != 0) & ((span > 0) != (safe > 0)), 0, counts)
     _check_counts(counts)
@@ -183,7 +184,8 @@ def json_kernel(call: Call, args: Args, rows: int, context: Any) -> Rows:
         if not isinstance(value, dict):
             what = f"{name} on a non-object" if "keys" not in name else f"{name} on {'an array' if isinstance(value, list) else 'a scalar'}"
             raise InvalidParameterValue(f"cannot call {what}")
-        items = sorted(value.items(), key=lambda item: (len(item[0].encode()), item[0].encode())) if binary else list(value.items())
+        items = sorted(value.items(), key=lambda item: (len(item[0].encode()),
+                                                        item[0].encode())) if binary else list(value.items())
         if name.endswith("keys"):
             found.append([(key,) for key, _ in items])
         else:
@@ -216,10 +218,12 @@ declare("unnest", "anyarray", returns=_element, kind="set", raises=False, kernel
         example="unnest(ARRAY[1, 2])")
 declare("string_to_table", "text text -> text", "text text text -> text", kind="set", strict=False, raises=False,
         kernel=split_kernel, family="set", example="string_to_table('a,b', ',')")
-declare("regexp_split_to_table", "text text -> text", "text text text -> text", kind="set", kernel=regex_kernel, family="set")
+declare("regexp_split_to_table", "text text -> text", "text text text -> text", kind="set", kernel=regex_kernel,
+        family="set")
 declare("regexp_matches", "text text -> _text", "text text text -> _text", kind="set", kernel=regex_kernel, family="set")
 for _type in ("json", "jsonb"):
-    declare(f"{_type}_array_elements", f"{_type} -> {_type}", kind="set", kernel=json_kernel, family="set", columns=(("value", _type),))
+    declare(f"{_type}_array_elements", f"{_type} -> {_type}", kind="set", kernel=json_kernel, family="set",
+            columns=(("value", _type),))
     declare(f"{_type}_array_elements_text", f"{_type} -> text", kind="set", kernel=json_kernel, family="set",
             columns=(("value", "text"),))
     declare(f"{_type}_object_keys", f"{_type} -> text", kind="set", kernel=json_kernel, family="set")

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.catalog.errors import CharacterNotInRepertoire, InvalidEscape, InvalidParameterValue
+from shoal.catalog.errors import CharacterNotInRepertoire, InvalidEscape, InvalidParameterValue, ProgramLimitExceeded
 from shoal.catalog.types import BOOL, TEXT, SqlType
 from shoal.exec.functions.registry import declare
 from shoal.exec.functions.text_output import to_text
@@ -30,7 +30,8 @@ Args = list[Any]
 def like_kernel(call: Call, args: Args, rows: int, context: Any) -> np.ndarray:
     array = column(args[0], rows)
     if call.args[0].type.name == "bytea":
-        pattern, array = bytes.fromhex(args[1]).decode("latin-1"), strings.mapped(array, lambda v: v.decode("latin-1"), pa.string())
+        pattern, array = bytes.fromhex(args[1]).decode("latin-1"), strings.mapped(array, lambda v: v.decode("latin-1"),
+                                                                                  pa.string())
     else:
         pattern = args[1]
     found = matching.like(array, pattern, ignore_case="ilike" in call.name)
@@ -81,28 +82,27 @@ def concat_op_kernel(call: Call, args: Args, rows: int, context: Any) -> Any:
     return pc.binary_join_element_wise(*texts, "")
 
 
-def concat_kernel(call: Call, args: Args, rows: int, context: Any) -> Any:
-    texts = [as_text(arg, expr.type, rows, context) for arg, expr in zip(args, call.args, strict=True)]
-    if call.name == "concat_ws":
-        separator, texts = texts[0], texts[1:]
-        if not texts:
-            return pc.if_else(pc.is_null(separator), None, "")
-        if all(isinstance(t, pa.Scalar) for t in texts):
-            texts = [nulls.decoded(nulls.spread(t, rows)) for t in texts]
-        joined = pc.binary_join_element_wise(*texts, _filled(separator), null_handling="skip")
-        valid = nulls.validity(separator) if isinstance(separator, pa.Array) else None
-        return nulls.with_validity(joined, valid) if separator_known(separator) else pa.nulls(rows, pa.string())
-    if all(isinstance(t, pa.Scalar) for t in texts):
-        texts = [nulls.decoded(nulls.spread(t, rows)) for t in texts]
-    return pc.binary_join_element_wise(*texts, "", null_handling="skip")
+def concat_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    return _joined([_filled(arg, expr.type, rows, context) for arg, expr in zip(args, call.args, strict=True)])
 
 
-def separator_known(separator: Any) -> bool:
-    return isinstance(separator, pa.Array) or separator.is_valid
+def _filled(arg: Any, sql_type: SqlType, rows: int, context: Any) -> pa.Array:
+    return pc.fill_null(column(as_text(arg, sql_type, rows, context), rows), "")
 
 
-def _filled(separator: Any) -> Any:
-    return pc.fill_null(separator, "") if isinstance(separator, pa.Array) else (separator if separator.is_valid else pa.scalar(""))
+def _joined(texts: list[Any]) -> pa.Array:
+    return pc.binary_join_element_wise(*texts, "")
+
+
+@parameters(0)
+def concat_ws_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    """Every value that is not NULL gets the separator before it; the first separator is cut off again."""
+    separator = args[0]
+    if separator is None or len(args) == 1:
+        return pa.nulls(rows, pa.string())
+    texts = [column(as_text(arg, expr.type, rows, context), rows) for arg, expr in zip(args[1:], call.args[1:], strict=True)]
+    parts = [pc.fill_null(_joined([separator, text]), "") for text in texts]
+    return pc.utf8_slice_codeunits(_joined(parts), len(separator), None)
 
 
 @parameters(1)
@@ -198,16 +198,18 @@ def ascii_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
 def chr_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     def one(code: int) -> str:
         if code == 0:
-            raise InvalidParameterValue("null character not permitted")
+            raise ProgramLimitExceeded("null character not permitted")
         if code < 0 or code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
-            raise InvalidParameterValue(f"requested character too large for encoding: {code}" if code > 0 else
-                                        "character number must be positive")
+            if code < 0:
+                raise InvalidParameterValue("character number must be positive")
+            raise ProgramLimitExceeded(f"requested character too large for encoding: {code}")
         return chr(code)
     return strings.mapped(args[0], one, pa.string())
 
 
 def md5_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
-    return strings.mapped(args[0], lambda v: hashlib.md5(v.encode() if isinstance(v, str) else v, usedforsecurity=False).hexdigest(),
+    return strings.mapped(args[0], lambda v: hashlib.md5(v.encode() if isinstance(v, str) else v,
+                                                         usedforsecurity=False).hexdigest(),
                           pa.string())
 
 
@@ -254,7 +256,8 @@ def quote_kernel(call: Call, args: Args, rows: int, context: Any) -> Any:
 
 def format_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     from shoal.exec.kernels.format_strings import format_rows
-    texts = [column(as_text(arg, expr.type, rows, context), rows).to_pylist() for arg, expr in zip(args, call.args, strict=True)]
+    texts = [column(as_text(arg, expr.type, rows, context), rows).to_pylist() for arg,
+             expr in zip(args, call.args, strict=True)]
     return pa.array(format_rows(texts[0], texts[1:]), pa.string())
 
 
@@ -296,17 +299,20 @@ declare("like", "bytea bytea", returns=BOOL, symbol="~~", hidden=True, kernel=li
 declare("like_escape", "text text -> text", kernel=like_escape_kernel, family="string",
         doc="A LIKE pattern with another escape character, rewritten for backslash.")
 declare("concat_op", "text text -> text", symbol="||", hidden=True, raises=False, kernel=concat_op_kernel, family="string")
-declare("concat_op", "bytea bytea -> bytea", symbol="||", hidden=True, raises=False, kernel=concat_op_kernel, family="string")
+declare("concat_op", "bytea bytea -> bytea", symbol="||", hidden=True, raises=False, kernel=concat_op_kernel,
+        family="string")
 declare("concat_op", "text anynonarray", "anynonarray text", returns=TEXT, symbol="||", hidden=True, raises=False,
         volatility="stable", kernel=concat_op_kernel, family="string")
 declare("starts_with", "text text", returns=BOOL, symbol="^@", raises=False, kernel=starts_with_kernel, family="string",
         example="starts_with('alphabet', 'alph')")
 
 for _name in ("length", "char_length", "character_length"):
-    declare(_name, "text -> int4", "bpchar -> int4", raises=False, kernel=length_kernel, family="string", doc="Number of characters.",
+    declare(_name, "text -> int4", "bpchar -> int4", raises=False, kernel=length_kernel, family="string",
+            doc="Number of characters.",
             example=f"{_name}('jose')")
 declare("length", "bytea -> int4", raises=False, kernel=length_kernel, family="string")
-declare("octet_length", "text -> int4", "bpchar -> int4", "bytea -> int4", raises=False, kernel=length_kernel, family="string")
+declare("octet_length", "text -> int4", "bpchar -> int4", "bytea -> int4", raises=False, kernel=length_kernel,
+        family="string")
 declare("bit_length", "text -> int4", "bytea -> int4", raises=False, kernel=length_kernel, family="string")
 for _name in ("lower", "upper", "initcap", "reverse"):
     declare(_name, "text -> text", raises=False, kernel=case_kernel, family="string", example=f"{_name}('tOM')")
@@ -323,17 +329,22 @@ declare("replace", "text text text -> text", raises=False, kernel=replace_kernel
 declare("translate", "text text text -> text", raises=False, kernel=translate_kernel, family="string",
         example="translate('12345', '143', 'ax')")
 for _name in ("lpad", "rpad"):
-    declare(_name, "text int4 -> text", "text int4 text -> text", kernel=pad_kernel, family="string", example=f"{_name}('hi', 5, 'xy')")
+    declare(_name, "text int4 -> text", "text int4 text -> text", kernel=pad_kernel, family="string",
+            example=f"{_name}('hi', 5, 'xy')")
 for _name in ("ltrim", "rtrim", "btrim"):
-    declare(_name, "text -> text", "text text -> text", "bytea bytea -> bytea", raises=False, kernel=trim_kernel, family="string",
+    declare(_name, "text -> text", "text text -> text", "bytea bytea -> bytea", raises=False, kernel=trim_kernel,
+            family="string",
             example=f"{_name}('zzzytest', 'xyz')")
 declare("repeat", "text int4 -> text", kernel=repeat_kernel, family="string", example="repeat('Pg', 4)")
 for _name in ("left", "right"):
     declare(_name, "text int4 -> text", raises=False, kernel=side_kernel, family="string", example=f"{_name}('abcde', 2)")
-declare("split_part", "text text int4 -> text", kernel=split_part_kernel, family="string", example="split_part('abc~@~def', '~@~', 2)")
-declare("concat", "any -> text", variadic=True, strict=False, volatility="stable", raises=False, kernel=concat_kernel, family="string",
+declare("split_part", "text text int4 -> text", kernel=split_part_kernel, family="string",
+        example="split_part('abc~@~def', '~@~', 2)")
+declare("concat", "any -> text", variadic=True, strict=False, volatility="stable", raises=False, kernel=concat_kernel,
+        family="string",
         doc="The text of all arguments, NULLs left out.", example="concat('abcde', 2, NULL, 22)")
-declare("concat_ws", "text any -> text", variadic=True, strict=False, volatility="stable", raises=False, kernel=concat_kernel,
+declare("concat_ws", "text any -> text", variadic=True, strict=False, volatility="stable", raises=False,
+        kernel=concat_ws_kernel,
         family="string", doc="The text of all but the first argument, NULLs left out, the first between them.",
         example="concat_ws(',', 'abcde', 2, NULL, 22)")
 declare("ascii", "text -> int4", raises=False, kernel=ascii_kernel, family="string", example="ascii('x')")
@@ -345,13 +356,15 @@ declare("encode", "bytea text -> text", kernel=encode_kernel, family="string", e
 declare("decode", "text text -> bytea", kernel=decode_kernel, family="string", example="decode('MTIz', 'base64')")
 declare("convert_from", "bytea name -> text", kernel=convert_kernel, family="string")
 declare("convert_to", "text name -> bytea", kernel=convert_kernel, family="string")
-declare("to_hex", "int4 -> text", "int8 -> text", raises=False, kernel=to_hex_kernel, family="string", example="to_hex(2147483647)")
+declare("to_hex", "int4 -> text", "int8 -> text", raises=False, kernel=to_hex_kernel, family="string",
+        example="to_hex(2147483647)")
 declare("quote_ident", "text -> text", raises=False, kernel=quote_kernel, family="string", example="quote_ident('Foo bar')")
 for _name in ("quote_literal", "quote_nullable"):
     declare(_name, "text -> text", "anyelement -> text", strict=_name == "quote_literal", raises=False, kernel=quote_kernel,
             family="string", example=f"{_name}(E'O\\'Reilly')")
 declare("format", "text -> text", kernel=format_kernel, family="string")
-declare("format", "text any -> text", variadic=True, strict=False, volatility="stable", kernel=format_kernel, family="string",
+declare("format", "text any -> text", variadic=True, strict=False, volatility="stable", kernel=format_kernel,
+        family="string",
         doc="sprintf-like: %s, %I, %L, %%, with positions and widths.", example="format('Hello %s, %1$s', 'World')")
 declare("get_byte", "bytea int4 -> int4", kernel=byte_kernel, family="string")
 declare("set_byte", "bytea int4 int4 -> bytea", kernel=byte_kernel, family="string")

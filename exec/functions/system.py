@@ -37,11 +37,14 @@ def setting(context: Any, name: str) -> str | None:
         return str(settings[fold])
     known: dict[str, Any] = {
         "timezone": context.time_zone, "server_version": SERVER_VERSION.split()[0], "server_version_num": "150000",
-        "search_path": ", ".join(_session(context, "search_path", ["public"])), "client_encoding": "UTF8", "server_encoding": "UTF8",
+        "search_path": ", ".join(_session(context, "search_path", ["public"])), "client_encoding": "UTF8",
+        "server_encoding": "UTF8",
         "datestyle": "ISO, MDY", "intervalstyle": "postgres", "standard_conforming_strings": "on", "integer_datetimes": "on",
         "is_superuser": "on", "session_authorization": _session(context, "user", "shoal"), "application_name": "",
-        "transaction_isolation": "read committed", "default_transaction_isolation": "read committed", "transaction_read_only": "off",
-        "max_identifier_length": "63", "max_index_keys": "32", "block_size": "8192", "lc_collate": "C", "lc_ctype": "C.UTF-8",
+        "transaction_isolation": "read committed", "default_transaction_isolation": "read committed",
+        "transaction_read_only": "off",
+        "max_identifier_length": "63", "max_index_keys": "32", "block_size": "8192", "lc_collate": "C",
+        "lc_ctype": "C.UTF-8",
         "bytea_output": "hex", "extra_float_digits": "1", "in_hot_standby": "off", "statement_timeout": "0", "jit": "off"}
     return known.get(fold)
 
@@ -148,7 +151,8 @@ def size_pretty_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Ar
         if value is None:
             return None
         size: Any = value if call.args[0].type.name == "int8" else int(value)
-        for unit, limit, bits in (("bytes", 10 * 1024, 0), ("kB", 20 * 1024 - 1, 9), ("MB", 20 * 1024 - 1, 10), ("GB", 20 * 1024 - 1, 10),
+        for unit, limit, bits in (("bytes", 10 * 1024, 0), ("kB", 20 * 1024 - 1, 9), ("MB", 20 * 1024 - 1, 10),
+                                  ("GB", 20 * 1024 - 1, 10),
                                   ("TB", 20 * 1024 - 1, 10), ("PB", None, 10)):
             size = abs(size) >> bits if size >= 0 else -(abs(size) >> bits)
             if limit is None or abs(size) < limit:
@@ -218,22 +222,27 @@ def temp_schema_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Sc
 
 
 _INFORMATION = dict(volatility="stable", raises=False, family="system")
-for _name in ("current_database", "current_catalog", "current_schema", "current_user", "session_user", "user", "current_role",
+for _name in ("current_database", "current_catalog", "current_schema", "current_user", "session_user", "user",
+              "current_role",
               "pg_client_encoding"):
     declare(_name, "-> name", kernel=session_kernel, **_INFORMATION)
-for _name, _type in (("version", "text"), ("current_query", "text"), ("pg_backend_pid", "int4"), ("pg_is_in_recovery", "bool"),
-                     ("pg_postmaster_start_time", "timestamptz"), ("pg_conf_load_time", "timestamptz"), ("txid_current", "int8"),
+for _name, _type in (("version", "text"), ("current_query", "text"), ("pg_backend_pid", "int4"),
+                     ("pg_is_in_recovery", "bool"),
+                     ("pg_postmaster_start_time", "timestamptz"), ("pg_conf_load_time", "timestamptz"),
+                     ("txid_current", "int8"),
                      ("inet_server_addr", "inet"), ("inet_client_addr", "inet"), ("inet_server_port", "int4"),
                      ("inet_client_port", "int4"), ("pg_my_temp_schema", "oid")):
     declare(_name, f"-> {_type}", kernel=session_kernel, **_INFORMATION)
 declare("current_schemas", "bool -> _name", kernel=schemas_kernel, **_INFORMATION)
 declare("current_setting", "text -> text", "text bool -> text", volatility="stable", kernel=setting_kernel, family="system",
         example="current_setting('server_version')")
-declare("set_config", "text text bool -> text", volatility="volatile", strict=False, kernel=set_config_kernel, family="system")
+declare("set_config", "text text bool -> text", volatility="volatile", strict=False, kernel=set_config_kernel,
+        family="system")
 declare("pg_typeof", "any -> regtype", strict=False, kernel=typeof_kernel, example="pg_typeof(33)", **_INFORMATION)
 declare("pg_encoding_to_char", "int4 -> name", kernel=encoding_kernel, **_INFORMATION)
 declare("pg_char_to_encoding", "name -> int4", kernel=encoding_kernel, **_INFORMATION)
-declare("format_type", "oid int4 -> text", strict=False, kernel=format_type_kernel, example="format_type(1700, -1)", **_INFORMATION)
+declare("format_type", "oid int4 -> text", strict=False, kernel=format_type_kernel, example="format_type(1700, -1)",
+        **_INFORMATION)
 declare("gen_random_uuid", "-> uuid", volatility="volatile", raises=False, kernel=uuid_kernel, family="system")
 declare("pg_sleep", "float8 -> void", volatility="volatile", kernel=sleep_kernel, family="system")
 declare("pg_column_size", "any -> int4", kernel=column_size_kernel, **_INFORMATION)
@@ -241,23 +250,29 @@ declare("pg_size_pretty", "int8 -> text", "numeric -> text", raises=False, kerne
 for _name in ("table", "type", "function", "operator", "opclass", "opfamily", "collation", "conversion", "ts_config",
               "ts_dict", "ts_parser", "ts_template", "statistics_obj"):
     declare(f"pg_{_name}_is_visible", "oid -> bool", kernel=true_kernel, **_INFORMATION)
-for _name in ("table", "any_column", "database", "schema", "function", "language", "sequence", "tablespace", "type", "server",
+for _name in ("table", "any_column", "database", "schema", "function", "language", "sequence", "tablespace", "type",
+              "server",
               "foreign_data_wrapper"):
-    declare(f"has_{_name}_privilege", "text text -> bool", "oid text -> bool", "name text text -> bool", "name oid text -> bool",
+    declare(f"has_{_name}_privilege", "text text -> bool", "oid text -> bool", "name text text -> bool",
+            "name oid text -> bool",
             "oid oid text -> bool", "oid text text -> bool", kernel=true_kernel, **_INFORMATION)
-declare("has_column_privilege", "text text text -> bool", "oid text text -> bool", "oid int2 text -> bool", "text int2 text -> bool",
-        "name text text text -> bool", "name oid text text -> bool", "name oid int2 text -> bool", kernel=true_kernel, **_INFORMATION)
+declare("has_column_privilege", "text text text -> bool", "oid text text -> bool", "oid int2 text -> bool",
+        "text int2 text -> bool",
+        "name text text text -> bool", "name oid text text -> bool", "name oid int2 text -> bool", kernel=true_kernel,
+        **_INFORMATION)
 declare("pg_has_role", "name text -> bool", "oid text -> bool", "name name text -> bool", "name oid text -> bool",
         "oid oid text -> bool", kernel=true_kernel, **_INFORMATION)
 declare("pg_get_userbyid", "oid -> name", kernel=user_kernel, **_INFORMATION)
-declare("pg_get_expr", "pg_node_tree oid -> text", "pg_node_tree oid bool -> text", "text oid -> text", "text oid bool -> text",
+declare("pg_get_expr", "pg_node_tree oid -> text", "pg_node_tree oid bool -> text", "text oid -> text",
+        "text oid bool -> text",
         kernel=expression_kernel, **_INFORMATION)
 declare("pg_get_viewdef", "oid -> text", "oid bool -> text", "oid int4 -> text", "text -> text", "text bool -> text",
         kernel=catalog_kernel, **_INFORMATION)
 declare("pg_get_indexdef", "oid -> text", "oid int4 bool -> text", kernel=catalog_kernel, **_INFORMATION)
 for _name in ("constraintdef", "ruledef", "triggerdef"):
     declare(f"pg_get_{_name}", "oid -> text", "oid bool -> text", kernel=catalog_kernel, **_INFORMATION)
-for _name in ("function_arguments", "function_identity_arguments", "function_result", "functiondef", "function_sqlbody", "partkeydef",
+for _name in ("function_arguments", "function_identity_arguments", "function_result", "functiondef", "function_sqlbody",
+              "partkeydef",
               "partition_constraintdef", "statisticsobjdef", "statisticsobjdef_columns"):
     declare(f"pg_get_{_name}", "oid -> text", kernel=catalog_kernel, **_INFORMATION)
 declare("pg_get_serial_sequence", "text text -> text", kernel=catalog_kernel, **_INFORMATION)
@@ -278,9 +293,11 @@ declare("pg_relation_is_updatable", "regclass bool -> int4", kernel=catalog_kern
 declare("pg_index_column_has_property", "regclass int4 text -> bool", kernel=nothing_kernel, **_INFORMATION)
 declare("pg_stat_get_numscans", "oid -> int8", kernel=catalog_kernel, **_INFORMATION)
 for _name in ("pg_advisory_lock", "pg_advisory_xact_lock"):
-    declare(_name, "int8 -> void", "int4 int4 -> void", volatility="volatile", raises=False, kernel=void_kernel, family="system")
+    declare(_name, "int8 -> void", "int4 int4 -> void", volatility="volatile", raises=False, kernel=void_kernel,
+            family="system")
 for _name in ("pg_try_advisory_lock", "pg_advisory_unlock"):
-    declare(_name, "int8 -> bool", "int4 int4 -> bool", volatility="volatile", raises=False, kernel=void_kernel, family="system")
+    declare(_name, "int8 -> bool", "int4 int4 -> bool", volatility="volatile", raises=False, kernel=void_kernel,
+            family="system")
 declare("pg_advisory_unlock_all", "-> void", volatility="volatile", raises=False, kernel=void_kernel, family="system")
 for _type in ("regclass", "regtype", "regnamespace", "regrole", "regproc", "regprocedure", "regoper", "regcollation"):
     declare(f"to_{_type}", f"text -> {_type}", kernel=to_register_kernel, **_INFORMATION)

@@ -6,16 +6,20 @@ Spec: PostgreSQL 15 documentation, chapter 8.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.catalog.errors import (FeatureNotSupported, InvalidTextRepresentation, NumericOutOfRange, StringTooLong,
-                                  UndefinedObject)
-from shoal.catalog.types import OID_LIKE, OIDS, SqlType, numeric, storage_type
+from shoal.catalog.errors import (
+    FeatureNotSupported,
+    InvalidParameterValue,
+    InvalidTextRepresentation,
+    NumericOutOfRange,
+    StringTooLong,
+)
+from shoal.catalog.types import OID_LIKE, SqlType, numeric, storage_type
 from shoal.exec.functions import datetime_input
 from shoal.exec.functions.json_text import canonical_jsonb, checked_json
 from shoal.exec.kernels import decimals, nulls, views
@@ -194,14 +198,15 @@ _ESCAPED = re.compile(r"\\(\\|[0-3][0-7]{2})")
 
 
 def parse_bytea(text: str) -> bytes:
-    """Hex (\\x...) or escape format. Raises: InvalidTextRepresentation (22P02)."""
+    """Hex (\\x...) or escape format. Raises: InvalidTextRepresentation (22P02),
+    InvalidParameterValue (22023) for bad hex."""
     if text.startswith("\\x"):
         body = "".join(text[2:].split())
         bad = re.search(r"[^0-9a-fA-F]", body)
         if bad is not None:
-            raise InvalidTextRepresentation(f'invalid hexadecimal digit: "{bad[0]}"')
+            raise InvalidParameterValue(f'invalid hexadecimal digit: "{bad[0]}"')
         if len(body) % 2:
-            raise InvalidTextRepresentation("invalid hexadecimal data: odd number of digits")
+            raise InvalidParameterValue("invalid hexadecimal data: odd number of digits")
         return bytes.fromhex(body)
     if "\\" not in text:
         return text.encode()
@@ -265,11 +270,13 @@ def parse_array(text: str, target: SqlType, settings: TaskSettings, names: Names
                 raise malformed("Unexpected array element.")
             expect_item = False
             if match["quoted"] is not None:
-                items.append(parse_value(re.sub(r"\\(.)", r"\1", match["quoted"], flags=re.DOTALL), target.element, settings, names))
+                items.append(parse_value(re.sub(r"\\(.)", r"\1", match["quoted"], flags=re.DOTALL), target.element, settings,
+                                         names))
             elif match["bare"].upper().strip() == "NULL":
                 items.append(None)
             else:
-                items.append(parse_value(re.sub(r"\\(.)", r"\1", match["bare"].strip(), flags=re.DOTALL), target.element, settings,
+                items.append(parse_value(re.sub(r"\\(.)", r"\1", match["bare"].strip(), flags=re.DOTALL), target.element,
+                                         settings,
                                          names))
     if not closed:
         raise malformed("Unexpected end of input.")
@@ -310,7 +317,7 @@ def _parse_plain(array: pa.Array, target: SqlType) -> pa.Array | None:
         return None
     try:
         if name == "numeric":
-            if pc.max(pc.utf8_length(array)).as_py() not in range(0, 30):
+            if pc.max(pc.utf8_length(array)).as_py() not in range(30):
                 return None
             wide = pc.cast(array, pa.decimal128(38, 9))
             data = decimals.rescaled(decimals.unscaled(wide), (target.scale or 0) - 9, views.validity(array))

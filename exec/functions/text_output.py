@@ -15,8 +15,15 @@ import pyarrow.compute as pc
 from shoal.catalog.types import OID_LIKE, SqlType
 from shoal.exec.kernels import decimals, nulls, views
 from shoal.exec.kernels.calendar import civil_from_days
-from shoal.exec.kernels.timezones import (DATE_INFINITY, DATE_MINUS_INFINITY, DAY_US, INFINITY, MINUS_INFINITY, SECOND_US,
-                                          utc_to_local)
+from shoal.exec.kernels.timezones import (
+    DATE_INFINITY,
+    DATE_MINUS_INFINITY,
+    DAY_US,
+    INFINITY,
+    MINUS_INFINITY,
+    SECOND_US,
+    utc_to_local,
+)
 
 if TYPE_CHECKING:
     from shoal.exec.evaluator import Names
@@ -173,7 +180,8 @@ def _times(array: pa.Array) -> pa.StringArray:
     us = views.values(array)
     midnight = us == DAY_US
     valid = views.validity(array)
-    clean = views.array_of(np.where(midnight, 0, us) if valid is None else np.where(midnight | ~valid, 0, us), pa.time64("us"), valid)
+    clean = views.array_of(np.where(midnight, 0, us) if valid is None else np.where(midnight | ~valid, 0, us),
+                           pa.time64("us"), valid)
     text = _trimmed(pc.cast(clean, pa.string()))
     if midnight.any():
         text = _replace(text, midnight if valid is None else midnight & valid,
@@ -191,7 +199,8 @@ def _timestamps(us: np.ndarray, valid: np.ndarray | None) -> pa.StringArray:
     else:
         clean = us
     if valid is None and odd is None and not (clean % SECOND_US).any():
-        return pc.cast(pa.Array.from_buffers(pa.timestamp("s"), len(us), [None, pa.py_buffer(clean // SECOND_US)]), pa.string())
+        return pc.cast(pa.Array.from_buffers(pa.timestamp("s"), len(us), [None, pa.py_buffer(clean // SECOND_US)]),
+                       pa.string())
     text = _trimmed(pc.cast(views.array_of(clean, pa.timestamp("us"), valid), pa.string()))
     if odd is not None and odd.any():
         text = _replace(text, odd, [timestamp_text(value) for value in us[odd].tolist()])

@@ -28,4 +28,5 @@ for _name in ("lag", "lead"):
 for _name in ("first_value", "last_value"):
     declare(_name, "anyelement", returns=_first, kind="window", family="window",
             doc=f"The {_name.split('_')[0]} row's value in the frame.")
-declare("nth_value", "anyelement int4", returns=_first, kind="window", family="window", doc="The n-th row's value in the frame.")
+declare("nth_value", "anyelement int4", returns=_first, kind="window", family="window",
+        doc="The n-th row's value in the frame.")

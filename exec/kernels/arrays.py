@@ -58,7 +58,8 @@ def as_element(array: pa.Array, sql_type: SqlType, element_type: SqlType) -> pa.
         return array
     if element_type.name == "numeric":
         from shoal.exec.functions.cast_kernels import decimal_array
-        data = decimals.rescaled(decimals.unscaled(array), (element_type.scale or 0) - (sql_type.scale or 0), views.validity(array))
+        data = decimals.rescaled(decimals.unscaled(array), (element_type.scale or 0) - (sql_type.scale or 0),
+                                 views.validity(array))
         return decimal_array(decimals.packed(np.asarray(data), element_type.scale or 0, views.validity(array)), element_type)
     return pc.cast(array, want)
 

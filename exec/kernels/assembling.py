@@ -60,14 +60,15 @@ def _numeric(parts: Sequence[Part], rows: int, sql_type: SqlType) -> pa.Array:
 
 def _strings(parts: Sequence[Part], rows: int) -> pa.Array:
     """Codes into one dictionary where every part has few distinct values, else plain strings."""
-    if not all(isinstance(part, pa.Scalar) or pa.types.is_dictionary(part.type) and len(part.dictionary) <= max(rows, 64)
+    if not all(isinstance(part, pa.Scalar) or (pa.types.is_dictionary(part.type) and len(part.dictionary) <= max(rows, 64))
                for _, part in parts):
         return _general(parts, rows, pa.string())
     pieces: list[pa.Array] = []
     starts: list[int] = []
     total = 0
     for _, part in parts:
-        piece = pa.array([part.as_py()] if part.is_valid else [], pa.string()) if isinstance(part, pa.Scalar) else part.dictionary
+        piece = pa.array([part.as_py()] if part.is_valid else [], pa.string()) if isinstance(part,
+                                                                                             pa.Scalar) else part.dictionary
         starts.append(total)
         pieces.append(piece)
         total += len(piece)

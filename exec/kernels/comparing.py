@@ -43,6 +43,8 @@ def compare(name: str, left: Arg, right: Arg, left_type: SqlType, right_type: Sq
         return _temporal(name, left, right, kind, right_type.name, zone)
     if kind == "interval":
         return _lexicographic(name, *interval_keys(left), *interval_keys(right))
+    if kind == "jsonb":
+        return _json(name, nulls.decoded(left), right)
     if kind == "bytea" or left_type.is_string:
         if "bpchar" in (kind, right_type.name):
             left, right = without_blanks(left), without_blanks(right)
@@ -136,6 +138,21 @@ def _lexicographic(name: str, high_a: Any, low_a: Any, high_b: Any, low_b: Any) 
 def without_blanks(arg: Arg) -> Arg:
     """char(n) values without trailing blanks, as all but its output sees them."""
     return pc.utf8_rtrim(nulls.decoded(arg) if isinstance(arg, pa.Array) else arg, characters=" ")
+
+
+def _json(name: str, left: pa.Array, right: Arg) -> np.ndarray:
+    """jsonb by value: numbers of different digits can be equal."""
+    from shoal.exec.functions.json_text import order_key
+    keys: dict[str | None, Any] = {}
+
+    def key(text: str | None) -> Any:
+        if text not in keys:
+            keys[text] = order_key(text)
+        return keys[text]
+    other = nulls.decoded(right).to_pylist() if isinstance(right, pa.Array) else [right.as_py()] * len(left)
+    test = OPERATORS[name]
+    return np.fromiter((a is not None and b is not None and test(key(a), key(b))
+                        for a, b in zip(left.to_pylist(), other, strict=True)), np.bool_, count=len(left))
 
 
 def _lists(name: str, left: pa.Array, right: Arg) -> np.ndarray:

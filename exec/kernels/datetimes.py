@@ -26,12 +26,14 @@ _ALIASES = {alias: unit for unit, aliases in {
     "milliseconds": "ms msec msecs mseconds msecond millisecond milliseconds", "second": "s sec secs second seconds",
     "minute": "m min mins minute minutes", "hour": "h hr hrs hour hours", "day": "d day days", "week": "w week weeks",
     "month": "mon mons month months", "quarter": "qtr quarter quarters", "year": "y yr yrs year years",
-    "decade": "dec decs decade decades", "century": "c cent century centuries", "millennium": "mil mils millennium millennia",
+    "decade": "dec decs decade decades", "century": "c cent century centuries",
+    "millennium": "mil mils millennium millennia",
     "dow": "dow", "doy": "doy", "isodow": "isodow", "isoyear": "isoyear", "epoch": "epoch", "julian": "j jd julian",
     "timezone": "timezone", "timezone_hour": "timezone_h timezone_hour", "timezone_minute": "timezone_m timezone_minute",
 }.items() for alias in aliases.split()}
-_DATE_UNITS = frozenset("day week month quarter year decade century millennium dow doy isodow isoyear epoch julian".split())
-_TIME_UNITS = frozenset("microseconds milliseconds second minute hour epoch".split())
+_DATE_UNITS = frozenset(["day", "week", "month", "quarter", "year", "decade", "century", "millennium", "dow", "doy",
+                         "isodow", "isoyear", "epoch", "julian"])
+_TIME_UNITS = frozenset(["microseconds", "milliseconds", "second", "minute", "hour", "epoch"])
 _TYPE_WORDS = {"date": "date", "time": "time without time zone", "timestamp": "timestamp without time zone",
                "timestamptz": "timestamp with time zone", "interval": "interval", "timetz": "time with time zone"}
 
@@ -324,7 +326,8 @@ def truncate_timestamp(us: np.ndarray, name: str, kind: str = "timestamp") -> np
     unit = unit_of(name, kind)
     finite = finite_timestamps(us)
     base = us if finite is None else np.where(finite, us, 0)
-    steps = {"microseconds": 1, "milliseconds": 1000, "second": SECOND_US, "minute": _MINUTE_US, "hour": _HOUR_US, "day": DAY_US}
+    steps = {"microseconds": 1, "milliseconds": 1000, "second": SECOND_US, "minute": _MINUTE_US, "hour": _HOUR_US,
+             "day": DAY_US}
     if unit in steps:
         result = base // steps[unit] * steps[unit]
     else:

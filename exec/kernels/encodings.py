@@ -13,7 +13,8 @@ from shoal.catalog.errors import InvalidParameterValue, SqlSyntaxError, Undefine
 
 _CODECS = {"utf8": "utf-8", "unicode": "utf-8", "sqlascii": "ascii", "latin1": "iso8859-1", "iso88591": "iso8859-1",
            "latin2": "iso8859-2", "latin9": "iso8859-15", "win1252": "cp1252", "win1250": "cp1250", "win1251": "cp1251",
-           "koi8r": "koi8-r", "eucjp": "euc-jp", "sjis": "shift-jis", "big5": "big5", "gbk": "gbk", "gb18030": "gb18030", "euckr": "euc-kr"}
+           "koi8r": "koi8-r", "eucjp": "euc-jp", "sjis": "shift-jis", "big5": "big5", "gbk": "gbk", "gb18030": "gb18030",
+           "euckr": "euc-kr"}
 
 
 def codec(name: str) -> str:
@@ -69,6 +70,7 @@ _UNICODE = re.compile(r"\\(?:(\\)|([0-9A-Fa-f]{4})|\+([0-9A-Fa-f]{6})|u([0-9A-Fa
 def unistr(text: str) -> str:
     """Unicode escapes \\XXXX, \\+XXXXXX, \\uXXXX, \\UXXXXXXXX. Raises: SqlSyntaxError (42601)."""
     if "\\" in _UNICODE.sub("", text):
-        raise SqlSyntaxError("invalid Unicode escape", hint=r"Unicode escapes must be \XXXX, \+XXXXXX, \uXXXX, or \UXXXXXXXX.")
+        raise SqlSyntaxError("invalid Unicode escape",
+                             hint=r"Unicode escapes must be \XXXX, \+XXXXXX, \uXXXX, or \UXXXXXXXX.")
     out = _UNICODE.sub(lambda m: "\\" if m[1] else chr(int(next(g for g in m.groups()[1:] if g), 16)), text)
     return out.encode("utf-16", "surrogatepass").decode("utf-16")

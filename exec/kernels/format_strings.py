@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from shoal.catalog.errors import InvalidParameterValue, NullNotAllowed
 from shoal.exec.kernels.strings import quote_ident, quote_literal
 
-_SPECIFIER = re.compile(r"%(?:(?P<position>\d+)\$)?(?P<flag>-)?(?P<width>\d+|\*(?:(?P<width_position>\d+)\$)?)?(?P<type>.)?", re.DOTALL)
+_SPECIFIER = re.compile(r"%(?:(?P<position>\d+)\$)?(?P<flag>-)?(?P<width>\d+|\*(?:(?P<width_position>\d+)\$)?)?(?P<type>.)?",
+                        re.DOTALL)
 
 
 def format_rows(templates: Sequence[str | None], columns: Sequence[Sequence[str | None]]) -> list[str | None]:

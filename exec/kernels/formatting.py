@@ -14,13 +14,15 @@ from shoal.catalog.errors import DatetimeOverflow, InvalidDatetimeFormat
 from shoal.exec.kernels.calendar import JULIAN_1970, civil_from_days, days_from_civil, iso_week, month_length
 from shoal.exec.kernels.timezones import DAY_US, SECOND_US
 
-MONTHS = ("January February March April May June July August September October November December").split()
-DAYS = "Sunday Monday Tuesday Wednesday Thursday Friday Saturday".split()
-ROMAN = "I II III IV V VI VII VIII IX X XI XII".split()
-_KEYWORDS = sorted((
-    "HH24 HH12 HH MI SSSSS SSSS SS MS US FF1 FF2 FF3 FF4 FF5 FF6 AM PM am pm A.M. P.M. a.m. p.m. Y,YYY YYYY YYY YY Y IYYY IYY IY I "
-    "BC AD bc ad B.C. A.D. b.c. a.d. MONTH Month month MON Mon mon MM DAY Day day DY Dy dy DDD IDDD DD D ID WW IW W CC J Q RM rm "
-    "TZH TZM TZ tz OF").split(), key=len, reverse=True)
+MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+          "December"]
+DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
+ROMAN = ["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"]
+_KEYWORDS = sorted(["HH24", "HH12", "HH", "MI", "SSSSS", "SSSS", "SS", "MS", "US", "FF1", "FF2", "FF3", "FF4", "FF5", "FF6",
+                    "AM", "PM", "am", "pm", "A.M.", "P.M.", "a.m.", "p.m.", "Y,YYY", "YYYY", "YYY", "YY", "Y", "IYYY", "IYY",
+                    "IY", "I", "BC", "AD", "bc", "ad", "B.C.", "A.D.", "b.c.", "a.d.", "MONTH", "Month", "month", "MON",
+                    "Mon", "mon", "MM", "DAY", "Day", "day", "DY", "Dy", "dy", "DDD", "IDDD", "DD", "D", "ID", "WW", "IW",
+                    "W", "CC", "J", "Q", "RM", "rm", "TZH", "TZM", "TZ", "tz", "OF"], key=len, reverse=True)
 _FOLDED = frozenset({"month", "day", "mon", "dy", "am", "pm", "a.m.", "p.m.", "bc", "ad", "b.c.", "a.d.", "rm", "tz"})
 
 
@@ -265,8 +267,10 @@ def _zone(clock: Clock, keyword: str) -> str:
 
 # --- reading dates
 
-_WIDTHS = {"HH24": 2, "HH12": 2, "HH": 2, "MI": 2, "SS": 2, "SSSS": 5, "SSSSS": 5, "YYYY": 4, "YYY": 3, "YY": 2, "Y": 1, "MM": 2, "DD": 2,
-           "DDD": 3, "D": 1, "J": 7, "Q": 1, "WW": 2, "W": 1, "CC": 2, "IYYY": 4, "IW": 2, "ID": 1, "IDDD": 3, "MS": 3, "US": 6,
+_WIDTHS = {"HH24": 2, "HH12": 2, "HH": 2, "MI": 2, "SS": 2, "SSSS": 5, "SSSSS": 5, "YYYY": 4, "YYY": 3, "YY": 2, "Y": 1,
+           "MM": 2, "DD": 2,
+           "DDD": 3, "D": 1, "J": 7, "Q": 1, "WW": 2, "W": 1, "CC": 2, "IYYY": 4, "IW": 2, "ID": 1, "IDDD": 3, "MS": 3,
+           "US": 6,
            "FF1": 1, "FF2": 2, "FF3": 3, "FF4": 4, "FF5": 5, "FF6": 6, "TZH": 2, "TZM": 2}
 
 
@@ -360,9 +364,12 @@ def _read_part(text: str, at: int, part: Part, parts: tuple[Part, ...], index: i
     return end
 
 
-_FIELDS = {"HH24": "hour", "HH12": "hour12", "HH": "hour12", "MI": "minute", "SS": "second", "SSSS": "seconds", "SSSSS": "seconds",
-           "YYYY": "year", "YYY": "year", "YY": "year", "Y": "year", "MM": "month", "DD": "day", "DDD": "yearday", "J": "julian",
-           "MS": "fraction", "US": "fraction", **{f"FF{n}": "fraction" for n in range(1, 7)}, "TZH": "zone_hour", "TZM": "zone_minute"}
+_FIELDS = {"HH24": "hour", "HH12": "hour12", "HH": "hour12", "MI": "minute", "SS": "second", "SSSS": "seconds",
+           "SSSSS": "seconds",
+           "YYYY": "year", "YYY": "year", "YY": "year", "Y": "year", "MM": "month", "DD": "day", "DDD": "yearday",
+           "J": "julian",
+           "MS": "fraction", "US": "fraction", **{f"FF{n}": "fraction" for n in range(1, 7)}, "TZH": "zone_hour",
+           "TZM": "zone_minute"}
 
 
 def _value(keyword: str, digits: str, found: dict[str, Any]) -> int:

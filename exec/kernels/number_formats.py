@@ -13,7 +13,8 @@ from shoal.catalog.errors import SqlSyntaxError
 from shoal.exec.kernels.formatting import ordinal
 
 _TOKENS = ("EEEE", "FM", "MI", "PL", "SG", "PR", "TH", "RN", "th", "rn")
-_ROMAN = ((1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"), (50, "L"), (40, "XL"), (10, "X"), (9, "IX"), (5, "V"),
+_ROMAN = ((1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"), (50, "L"), (40, "XL"), (10, "X"),
+          (9, "IX"), (5, "V"),
           (4, "IV"), (1, "I"))
 
 

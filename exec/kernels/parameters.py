@@ -61,7 +61,8 @@ def _by_group(kernel: Kernel, call: Call, args: list[Any], rows: int, context: A
             code, place = divmod(code, max(len(encoded.dictionary), 1))
             values[i] = physical(encoded.dictionary, place, call.args[i].type)
         chosen = pa.array(indices)
-        subset = [values[i] if i in values else arg.take(chosen) if isinstance(arg, pa.Array) else arg for i, arg in enumerate(args)]
+        subset = [values[i] if i in values else arg.take(chosen) if isinstance(arg, pa.Array) else arg for i,
+                  arg in enumerate(args)]
         part = kernel(call, subset, len(indices), context)
         if isinstance(part, np.ndarray):
             part = views.array_of(part, pa.bool_())

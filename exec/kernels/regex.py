@@ -26,6 +26,12 @@ _WORD_EDGES = {"m": r"\b(?=\w)", "M": r"\b(?<=\w)", "y": r"\b", "Y": r"\B", "A":
 _EMBEDDED = re.compile(r"\(\?([bceimnpqstwx]+)\)")
 
 
+_ERRORS = (("unterminated subpattern", "parentheses () not balanced"),
+           ("unbalanced parenthesis", "parentheses () not balanced"),
+           ("repeat", "quantifier operand invalid"), ("character set", "brackets [] not balanced"),
+           ("group reference", "invalid backreference number"), ("character range", "invalid character range"))
+
+
 @dataclass(frozen=True, slots=True)
 class Pattern:
     """A translated pattern: `portable` says that RE2 understands it too."""
@@ -68,7 +74,9 @@ def compiled(pattern: str, flags: str = "") -> Pattern:
     try:
         return Pattern(source, flags, portable, re.compile(source))
     except (re.error, OverflowError, RecursionError) as error:
-        raise InvalidRegularExpression(f"invalid regular expression: {error}") from None
+        message = str(error)
+        word = next((ours for theirs, ours in _ERRORS if theirs in message), message)
+        raise InvalidRegularExpression(f"invalid regular expression: {word}") from None
 
 
 def _translated(pattern: str, anchors: bool, expanded: bool) -> tuple[str, bool]:
@@ -206,7 +214,8 @@ def replace(array: pa.Array, pattern: Pattern, replacement: str, start: int = 1,
             pass
 
     def fill(match: re.Match[str]) -> str:
-        return "".join((match[part] or "") if isinstance(part, int) and part <= groups else "" if isinstance(part, int) else part
+        return "".join((match[part] or "") if isinstance(part, int) and part <= groups else "" if isinstance(part, int)
+                       else part
                        for part in parts)
 
     def one(value: str) -> str:

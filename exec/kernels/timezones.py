@@ -25,7 +25,8 @@ INFINITY, MINUS_INFINITY = (1 << 63) - 1, -(1 << 63)
 _EPOCH = datetime.datetime(1970, 1, 1)
 _UTC = frozenset({"utc", "gmt", "z", "etc/utc", "zulu", "uct", "universal"})
 ABBREVIATIONS: dict[str, int] = {
-    "utc": 0, "gmt": 0, "z": 0, "zulu": 0, "uct": 0, "wet": 0, "west": 3600, "bst": 3600, "cet": 3600, "cest": 7200, "met": 3600,
+    "utc": 0, "gmt": 0, "z": 0, "zulu": 0, "uct": 0, "wet": 0, "west": 3600, "bst": 3600, "cet": 3600, "cest": 7200,
+    "met": 3600,
     "mest": 7200, "eet": 7200, "eest": 10800, "msk": 10800, "est": -18000, "edt": -14400, "cst": -21600, "cdt": -18000,
     "mst": -25200, "mdt": -21600, "pst": -28800, "pdt": -25200, "akst": -32400, "akdt": -28800, "hst": -36000,
     "jst": 32400, "kst": 32400, "ist": 7200, "sgt": 28800, "hkt": 28800, "aest": 36000, "aedt": 39600, "acst": 34200,
@@ -101,7 +102,7 @@ def local_to_utc(us: Any, zone: str) -> Any:
     stamps = views.array_of(plain, pa.timestamp("us"))
     try:
         aware = pc.assume_timezone(stamps, _arrow_zone(zone), ambiguous="raise", nonexistent="raise")
-        result = views.values(aware)
+        result = views.values(aware.view(pa.int64()))
     except pa.ArrowInvalid:
         result = _local_to_utc_slow(plain, fixed)
     return result if finite is None else np.where(finite, result, us)

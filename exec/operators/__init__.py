@@ -22,9 +22,10 @@ from shoal.exec.operators.limit import Limit
 from shoal.exec.operators.project import Project
 from shoal.exec.operators.remote_source import RemoteSource
 from shoal.exec.operators.scan import Scan
-from shoal.exec.operators.sort import Sort, TopN
+from shoal.exec.operators.sort import Sort
 from shoal.exec.operators.table_function import TableFunction
 from shoal.exec.operators.table_write import TableWrite
+from shoal.exec.operators.top_n import TopN
 from shoal.exec.operators.union import Union
 from shoal.exec.operators.values import Values
 from shoal.exec.operators.window import Window

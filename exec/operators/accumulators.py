@@ -11,7 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from shoal.catalog.errors import FeatureNotSupported
-from shoal.catalog.types import SqlType
+from shoal.catalog.types import TEXT, SqlType
+from shoal.exec.batch import Batch
+from shoal.exec.evaluator import EvaluationContext, compile_expressions
 from shoal.exec.kernels import aggregation_collected as collected
 from shoal.exec.kernels import canonical
 from shoal.exec.kernels.aggregation import (
@@ -27,15 +29,17 @@ from shoal.exec.kernels.aggregation import (
 )
 from shoal.exec.kernels.aggregation_statistics import Average, ExactMoments, Regression
 from shoal.exec.kernels.aggregation_values import AnyValue, Collected, Distinct, Finish, RankedExtreme, array_lists
-from shoal.exec.plan.expr import AggregateCall
+from shoal.exec.plan.expr import AggregateCall, Call, Cast, ColumnRef, Expr
 
+Make = Callable[[AggregateCall, bool, EvaluationContext], Accumulator]
+"""(the call, whether groups may have no rows, the task's evaluation context) -> a fresh state."""
 _FLOATS = ("float4", "float8")
 _IGNORE_DISTINCT = frozenset({"min", "max", "bool_and", "bool_or", "every", "bit_and", "bit_or", "any_value"})
 _REGRESSION = frozenset({"corr", "covar_pop", "covar_samp", "regr_avgx", "regr_avgy", "regr_count", "regr_intercept",
                          "regr_r2", "regr_slope", "regr_sxx", "regr_sxy", "regr_syy"})
 
 
-def accumulator(call: AggregateCall, empty_groups: bool = False) -> Accumulator:
+def accumulator(call: AggregateCall, evaluation: EvaluationContext, empty_groups: bool = False) -> Accumulator:
     """A fresh state for the call. `update` gets its arguments, then its order keys, as columns.
 
     `empty_groups`: results may be asked for groups that never had a row, even without FILTER.
@@ -50,15 +54,15 @@ def accumulator(call: AggregateCall, empty_groups: bool = False) -> Accumulator:
         raise FeatureNotSupported(f"aggregate function {call.name} is not supported")
     if distinct:
         types = [arg.type for arg in call.args] + [key.column.type for key in call.order_by]
-        return Distinct(types, make(call, True))
-    return make(call, empty_groups or call.filter is not None)
+        return Distinct(types, make(call, True, evaluation))
+    return make(call, empty_groups or call.filter is not None, evaluation)
 
 
-def _count(call: AggregateCall, filtered: bool) -> Accumulator:
+def _count(call: AggregateCall, filtered: bool, evaluation: EvaluationContext) -> Accumulator:
     return CountRows(bool(call.args))
 
 
-def _sum(call: AggregateCall, filtered: bool) -> Accumulator:
+def _sum(call: AggregateCall, filtered: bool, evaluation: EvaluationContext) -> Accumulator:
     argument = call.args[0].type
     if argument.name in _FLOATS:
         return SumFloats(call.type, filtered)
@@ -67,31 +71,31 @@ def _sum(call: AggregateCall, filtered: bool) -> Accumulator:
     return SumIntegers(call.type, filtered)
 
 
-def _average(call: AggregateCall, filtered: bool) -> Accumulator:
+def _average(call: AggregateCall, filtered: bool, evaluation: EvaluationContext) -> Accumulator:
     argument = call.args[0].type
     return SumIntervals(filtered, average=True) if argument.name == "interval" else Average(argument, call.type)
 
 
-def _extreme(call: AggregateCall, filtered: bool) -> Accumulator:
+def _extreme(call: AggregateCall, filtered: bool, evaluation: EvaluationContext) -> Accumulator:
     argument = call.args[0].type
     if canonical.is_integers(argument) and argument.name != "numeric":
         return Extreme(argument, call.name == "max", filtered)
     return RankedExtreme(argument, call.name == "max", filtered)
 
 
-def _moments(call: AggregateCall, filtered: bool) -> Accumulator:
+def _moments(call: AggregateCall, filtered: bool, evaluation: EvaluationContext) -> Accumulator:
     argument = call.args[0].type
     return Moments(call.name, call.type) if argument.name in _FLOATS else ExactMoments(call.name, argument, call.type)
 
 
-def _regression(call: AggregateCall, filtered: bool) -> Accumulator:
+def _regression(call: AggregateCall, filtered: bool, evaluation: EvaluationContext) -> Accumulator:
     return Regression(call.name, call.type)
 
 
 def _collected(finish: Callable[[AggregateCall], Finish], skip_null: int | None,
-               order_by: int | None = None) -> Callable[[AggregateCall, bool], Accumulator]:
+               order_by: int | None = None) -> Make:
     """`order_by`: the argument whose order counts where the call names none."""
-    def make(call: AggregateCall, filtered: bool) -> Accumulator:
+    def make(call: AggregateCall, filtered: bool, evaluation: EvaluationContext) -> Accumulator:
         types = [arg.type for arg in call.args] + [key.column.type for key in call.order_by]
         directions = [(key.descending, key.nulls_first) for key in call.order_by]
         if order_by is not None and not directions:
@@ -111,24 +115,46 @@ class _OrderedBy(Collected):
         super().update(codes, [*columns, columns[self._order_by]], before)
 
 
-_TABLE: dict[str, Callable[[AggregateCall, bool], Accumulator]] = {
+class _AsJson(Collected):
+    """Collected rows whose last argument is turned into JSON text as it comes, and names before it into text."""
+
+    def __init__(self, call: AggregateCall, finish: Finish, evaluation: EvaluationContext) -> None:
+        keys = [key.column.type for key in call.order_by]
+        super().__init__([TEXT] * len(call.args) + keys, len(call.args),
+                         [(key.descending, key.nulls_first) for key in call.order_by], finish, None)
+        refs = [ColumnRef(arg.type, i) for i, arg in enumerate(call.args)]
+        exprs: list[Expr] = [ref if ref.type.is_string else Cast(TEXT, ref) for ref in refs[:-1]]
+        exprs.append(Call(call.type, f"to_{call.type.name}", (refs[-1],)))
+        self._convert = compile_expressions(exprs, {i: i for i in range(len(refs))})
+        self._evaluation, self._count = evaluation, len(refs)
+
+    def update(self, codes: np.ndarray, columns: Sequence[pa.Array], before: SeenBefore) -> None:
+        converted = self._convert(Batch.of(columns[:self._count], len(codes)), self._evaluation)
+        super().update(codes, [*converted, *columns[self._count:]], before)
+
+
+def _json(finish: Finish) -> Make:
+    return lambda call, filtered, evaluation: _AsJson(call, finish, evaluation)
+
+
+_TABLE: dict[str, Make] = {
     "count": _count,
     "sum": _sum,
-    "sum0": lambda call, filtered: SumIntegers(call.type, filtered, zero=True),
+    "sum0": lambda call, filtered, evaluation: SumIntegers(call.type, filtered, zero=True),
     "avg": _average,
     "min": _extreme,
     "max": _extreme,
-    **{name: (lambda call, filtered: Bitwise(call.name, call.type, filtered))
+    **{name: (lambda call, filtered, evaluation: Bitwise(call.name, call.type, filtered))
        for name in ("bit_and", "bit_or", "bit_xor", "bool_and", "bool_or", "every")},
-    "any_value": lambda call, filtered: AnyValue(call.args[0].type),
+    "any_value": lambda call, filtered, evaluation: AnyValue(call.args[0].type),
     **dict.fromkeys(("stddev", "stddev_samp", "stddev_pop", "variance", "var_samp", "var_pop"), _moments),
     "string_agg": _collected(lambda call: collected.joined_strings, 0),
     "array_agg": _collected(lambda call: array_lists(call.type), None),
     "percentile_cont": _collected(lambda call: collected.continuous_percentile, 1, order_by=1),
     "percentile_disc": _collected(lambda call: collected.discrete_percentile, 1, order_by=1),
     "mode": _collected(lambda call: collected.mode_of(call.args[0].type), 0, order_by=0),
-    "json_agg": _collected(lambda call: collected.json_array, None),
-    "jsonb_agg": _collected(lambda call: collected.json_array, None),
-    "json_object_agg": _collected(lambda call: collected.json_object(True, False), None),
-    "jsonb_object_agg": _collected(lambda call: collected.json_object(False, True), None),
+    "json_agg": _json(collected.json_array),
+    "jsonb_agg": _json(collected.json_array),
+    "json_object_agg": _json(collected.json_object(True, False)),
+    "jsonb_object_agg": _json(collected.json_object(False, True)),
 }

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from shoal.exec.batch import BLOCKED, Batch, Column, Output
+from shoal.exec.evaluator import EvaluationContext
 from shoal.exec.kernels import nulls, views
 from shoal.exec.kernels.aggregation import Accumulator, CountRows, SeenBefore
 from shoal.exec.kernels.constants import scalar_of
@@ -39,7 +40,7 @@ class Aggregate(Operator):
         source = self.node.input
         where = streams.positions(source)
         keys = [where[field.id] for field in self.node.groups]
-        states = States([call for _, call in self.node.aggregates], where)
+        states = self._states(where)
         batch_rows = self.context.settings.batch_rows
         table = self._table()
         rows = 0
@@ -65,12 +66,16 @@ class Aggregate(Operator):
                 if pass_on is not None or held > _PARTIAL_BYTES:
                     yield from self._results(table, states)
                     table, rows = self._table(), 0
-                    states = States([call for _, call in self.node.aggregates], where)
+                    states = self._states(where)
         if rows == 0 and not keys:
-            states = States([call for _, call in self.node.aggregates], where, empty_groups=True)
+            states = self._states(where, empty_groups=True)
         if pass_on is None and not (self.node.step == "partial" and rows == 0):
             yield from self._results(table, states)
         self.context.reserve(self.metrics, 0)
+
+    def _states(self, where: Mapping[int, int], empty_groups: bool = False) -> States:
+        calls = [call for _, call in self.node.aggregates]
+        return States(calls, where, streams.evaluation(self.context), empty_groups)
 
     def _table(self) -> KeyTable | OneGroup:
         if not self.node.groups:
@@ -116,7 +121,8 @@ class OneGroup:
 class States:
     """The accumulators of one Aggregate node, equal calls sharing one, with how to find their columns in a batch."""
 
-    def __init__(self, calls: Sequence[AggregateCall], where: Mapping[int, int], empty_groups: bool = False) -> None:
+    def __init__(self, calls: Sequence[AggregateCall], where: Mapping[int, int], evaluation: EvaluationContext,
+                 empty_groups: bool) -> None:
         self._calls = tuple(calls)
         self._where = where
         self._members: list[_Member] = []
@@ -131,7 +137,7 @@ class States:
                         rows = CountRows(False)
                     made = CountValues(rows) if call.args else rows
                 else:
-                    made = accumulator(call, empty_groups)
+                    made = accumulator(call, evaluation, empty_groups)
                 known[call] = len(self._members)
                 self._members.append(_Member(made, [*call.args, *(key.column for key in call.order_by)],
                                              None if call.filter is None else self._where[call.filter.id]))

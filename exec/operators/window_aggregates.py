@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from shoal.catalog.errors import NumericOutOfRange
 from shoal.catalog.types import storage_type
+from shoal.exec.evaluator import EvaluationContext
 from shoal.exec.kernels import concat, decimals, nulls, sorting, views, windows
 from shoal.exec.kernels.aggregation_values import list_array
 from shoal.exec.operators.accumulators import accumulator
@@ -60,7 +61,7 @@ def aggregate_column(rows: Rows, call: WindowCall) -> pa.Array:
             return views.array_of(total, storage_type(call.type), valid)
     if argument is not None and call.name in ("min", "max"):
         return _extreme(call, columns[0], counts, ranges)
-    return _spelled_out(call, columns, mask, ranges)
+    return _spelled_out(call, columns, mask, ranges, rows.evaluation)
 
 
 def _aggregate(call: WindowCall) -> AggregateCall:
@@ -70,7 +71,7 @@ def _aggregate(call: WindowCall) -> AggregateCall:
 def _by_partition(rows: Rows, call: WindowCall, columns: Sequence[pa.Array], mask: np.ndarray | None) -> pa.Array:
     numbers = rows.layout.partition_number
     partitions = int(numbers[-1]) + 1
-    state = accumulator(_aggregate(call), empty_groups=True)
+    state = accumulator(_aggregate(call), rows.evaluation, empty_groups=True)
     state.resize(partitions)
     codes = numbers
     if mask is not None:
@@ -117,7 +118,8 @@ def _extreme(call: WindowCall, array: pa.Array, counts: np.ndarray | None, range
     return array.take(pa.array(rows, mask=missing if missing.any() else None))
 
 
-def _spelled_out(call: WindowCall, columns: Sequence[pa.Array], mask: np.ndarray | None, ranges: windows.Ranges) -> pa.Array:
+def _spelled_out(call: WindowCall, columns: Sequence[pa.Array], mask: np.ndarray | None, ranges: windows.Ranges,
+                 evaluation: EvaluationContext) -> pa.Array:
     """Any aggregate: each row's frame becomes a group of its own, a block of rows at a time."""
     sizes = windows.counted(ranges)
     total = len(sizes)
@@ -142,7 +144,7 @@ def _spelled_out(call: WindowCall, columns: Sequence[pa.Array], mask: np.ndarray
         if mask is not None:
             kept = np.flatnonzero(mask[rows])
             codes, rows = codes[kept], rows[kept]
-        state = accumulator(_aggregate(call), empty_groups=True)
+        state = accumulator(_aggregate(call), evaluation, empty_groups=True)
         state.resize(last - first)
         picked = pa.array(rows)
         state.update(codes, [column.take(picked) for column in columns], partial(np.zeros, last - first, np.bool_))

@@ -70,9 +70,9 @@ def optimize(plan: PlanNode, context: OptimizerContext) -> PlanNode:
             continue
         if changed.output != fields:
             changed = Project(changed, passed_on(fields))
+        if context.trace is not None and changed != plan:
+            context.trace(rule.__name__, changed)
         plan = changed
-        if context.trace is not None:
-            context.trace(rule.__name__, plan)
         if context.switches.validate:
             validate(plan, rule.__name__)
     return plan

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from shoal.catalog.connector import ConnectorLookup
@@ -14,8 +15,7 @@ from shoal.exec.plan.nodes import Field, PlanNode
 from shoal.exec.session_names import session_names
 
 if TYPE_CHECKING:
-    from shoal.catalog.pg_catalog.names import SessionNames
-    from shoal.catalog.pg_catalog.names import SessionNames
+    from shoal.exec.evaluator import EvaluationContext
     from shoal.exec.optimizer.stats import Estimate, Statistics
 
 
@@ -51,10 +51,11 @@ class OptimizerContext:
     """The largest column id in use; `optimize` raises it to the plan's."""
     _statistics: Statistics | None = field(default=None, repr=False)
 
-    @property
-    def names(self) -> SessionNames | None:
-        """The catalog's names for folding reg* constants."""
-        return session_names(self.catalogs, self.settings)
+    @cached_property
+    def evaluation(self) -> EvaluationContext:
+        """What constants are folded with: the pinned settings, and the catalog's names for reg* constants."""
+        from shoal.exec.evaluator import EvaluationContext
+        return EvaluationContext(self.settings, session_names(self.catalogs, self.settings))
 
     def next_id(self) -> int:
         self.last_id += 1

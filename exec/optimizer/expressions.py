@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 from shoal.catalog.errors import SqlError
 from shoal.catalog.types import BOOL, SqlType
 from shoal.exec.plan.expr import FALSE, TRUE, Call, Case, Cast, ColumnRef, Expr, Literal, conjunction
-from shoal.exec.plan.fragment import TaskSettings
 
 if TYPE_CHECKING:
-    from shoal.exec.evaluator import Names
+    from shoal.exec.optimizer.context import OptimizerContext
 
 COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
 NEGATED = {"eq": "ne", "ne": "eq", "lt": "ge", "ge": "lt", "gt": "le", "le": "gt", "is_null": "is_not_null",
@@ -57,8 +56,8 @@ def bare(expr: Expr) -> Expr:
 class Simplifier:
     """Simplifies expressions of one statement under its settings."""
 
-    def __init__(self, settings: TaskSettings, names: Names | None = None) -> None:
-        self.settings, self.names = settings, names
+    def __init__(self, context: OptimizerContext) -> None:
+        self.context = context
         self._seen: dict[int, tuple[Expr, Expr]] = {}
 
     def __call__(self, expr: Expr) -> Expr:
@@ -107,9 +106,9 @@ class Simplifier:
         return expr
 
     def evaluate(self, expr: Expr) -> Expr:
-        from shoal.exec.evaluator import EvaluationContext, evaluate_constant
+        from shoal.exec.evaluator import evaluate_constant
         try:
-            value = evaluate_constant(expr, EvaluationContext(self.settings, self.names))
+            value = evaluate_constant(expr, self.context.evaluation)
         except SqlError:
             return expr
         return Literal(expr.type, tuple(value) if isinstance(value, list) else value)

@@ -213,7 +213,8 @@ class JoinGraph:
         """Whether an equality of columns or of expressions joins the two sets."""
         if any(left & mask and right & mask for mask in self.class_masks):
             return True
-        return any(isinstance(part, Call) and part.name == "eq" and mask & left and mask & right and not mask & ~(left | right)
+        both = left | right
+        return any(isinstance(part, Call) and part.name == "eq" and mask & left and mask & right and not mask & ~both
                    for part, mask in self.rest)
 
     # The search -------------------------------------------------------------------------------------------------------

@@ -48,6 +48,7 @@ _ARGUMENT_NAMES = {"make_interval": ("years", "months", "weeks", "days", "hours"
                    "make_date": ("year", "month", "day"), "make_time": ("hour", "min", "sec"),
                    "make_timestamp": ("year", "month", "mday", "hour", "min", "sec"),
                    "jsonb_set": ("jsonb_in", "path", "replacement", "create_if_missing")}
+_ORDERED_SET = frozenset({"mode", "percentile_cont", "percentile_disc"})
 _PRECISE = frozenset({"current_timestamp", "localtimestamp", "current_time", "localtime"})
 _UNIFYING = {"coalesce": "COALESCE", "greatest": "GREATEST", "least": "LEAST"}
 
@@ -209,11 +210,12 @@ _SPECIAL: dict[str, Any] = {**dict.fromkeys(_UNIFYING, _unifying), "nullif": _nu
 
 def _aggregate(b: ExpressionBinder, node: s.Function) -> Expr:
     name = node.name[-1]
-    clause = b.clause
-    if not clause.aggregates:
-        fail(GroupingError, clause.aggregate_error or f"aggregate functions are not allowed in {clause.name}", node.pos)
+    if node.within is not None and name not in _ORDERED_SET:
+        fail(WrongObjectType, f"{name} is not an ordered-set aggregate, so it cannot have WITHIN GROUP", node.pos)
     inner = type(b)(b.level, AGGREGATE)
     inner.in_aggregate = True
+    if b.in_aggregate and b.clause is AGGREGATE:
+        fail(GroupingError, AGGREGATE.aggregate_error, node.pos)
     refs_before = set(b.level.refs)
     function, returns, args, order = _aggregate_arguments(inner, node)
     where = None
@@ -223,6 +225,9 @@ def _aggregate(b: ExpressionBinder, node: s.Function) -> Expr:
         where = filtered.bind_boolean(node.filter, "FILTER")
     level = _owner(b.level, [*args, *([where] if where is not None else []), *(item.expr for item in order)],
                    refs_before, node.pos)
+    clause = b.clause if level is b.level else level.clause
+    if clause is not None and not clause.aggregates:
+        fail(GroupingError, clause.aggregate_error or f"aggregate functions are not allowed in {clause.name}", node.pos)
     for known in level.aggregates:
         if (known.name, known.args, known.distinct, known.filter, known.order) == (
                 function.name, tuple(args), node.distinct, where, order):
@@ -257,7 +262,7 @@ def _aggregate_arguments(inner: ExpressionBinder, node: s.Function) -> tuple[Fun
             fail(SqlSyntaxError, "cannot use DISTINCT with WITHIN GROUP", node.pos)
         order = bind_sort(inner, node.within)
         args += [item.expr for item in order]
-    elif name in ("mode", "percentile_cont", "percentile_disc"):
+    elif name in _ORDERED_SET:
         fail(WrongObjectType, f"WITHIN GROUP is required for ordered-set aggregate {name}", node.pos)
     found, typed = resolve(inner, node, args)
     if node.within is not None and typed:

@@ -6,9 +6,7 @@ Spec: PostgreSQL 15 documentation, chapter 10 "Type Conversion"; wording of pars
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
-from typing import Any
 from typing import Literal as OneOf
 
 from shoal.catalog.errors import CannotCoerce, DatatypeMismatch, SqlError
@@ -55,7 +53,8 @@ def coerce(context: Context, expr: Expr, target: SqlType, pos: int, how: CastCon
         folded = _coerce_literal(expr, target, how == "explicit")
         if folded is not None:
             return folded
-    if source.name in ("varchar", "text") and target.name in ("text", "varchar") and target.length is None:
+    if (source.name in ("varchar", "text") and target.name in ("text", "varchar") and target.length is None
+            and how != "explicit"):
         return expr  # the same values, stored the same way
     if not can_coerce(source, target, how):
         fail(CannotCoerce, f"cannot cast type {source.sql} to {target.sql}", pos)

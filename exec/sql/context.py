@@ -116,6 +116,7 @@ JOIN_ON = Clause("JOIN/ON", aggregate_error="aggregate functions are not allowed
                  window_error="window functions are not allowed in JOIN conditions")
 FROM = Clause("FROM", aggregate_error="aggregate functions are not allowed in functions in FROM",
               window_error="window functions are not allowed in functions in FROM")
+LATERAL = Clause("LATERAL", aggregate_error="aggregate functions are not allowed in FROM clause of their own query level")
 VALUES = Clause("VALUES")
 LIMIT = Clause("LIMIT", columns=False)
 OFFSET = Clause("OFFSET", columns=False)
@@ -219,6 +220,8 @@ class Level:
     output_applies: list[PendingApply] = field(default_factory=list)
     named_windows: dict[str, Any] = field(default_factory=dict)
     groupings: list[Any] = field(default_factory=list)
+    clause: Clause | None = None
+    """Where the subquery being bound stands in this level."""
 
     def adopt(self, refs: dict[int, Level]) -> frozenset[int]:
         """Takes note of what a subquery reads from outside; gives all its outer ids."""

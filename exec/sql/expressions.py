@@ -84,7 +84,9 @@ class ExpressionBinder:
     def bind_query(self, tree: Any) -> Query:
         """A subquery of this expression. Its outer columns are noted at this level."""
         from shoal.exec.sql.queries import bind_subquery
+        outer, self.level.clause = self.level.clause, self.clause
         query = bind_subquery(self.context, tree, self.level, self.level.tables)
+        self.level.clause = outer
         self.level.adopt(query.refs)
         return query
 
@@ -284,7 +286,7 @@ class ExpressionBinder:
             return operator(self.context, "->", arg, key, node.pos, node.arg.pos, node.low.pos)
         vector = arg.type.name in ("int2vector", "oidvector")
         if not arg.type.is_array and not vector:
-            fail(DatatypeMismatch, f"cannot subscript type {arg.type.sql} because it does not support subscripting", node.pos)
+            fail(DatatypeMismatch, f"cannot subscript type {arg.type.sql} because it does not support subscripting", s.place(node.arg))
         if node.slice:
             bounds = [Literal(INT4, None) if b is None else self.bind_as(b, INT4) for b in (node.low, node.high)]
             return e.Call(arg.type, "slice", (arg, *bounds))

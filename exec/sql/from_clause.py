@@ -8,7 +8,6 @@ Spec: PostgreSQL 15 documentation, 7.2.1; wording of parse_clause.c and parse_re
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from shoal.catalog.errors import (
     AmbiguousColumn,
@@ -18,7 +17,6 @@ from shoal.catalog.errors import (
     SqlSyntaxError,
     UndefinedColumn,
     UndefinedFunction,
-    UndefinedTable,
 )
 from shoal.catalog.types import INT8
 from shoal.exec.functions.registry import find
@@ -29,7 +27,7 @@ from shoal.exec.plan.rewrite import renumber
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.calls import resolve, scalar_call, set_fields
 from shoal.exec.sql.coercion import common, operator
-from shoal.exec.sql.context import FROM, JOIN_ON, CommonTable, Level, PendingApply, Query, fail
+from shoal.exec.sql.context import FROM, JOIN_ON, LATERAL, CommonTable, Level, PendingApply, Query, fail
 from shoal.exec.sql.expressions import ExpressionBinder
 from shoal.exec.sql.names import output_name
 from shoal.exec.sql.planning import ONE_ROW, attach, filtered
@@ -131,7 +129,8 @@ def _rename(columns: list[ScopeColumn], item: s.FromItem, name: str) -> None:
         return
     shown = [c for c in columns if not c.hidden]
     if len(item.columns) > len(shown):
-        fail(InvalidColumnReference, f'table "{name}" has {len(shown)} columns available but {len(item.columns)} columns '
+        what = "join expression" if isinstance(item, s.JoinRef) else "table"
+        fail(InvalidColumnReference, f'{what} "{name}" has {len(shown)} columns available but {len(item.columns)} columns '
              "specified", -1)
     for column, alias in zip(shown, item.columns, strict=False):
         column.name = alias
@@ -165,7 +164,9 @@ def _subquery(level: Level, item: s.QueryRef, visible: list[Scope]) -> Source:
         fail(SqlSyntaxError, "subquery in FROM must have an alias", item.pos, hint="For example, FROM (SELECT ...) [AS] foo.")
     if item.lateral:
         level.scope = merge(visible) if visible else Scope()
+        outer, level.clause = level.clause, LATERAL
         query = bind_subquery(level.context, item.query, level, level.tables)
+        level.clause = outer
     else:
         hidden = level.context.unreachable
         level.context.unreachable = [*visible, *hidden]
@@ -254,8 +255,9 @@ def _join(level: Level, item: s.JoinRef, visible: list[Scope]) -> Source:
     own = {f.id for f in left.plan.output}
     reads = right.lateral & own
     if reads and item.kind in ("right", "full"):
-        fail(UndefinedTable, "invalid reference to FROM-clause entry: the combining JOIN type must be INNER or LEFT for a "
-             "LATERAL reference", item.right.pos)
+        name = next((r.name for r in left.scope.relations if any(e.columns_of(c.expr) & reads for c in r.columns)), "")
+        fail(InvalidColumnReference, f'invalid reference to FROM-clause entry for table "{name}"', item.right.pos,
+             detail="The combining JOIN type must be INNER or LEFT for a LATERAL reference.")
     using = item.using
     if item.natural:
         theirs = {c.name for c in right.scope.columns if not c.hidden}
@@ -326,7 +328,7 @@ def _merge_columns(level: Level, item: s.JoinRef, left: Scope, right: Scope, usi
         twice = next(name for name in using if using.count(name) > 1)
         fail(DuplicateColumn, f'column name "{twice}" appears more than once in USING clause', item.pos)
     for name in using:
-        mine, theirs = _using_column(left, name, "left", item.pos), _using_column(right, name, "right", item.pos)
+        mine, theirs = _using_column(left, name, "left"), _using_column(right, name, "right")
         places = [item.pos, item.pos]
         target = common([mine.expr, theirs.expr], places, "JOIN/USING")
         merged.conditions.append(operator(context, "=", mine.expr, theirs.expr, item.pos))
@@ -345,12 +347,12 @@ def _merge_columns(level: Level, item: s.JoinRef, left: Scope, right: Scope, usi
     return merged
 
 
-def _using_column(scope: Scope, name: str, side: str, pos: int) -> ScopeColumn:
+def _using_column(scope: Scope, name: str, side: str) -> ScopeColumn:
     found = [c for c in scope.find(name) if not c.hidden]
     if not found:
-        fail(UndefinedColumn, f'column "{name}" specified in USING clause does not exist in {side} table', pos)
+        fail(UndefinedColumn, f'column "{name}" specified in USING clause does not exist in {side} table', -1)
     if len(found) > 1:
-        fail(AmbiguousColumn, f'common column name "{name}" appears more than once in {side} table', pos)
+        fail(AmbiguousColumn, f'common column name "{name}" appears more than once in {side} table', -1)
     return found[0]
 
 

@@ -149,6 +149,8 @@ class ExpressionGrammar(PostgresParser):
                 return left
             if kind == T.NOT and self._next.token_type not in _AFTER_NOT:
                 return left
+            if kind == T.SIMILAR_TO and self._next.text != "to":
+                return left
             if binding in (COMPARE, RANGE) and binding == nonassociative:
                 raise self.unexpected()
             self._advance()

@@ -98,6 +98,7 @@ _TOKEN = re.compile(r"""
 """, re.VERBOSE | re.DOTALL)
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _CONTINUATION = re.compile(r"[ \t\f\v]*+(?:--[^\n\r]*+)?+[\n\r](?:[ \t\n\r\f\v]++|--[^\n\r]*+)*+'")
+_UESCAPE = re.compile(r"\s+uescape\s*'([^'\"+\s0-9a-fA-F])'", re.IGNORECASE)
 _ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL)
 _SIMPLE_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _UNICODE_ESCAPE = r"{0}(?:([0-9a-fA-F]{{4}})|\+([0-9a-fA-F]{{6}})|({0}))"
@@ -172,7 +173,10 @@ def tokenize(sql: str) -> list[Token]:
             value, end = sql[end:close], close + len(text)
             add(Token(TokenType.STRING, value, 1, 1, position, end - 1))
         elif kind == "prefixed":
-            add(_prefixed(text, position, end))
+            escape = "\\"
+            if text[0] in "uU" and (uescape := _UESCAPE.match(sql, end)) is not None:
+                escape, end = uescape.group(1), uescape.end()
+            add(_prefixed(text, position, end, escape))
         else:
             end = _comment_end(sql, position)
             if end < 0:
@@ -256,7 +260,7 @@ def _comment_end(sql: str, start: int) -> int:
             return position
 
 
-def _prefixed(text: str, start: int, end: int) -> Token:
+def _prefixed(text: str, start: int, end: int, escape: str) -> Token:
     mark = text[0].lower()
     body = text[text.index("'" if "'" in text[:3] else '"') + 1:-1]
     if mark == "e":
@@ -264,7 +268,7 @@ def _prefixed(text: str, start: int, end: int) -> Token:
     if mark == "u":
         quoted = text[2] == '"'
         body = body.replace('""', '"') if quoted else body.replace("''", "'")
-        return Token(TokenType.IDENTIFIER if quoted else TokenType.STRING, _unescape_unicode(body, start), 1, 1, start, end - 1)
+        return Token(TokenType.IDENTIFIER if quoted else TokenType.STRING, _unescape_unicode(body, start, escape), 1, 1, start, end - 1)
     kind = {"b": TokenType.BIT_STRING, "x": TokenType.HEX_STRING, "n": TokenType.STRING}[mark]
     return Token(kind, body.replace("''", "'"), 1, 1, start, end - 1)
 
@@ -294,7 +298,7 @@ def _unescape(body: str, start: int) -> str:
         raise SqlSyntaxError("invalid byte sequence for encoding \"UTF8\"", position=start + 1) from None
 
 
-def _unescape_unicode(body: str, start: int, escape: str = "\\") -> str:
+def _unescape_unicode(body: str, start: int, escape: str) -> str:
     def character(found: re.Match[str]) -> str:
         short, long, itself = found.groups()
         return itself or _character(int(short or long, 16), start)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shoal.catalog.errors import FeatureNotSupported, SqlError, SqlSyntaxError, UndefinedFunction
+from shoal.catalog.errors import FeatureNotSupported, SqlError, SqlSyntaxError, UndefinedFunction, WrongObjectType
 from shoal.catalog.types import BOOL, TEXT, SqlType, array_of
 from shoal.exec.plan import expr as e
 from shoal.exec.plan.expr import Call, Expr, Literal, call, conjunction
@@ -226,7 +226,7 @@ def _array_quantified(b: ExpressionBinder, node: s.Quantified) -> Expr:
         wanted = operator_for(node.symbol, element, element).arguments[1]
         right = coerce(b.context, right, array_of(wanted), node.right.pos)
     if not right.type.is_array and right.type.name not in ("int2vector", "oidvector"):
-        fail(SqlSyntaxError, "op ANY/ALL (array) requires array on right side", node.pos)
+        fail(WrongObjectType, "op ANY/ALL (array) requires array on right side", node.pos)
     element = SqlType({"int2vector": "int2", "oidvector": "oid"}[right.type.name]) if not right.type.is_array else (
         right.type.element)
     try:
@@ -234,6 +234,8 @@ def _array_quantified(b: ExpressionBinder, node: s.Quantified) -> Expr:
     except UndefinedFunction as error:
         error.position = node.pos + 1
         raise
+    if found.returns != BOOL:
+        fail(WrongObjectType, "op ANY/ALL (array) requires operator to yield boolean", node.pos)
     if found.function.name not in _QUANTIFIABLE:
         fail(FeatureNotSupported, f"{node.symbol} {'ALL' if node.every else 'ANY'} (array) is not supported", node.pos)
     left = coerce(b.context, left, found.arguments[0], node.left.pos)

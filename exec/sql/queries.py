@@ -26,7 +26,7 @@ from shoal.exec.plan.expr import Expr, SortKey
 from shoal.exec.plan.nodes import Aggregate, Field, Project, SetOperation, Sort, Union, Values
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.coercion import coerce, unify
-from shoal.exec.sql.context import VALUES, CommonTable, Context, Level, Query, fail
+from shoal.exec.sql.context import VALUES, CommonTable, Context, Level, PendingApply, Query, fail
 from shoal.exec.sql.expressions import ExpressionBinder
 from shoal.exec.sql.planning import ONE_ROW, attach
 from shoal.exec.sql.scope import Scope
@@ -217,10 +217,12 @@ def bind_values(context: Context, tree: Any, parent: Level | None, tables: dict[
     places: list[int] = []
     level = Level(context, parent, Scope(), tables)
     width = len(tree.expressions[0].items)
-    binder = ExpressionBinder(level, VALUES)
+    applies: list[list[PendingApply]] = []
     for row in tree.expressions:
         if len(row.items) != width:
             fail(SqlSyntaxError, "VALUES lists must all be the same length", row.items[0].pos if row.items else row.pos)
+        applies.append([])
+        binder = ExpressionBinder(level, VALUES, applies[-1])
         rows.append([binder.bind(item) for item in row.items])
     first = tree.expressions[0]
     places = [item.pos for item in first.items]
@@ -235,14 +237,12 @@ def bind_values(context: Context, tree: Any, parent: Level | None, tables: dict[
             row[i] = expr
         types.append(target)
     fields = tuple(context.field(f"column{i + 1}", t) for i, t in enumerate(types))
-    plain = not level.input_applies and not any(e.columns_of(expr) for row in rows for expr in row)
+    plain = not any(applies) and not any(e.columns_of(expr) for row in rows for expr in row)
     if plain:
         plan: Any = Values(fields, tuple(tuple(row) for row in rows))
     else:
-        base = attach(context, ONE_ROW, level.input_applies)
-        if level.input_applies and len(rows) > 1:
-            raise FeatureNotSupported("subqueries in VALUES of several rows are not supported")
         arms = [tuple(context.field(f.name, f.type) for f in fields) for _ in rows]
-        plan = Union(tuple(Project(base, tuple(zip(arm, row, strict=True))) for arm, row in zip(arms, rows, strict=True)),
+        plan = Union(tuple(Project(attach(context, ONE_ROW, own), tuple(zip(arm, row, strict=True)))
+                           for arm, row, own in zip(arms, rows, applies, strict=True)),
                      fields, tuple(tuple(f.id for f in arm) for arm in arms))
     return Query(plan, fields, (None,) * width, tuple(places), level.refs)

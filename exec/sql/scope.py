@@ -126,7 +126,7 @@ def _unqualified(level: Level, name: str, pos: int) -> tuple[ScopeColumn, Level]
             matches = [c for c in matches if not c.hidden]
         if len(matches) == 1:
             return matches[0], at
-        if matches:
+        if any(not c.hidden for c in matches):
             fail(AmbiguousColumn, f'column reference "{name}" is ambiguous', pos)
         at = at.parent
     at = level

@@ -89,7 +89,10 @@ def _bound(b: ExpressionBinder, frame: s.Frame, bound: s.Bound, order: Sequence[
         target = _offset_type(order[0].expr.type, s.place(bound.offset))
     else:
         target = INT8
-    offset = coerce(b.context, b.bind(bound.offset), target, bound.offset.pos)
+    offset = b.bind(bound.offset)
+    if offset.type.is_integer and target.is_integer:
+        target = max(offset.type, target, key=lambda t: t.size)
+    offset = coerce(b.context, offset, target, bound.offset.pos)
     if e.columns_of(offset):
         fail(InvalidColumnReference, f"argument of {what} must not contain variables", bound.offset.pos)
     if not isinstance(offset, (Literal, Parameter)):

@@ -305,6 +305,6 @@ class TaskRunner:
 def _load_operators() -> None:
     """Imports what the first task would otherwise wait for."""
     try:
-        import shoal.exec.operators.registry  # noqa: F401
+        import shoal.exec.operators  # noqa: F401
     except Exception:
         log.exception("the operators cannot be loaded")  # and so every task will say

@@ -49,7 +49,7 @@ def test_formats_are_none_one_or_each() -> None:
 
 
 @pytest.mark.parametrize(("sql_type", "value", "error"), [
-    (INT4, b"\0", InvalidBinaryRepresentation), (BOOL, b"", InvalidBinaryRepresentation),
+    (INT4, b"\0", ProtocolViolation), (BOOL, b"", ProtocolViolation), (INT4, bytes(5), InvalidBinaryRepresentation),
     (NUMERIC, b"\0", InvalidBinaryRepresentation), (NUMERIC, struct.pack(">HhHH", 5, 0, 0, 0), InvalidBinaryRepresentation),
     (NUMERIC, struct.pack(">HhHHH", 1, 0, 7, 0, 1), InvalidBinaryRepresentation),
     (NUMERIC, struct.pack(">HhHHH", 1, 0, 0, 0, 10_000), InvalidBinaryRepresentation),

@@ -21,7 +21,7 @@ from shoal.exec.plan.nodes import Apply, Filter, Join, Limit, PlanNode, Project,
 
 
 def fold_constants(plan: PlanNode, context: OptimizerContext) -> PlanNode:
-    simplify = Simplifier(context.settings, context.names)
+    simplify = Simplifier(context)
 
     def condition(expr: Expr | None) -> Expr | None:
         if expr is None:

@@ -49,7 +49,7 @@ def push_down_predicates(plan: PlanNode, context: OptimizerContext) -> PlanNode:
 class _Pushing:
     def __init__(self, plan: PlanNode, context: OptimizerContext) -> None:
         self.context = context
-        self.simplify = Simplifier(context.settings, context.names)
+        self.simplify = Simplifier(context)
         self.uses: Counter[int] = Counter()
         self.outer_joins = False
         marks = False

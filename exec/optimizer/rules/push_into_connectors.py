@@ -2,9 +2,10 @@
 
     Filter (a = 5 AND f(b))            Scan t, handle enforces a = 5
       Scan t                   ->        filter: f(b)
-                                         pruning: what the connector may use to skip, but does not enforce
 
-A limit above tells the scan, and the source where it enforces every filter, how many rows are wanted. A conjunct is offered when it compares one source column with constants.
+A conjunct is offered when it compares one source column with constants. A connector that takes no filters gets the
+same predicates as hints (`pruning`). A limit above tells the scan how many rows are wanted, and the source too where
+it enforces every filter.
 """
 
 from __future__ import annotations
@@ -48,13 +49,13 @@ def _with_filter(scan: Scan, parts: list[Expr], context: OptimizerContext) -> Sc
             offered.append((index, predicate))
     connector = context.catalogs.connector(scan.handle.catalog)
     handle, enforced = scan.handle, set[int]()
+    pruning = tuple(predicate for _, predicate in offered)
     if offered and isinstance(connector, SupportsFilter) and context.switches.connector_pushdown:
         result = connector.apply_filter(handle, tuple(predicate for _, predicate in offered))
         if result is not None:
-            handle = result.handle
+            handle, pruning = result.handle, ()  # the handle keeps what it can prune by
             enforced = {index for i, (index, _) in enumerate(offered) if i not in result.remaining}
     left = [part for index, part in enumerate(parts) if index not in enforced]
-    pruning = tuple(predicate for index, predicate in offered if index not in enforced)
     left = conjuncts(scan.predicate) + left
     return replace(scan, handle=handle, predicate=conjunction(left) if left else None, pruning=scan.pruning + pruning)
 

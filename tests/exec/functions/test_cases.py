@@ -40,7 +40,8 @@ def cases() -> Iterator[tuple[str, str, str, str, str]]:
 def bound(expression: str, zone: str) -> Expr:
     catalogs = Catalogs()
     try:
-        found = bind(parse(f"SELECT {expression}"), Namespace(catalogs, "shoal"), SessionContext(time_zone=zone, now_us=NOW_US))
+        found = bind(parse(f"SELECT {expression}"), Namespace(catalogs, "shoal"),
+                     SessionContext(time_zone=zone, now_us=NOW_US))
     finally:
         catalogs.close()
     plan = found.plan

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from shoal.catalog.errors import NumericOutOfRange, OutOfMemory
-from shoal.catalog.types import BOOL, DATE, FLOAT8, INT4, INT8, INTERVAL, TEXT, array_of, numeric
+from shoal.catalog.types import BOOL, DATE, FLOAT8, INT4, INT8, INTERVAL, JSON, JSONB, TEXT, array_of, numeric
 from shoal.exec.plan.expr import AggregateCall, ColumnRef, Literal, SortKey
 from shoal.exec.plan.nodes import Aggregate, Field
 from tests.exec.operators.context import FORMS, Task, ordered
@@ -52,8 +52,8 @@ def aggregate(source: Any, groups: list[str], calls: list[tuple], step: str = "s
 
 CALLS = [("count", [], INT8), ("count", ["v"], INT8), ("sum", ["v"], TOTAL), ("sum", ["i"], INT8), ("min", ["v"], MONEY),
          ("max", ["s"], TEXT), ("min", ["s"], TEXT), ("max", ["d"], DATE), ("min", ["f"], FLOAT8), ("sum", ["f"], FLOAT8),
-         ("avg", ["v"], numeric(38, 16)), ("avg", ["i"], numeric(38, 16)), ("bool_and", ["b"], BOOL), ("bool_or", ["b"], BOOL),
-         ("bit_or", ["i"], INT4), ("count", ["s"], INT8, {"distinct": True}), ("sum", ["i"], INT8, {"distinct": True}),
+         ("avg", ["v"], numeric(38, 16)), ("avg", ["i"], numeric(38, 16)), ("bool_and", ["b"], BOOL),
+         ("bool_or", ["b"], BOOL), ("bit_or", ["i"], INT4), ("count", ["s"], INT8, {"distinct": True}), ("sum", ["i"], INT8, {"distinct": True}),
          ("sum", ["v"], TOTAL, {"filter": "b"}), ("count", [], INT8, {"filter": "b"}), ("min", ["i"], INT4, {"filter": "b"}),
          ("sum", ["w"], numeric(45, 2)), ("max", ["w"], numeric(40, 2)), ("sum0", ["i"], INT8)]
 
@@ -207,6 +207,15 @@ def test_string_agg_uses_each_rows_separator() -> None:
     task = Task(2)
     columns = {"s": (TEXT, ["a", "b", "c", None]), "p": (TEXT, ["1", "2", None, "4"])}
     assert task.run(aggregate(task.relation(columns), [], [("string_agg", ["s", "p"], TEXT)])) == [("a2bc",)]
+
+
+def test_json_aggregates() -> None:
+    task = Task(2)
+    columns = {"k": (TEXT, ["b", "a", "b"]), "i": (INT4, [1, None, 3])}
+    calls = [("json_agg", ["i"], JSON), ("jsonb_agg", ["k"], JSONB, {"order_by": [("k", False)]}),
+             ("json_object_agg", ["k", "i"], JSON), ("jsonb_object_agg", ["k", "i"], JSONB)]
+    assert task.run(aggregate(task.relation(columns, form="encoded"), [], calls)) == [
+        ("[1, null, 3]", '["a", "b", "b"]', '{ "b" : 1, "a" : null, "b" : 3 }', '{"a": null, "b": 3}')]
 
 
 def test_statistics() -> None:

@@ -107,7 +107,8 @@ UNIQUE = [("o", False), ("id", False)]
 def test_ranks_and_values(partition: list[str], batch_rows: int, form: str) -> None:
     columns = data(30 if batch_rows == 1 else 120)
     peers = [("rank()", "rank", [], INT8, None, None), ("dense_rank()", "dense_rank", [], INT8, None, None),
-             ("percent_rank()", "percent_rank", [], FLOAT8, None, None), ("cume_dist()", "cume_dist", [], FLOAT8, None, None)]
+             ("percent_rank()", "percent_rank", [], FLOAT8, None, None),
+             ("cume_dist()", "cume_dist", [], FLOAT8, None, None)]
     check(columns, partition, [("o", False)], peers, batch_rows, form)
     check(columns, partition, [("t", True), ("d", False)], peers, batch_rows, form)
     check(columns, partition, [], [("count(*)", "count", [], INT8, None, None)], batch_rows, form)

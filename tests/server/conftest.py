@@ -1,0 +1,42 @@
+"""A real listener over a real engine, in the engine's own loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from shoal.server.listener import Server, ServerOptions
+from tests.exec.cluster import Cluster
+
+
+@dataclass(frozen=True)
+class Address:
+    host: str
+    port: int
+    server: Server
+
+
+@contextmanager
+def listening(cluster: Cluster, options: ServerOptions | None = None) -> Iterator[Address]:
+    """A server of the cluster's engine on a port of its own."""
+    server = Server(cluster.engine, cluster.catalogs.names, options)
+    port = cluster.call(server.listen("127.0.0.1", 0))
+    try:
+        yield Address("127.0.0.1", port, server)
+    finally:
+        cluster.call(server.stop(drain=False))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    with Cluster([("sample", "sample:")], workers=1) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def shoal(cluster: Cluster) -> Iterator[Address]:
+    with listening(cluster) as address:
+        yield address
