@@ -32,6 +32,7 @@ from shoal.exec.execution import Execution, QueryExecution, ResultField, RowsExe
 from shoal.exec.explaining import analyzed, explained
 from shoal.exec.history import History, QueryRecord
 from shoal.exec.launcher import LocalLauncher
+from shoal.exec.memory import parse_bytes
 from shoal.exec.plan.nodes import Field, PlanNode, TableWrite, walk_plan
 from shoal.exec.planning import PlannedQuery, plan_query
 from shoal.exec.session_names import session_names
@@ -51,6 +52,9 @@ DRAIN_S: Final = 30.0
 SWITCH_INTERVAL_S: Final = 0.001
 """Planning and compute threads let the event loop in this often."""
 
+SETTINGS: Final = ("shoal.batch_rows", "shoal.query_memory", "shoal.exchange_bytes")
+"""Sizes a session can set for its statements."""
+
 T = TypeVar("T")
 log = logging.getLogger("shoal.engine")
 
@@ -59,6 +63,7 @@ log = logging.getLogger("shoal.engine")
 class EngineOptions:
     """How an engine runs. `workers`: local worker processes (0: remote ones are waited for).
 
+    `exchange_bytes`: what may wait in a task's output, and at each of its inputs.
     `memory_bytes`: what a query may hold in all local workers together, in equal shares. `secret` is shared with the
     workers; without one a random one is made, which only local workers know.
     """
@@ -69,6 +74,7 @@ class EngineOptions:
     secret: bytes = field(default=b"", repr=False)
     memory_bytes: int = 2 << 30
     batch_rows: int = 65_536
+    exchange_bytes: int = 32 << 20
     spill_dir: str = ""
 
 
@@ -356,10 +362,11 @@ class Engine:
         return Namespace(self.catalogs, session.database, session.search_path)
 
     def _settings(self, session: SessionContext) -> TaskSettings:
-        own = session.settings
+        own = {name: parse_bytes(session.settings[name]) for name in SETTINGS if name in session.settings}
         return session.task_settings(
-            seed=int.from_bytes(os.urandom(6), "big"), batch_rows=int(own.get("shoal.batch_rows", self.options.batch_rows)),
-            memory_bytes=int(own.get("shoal.query_memory", self.options.memory_bytes)) // max(1, self.workers))
+            seed=int.from_bytes(os.urandom(6), "big"), batch_rows=own.get("shoal.batch_rows", self.options.batch_rows),
+            memory_bytes=own.get("shoal.query_memory", self.options.memory_bytes) // max(1, self.workers),
+            exchange_bytes=own.get("shoal.exchange_bytes", self.options.exchange_bytes))
 
     async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,7 @@ import pyarrow as pa
 from shoal.catalog.errors import FeatureNotSupported, InternalError, SqlError
 from shoal.catalog.types import SqlType, storage_type
 from shoal.exec.batch import Batch, Selection
+from shoal.exec.evaluation_context import DEFAULT_SETTINGS, EvaluationContext, Names
 from shoal.exec.functions import registry
 from shoal.exec.functions.cast_kernels import Conversion, conversion
 from shoal.exec.functions.registry import Function
@@ -31,45 +32,14 @@ from shoal.exec.kernels.constants import array_of_constant, physical, scalar_of
 from shoal.exec.kernels.lifting import Lifting
 from shoal.exec.kernels.lists_of_constants import ConstantList
 from shoal.exec.plan.expr import Call, Case, Cast, ColumnRef, Expr, Literal, Parameter, conjuncts, walk
-from shoal.exec.plan.fragment import TaskSettings
 
-Value = pa.Array | pa.Scalar
+__all__ = ["DEFAULT_SETTINGS", "EvaluationContext", "Names", "compile_expression", "compile_expressions",
+           "compile_predicate", "evaluate_constant"]
+
+Value = Any
+"""pa.Array | pa.Scalar (the same for all rows)."""
 Evaluate = Callable[["Frame"], Value]
 Positions = Mapping[int, int]
-DEFAULT_SETTINGS = TaskSettings(now_us=0)
-
-
-class Names(Protocol):
-    """What functions may ask of the catalog: names of object identifiers and back, definitions, comments."""
-
-    def name_of(self, kind: str, oid: int) -> str | None:
-        """The name a reg* type prints for an oid; kind is the type's name ("regclass")."""
-
-    def oid_of(self, kind: str, name: str) -> int | None:
-        """The oid that a name means as a reg* type."""
-
-    def text_of(self, function: str, arguments: Sequence[Any]) -> str | None:
-        """The answer of a catalog function that gives text, such as pg_get_viewdef or obj_description."""
-
-
-@dataclass(slots=True)
-class EvaluationContext:
-    """What kernels may know beside their arguments. One per task; not shared between threads."""
-
-    settings: TaskSettings = DEFAULT_SETTINGS
-    names: Names | None = None
-    partition: int = 0
-    calls: int = 0
-    """Evaluations of volatile functions so far: with settings.seed and partition it seeds random()."""
-    time_zone: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.time_zone = self.settings.time_zone
-
-    def random(self) -> np.random.Generator:
-        """A generator that gives the same numbers when a task is run again."""
-        self.calls += 1
-        return np.random.default_rng([self.settings.seed & 0xFFFFFFFF, self.partition, self.calls])
 
 
 class Frame:
@@ -566,21 +536,20 @@ def branch(conditions: Sequence[Node], results: Sequence[Node], frame: Frame, sq
             break
         local = np.flatnonzero(hit)
         chosen = local if rest is None else rest[local]
-        parts.append((chosen, _for_rows(result, frame, current, chosen, local)))
+        parts.append((chosen, _for_rows(result, frame, chosen)))
         left = np.flatnonzero(~hit)
         rest = left if rest is None else rest[left]
         if condition is not conditions[-1]:
             current = frame.narrowed(rest)
     if rest is None or len(rest):
         default = results[-1]
-        whole = frame if rest is None else None
-        parts.append((rest, default.run(whole) if whole is not None else _for_rows(default, frame, frame, rest, rest)))
+        parts.append((rest, default.run(frame) if rest is None else _for_rows(default, frame, rest)))
     if len(parts) == 1 and (parts[0][0] is None or rows == 0):
         return frame.array(parts[0][1])
     return assemble(parts, rows, sql_type)
 
 
-def _for_rows(node: Node, whole: Frame, current: Frame, chosen: Any, local: np.ndarray) -> Value:
+def _for_rows(node: Node, whole: Frame, chosen: np.ndarray) -> Value:
     if node.constant is not None:
         return node.constant
     return node.run(whole.narrowed(chosen))

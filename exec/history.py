@@ -61,10 +61,10 @@ class History:
         record = QueryRecord(query_id, text[:MAX_TEXT], user, database, time.time())
         with self._lock:
             self._records[query_id] = record
-            for old in [key for key, one in self._records.items() if one.ended_s is not None]:
-                if len(self._records) <= KEPT_QUERIES:
-                    break
-                del self._records[old]
+            if len(self._records) > KEPT_QUERIES:
+                oldest = next((key for key, one in self._records.items() if one.ended_s is not None), None)
+                if oldest is not None:
+                    del self._records[oldest]
         return record
 
     def _all(self) -> list[QueryRecord]:

@@ -2,7 +2,7 @@
 
 All worker state is disposable and joining takes one address and one secret, so a launcher needs no more than to start
 processes and stop them. Local ones are started with exec, never fork; the secret goes through a pipe, never the command
-line. A worker that dies is started again at once, and with growing delay if it keeps dying.
+line. A worker that dies is started again at once, with growing delay if it keeps failing to start.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ class LocalLauncher:
             if self._stopping:
                 return
             log.warning("%s (process %d) ended with code %d; starting another", name, process.pid, code)
-            backoff_s = 0.0 if loop.time() - started > STABLE_S else min(MAX_BACKOFF_S, backoff_s * 2 or 0.1)
+            killed = code < 0  # by a signal, so not a fault of how it was started
+            backoff_s = 0.0 if killed or loop.time() - started > STABLE_S else min(MAX_BACKOFF_S, backoff_s * 2 or 0.1)
             await asyncio.sleep(backoff_s)
 
     async def _spawn(self, name: str, join: tuple[str, int], secret: bytes) -> asyncio.subprocess.Process:

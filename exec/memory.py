@@ -5,7 +5,21 @@ Estimates by the operators themselves, so honest only as far as they are; the li
 
 from __future__ import annotations
 
-from shoal.catalog.errors import OutOfMemory
+import re
+from typing import Final
+
+from shoal.catalog.errors import InvalidParameterValue, OutOfMemory
+
+_SIZE: Final = re.compile(r"\s*(\d+)\s*([kMGT]?B?)\s*", re.IGNORECASE)
+_POWERS: Final = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
+
+
+def parse_bytes(text: str) -> int:
+    """A size such as 512MB, 2GB or 65536, in bytes. Raises: InvalidParameterValue (22023)."""
+    match = _SIZE.fullmatch(text)
+    if match is None or not int(match[1]):
+        raise InvalidParameterValue(f"not a size: {text}", hint="For example 512MB or 2GB.")
+    return int(match[1]) << _POWERS[match[2].upper().rstrip("B")]
 
 
 class QueryMemory:

@@ -18,6 +18,7 @@ from shoal.catalog.types import SqlType
 from shoal.exec.evaluator import Names
 from shoal.exec.plan.fragment import TaskSettings
 from shoal.server.binary import binary_form, offsets_of, varying
+from shoal.server.cursors import Cursor
 from shoal.server.datarow import MAX_BLOCK_BYTES, join, row_sizes
 from shoal.server.protocol import messages as m
 from shoal.server.protocol.connection import Connection
@@ -207,7 +208,6 @@ def _holds(text: pa.Array, characters: str) -> bool:
 async def copy_out(session: Session, utility: Copy) -> str:
     """Runs COPY ... TO STDOUT for a session: everything but the CommandComplete, whose tag it gives."""
     from shoal.server.lexer import StatementText
-    from shoal.server.session import block_rows
     form = CopyFormat.of(utility.options, utility.positions)
     assert utility.sql is not None
     try:
@@ -220,21 +220,16 @@ async def copy_out(session: Session, utility: Copy) -> str:
     source = await session.start_execution(statement, ())
     try:
         fields = source.fields
-        encoder = CopyEncoder([field.name for field in fields], [field.type for field in fields], form,
-                              session.context().task_settings(), session.object_names(fields))
+        types = [field.type for field in fields]
+        encoder = CopyEncoder([field.name for field in fields], types, form, session.context().task_settings(),
+                              session.object_names(types))
         wire = 1 if form.format == "binary" else 0
         session.send(m.CopyOutResponse(wire, (wire,) * len(fields)))
-        if start := encoder.start():
-            await session.send_block(start)
-        sent = 0
-        while (rows := await source.read()) is not None:
-            arrays, count = rows
-            step = block_rows(arrays, count)
-            for start in range(0, count, step):
-                await session.send_encoded(encoder, [array.slice(start, step) for array in arrays], min(step, count - start))
-            sent += count
-        if end := encoder.end():
-            await session.send_block(end)
+        if before := encoder.start():
+            await session.output.send_block(before)
+        sent = await session.output.send_rows(Cursor(source).forward(), encoder)
+        if after := encoder.end():
+            await session.output.send_block(after)
         session.send(m.CopyDone())
     finally:
         await source.close()

@@ -1,9 +1,9 @@
-"""What a query's functions change in the session that runs it: set_config and pg_notify.
+"""What a query's functions change in the session that runs it: set_config.
 
-Kernels only compute; these two calls are found in the bound plan before it runs, and carried out when their arguments
-are constants or parameters, as they are wherever clients use them.
+Kernels only compute; the calls are found in the bound plan before it runs, and carried out when their arguments are
+constants or parameters, as they are wherever clients use them.
 
-Spec: PostgreSQL 15 documentation, 9.27.1 "Configuration Settings Functions", NOTIFY.
+Spec: PostgreSQL 15 documentation, 9.27.1 "Configuration Settings Functions".
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from shoal.catalog.errors import InvalidParameterValue, NullNotAllowed
+from shoal.catalog.errors import NullNotAllowed
 from shoal.exec.engine import Prepared
 from shoal.exec.evaluator import EvaluationContext, evaluate_constant
 from shoal.exec.plan.expr import Call, ColumnRef, Expr, walk
@@ -23,13 +23,12 @@ from shoal.exec.plan.parameters import bind_parameters
 if TYPE_CHECKING:
     from shoal.server.session import Session
 
-FUNCTIONS = ("set_config", "pg_notify")
+_SET_CONFIG = "set_config"
 
 
 def may_have_effects(sql: str) -> bool:
-    """False for nearly every statement: its text names none of the functions."""
-    folded = sql.lower()
-    return any(name in folded for name in FUNCTIONS)
+    """False for nearly every statement: its text does not name the function."""
+    return _SET_CONFIG in sql.lower()
 
 
 def carry_out(session: Session, prepared: Prepared, values: Sequence[Any], settings: TaskSettings) -> None:
@@ -41,11 +40,7 @@ def carry_out(session: Session, prepared: Prepared, values: Sequence[Any], setti
     for call in _calls(plan):
         if any(isinstance(node, ColumnRef) for arg in call.args for node in walk(arg)):
             continue
-        arguments = [evaluate_constant(arg, context) for arg in call.args]
-        if call.name == "set_config":
-            _set_config(session, *arguments)
-        else:
-            _notify(session, *arguments)
+        _set_config(session, *(evaluate_constant(arg, context) for arg in call.args))
 
 
 def _set_config(session: Session, name: str | None, value: str | None, local: bool | None) -> None:
@@ -56,17 +51,11 @@ def _set_config(session: Session, name: str | None, value: str | None, local: bo
         session.settings.set(name, value, local=bool(local))
 
 
-def _notify(session: Session, channel: str | None, payload: str | None) -> None:
-    if not channel:
-        raise InvalidParameterValue("channel name cannot be empty")
-    session.pending_notifications.append((channel, payload or ""))
-
-
 def _calls(plan: PlanNode) -> Iterator[Call]:
     for node in walk_plan(plan):
         for expr in _expressions(node):
             for part in walk(expr):
-                if isinstance(part, Call) and part.name in FUNCTIONS:
+                if isinstance(part, Call) and part.name == _SET_CONFIG:
                     yield part
 
 

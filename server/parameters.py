@@ -22,15 +22,17 @@ from shoal.catalog.errors import (
     SqlError,
 )
 from shoal.catalog.types import NAMES_BY_OID, OID_LIKE, SqlType
-from shoal.exec.functions.casts import parse_literal
+from shoal.exec.evaluator import Names
+from shoal.exec.functions.text_input import parse_value
 from shoal.exec.plan.fragment import TaskSettings
 from shoal.server.binary import DAYS_TO_2000, MICROSECONDS_TO_2000
 from shoal.server.protocol.messages import decode_text
 
 
 def decode(values: Sequence[bytes | None], formats: Sequence[int], types: Sequence[SqlType],
-           settings: TaskSettings) -> list[Any]:
-    """The physical values. `formats` is as Bind gives it: none (all text), one for all, or one each.
+           settings: TaskSettings, names: Names | None = None) -> list[Any]:
+    """The physical values. `formats` is as Bind gives it: none (all text), one for all, or one each. `names` finds
+    what reg* types name.
 
     Raises: ProtocolViolation (08P01) for wrong counts, 22P03 for malformed binary, 22P02 and others for text.
     """
@@ -46,7 +48,7 @@ def decode(values: Sequence[bytes | None], formats: Sequence[int], types: Sequen
         elif wire == 1:
             found.append(from_binary(value, sql_type, settings, index + 1))
         else:
-            found.append(parse_literal(_checked(decode_text(value)), sql_type, settings))
+            found.append(parse_value(_checked(decode_text(value)), sql_type, settings, names))
     return found
 
 
@@ -54,7 +56,7 @@ def from_binary(value: bytes, sql_type: SqlType, settings: TaskSettings, number:
     """One binary value. Raises: InvalidBinaryRepresentation (22P03), FeatureNotSupported (0A000)."""
     try:
         if sql_type.name == "numeric":
-            return parse_literal(numeric_text(value), sql_type, settings)
+            return parse_value(numeric_text(value), sql_type, settings)
         if sql_type.is_array:
             return _array(value, sql_type, settings)
         if sql_type.name in OID_LIKE:

@@ -16,8 +16,6 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Protocol
 
-import pyarrow as pa
-
 from shoal.catalog.errors import (
     AdminShutdown,
     DuplicateCursor,
@@ -41,44 +39,16 @@ from shoal.server.cursors import Cursor, ExecutionRows, Rows
 from shoal.server.datarow import RowEncoder
 from shoal.server.interrupts import Interrupts
 from shoal.server.notifications import Notifications
+from shoal.server.output import Client, Output
 from shoal.server.portals import Portal, PreparedStatement
 from shoal.server.protocol import messages as m
-from shoal.server.protocol.connection import Connection
 from shoal.server.responses import as_sql_error, error_response, notice_response, row_description, wants
 from shoal.server.settings import SessionSettings
 from shoal.server.statements import Commit, DeclareCursor, Rollback, RollbackTo, Utility
 from shoal.server.transactions import Transaction
 
-BLOCK_ROWS, BLOCK_BYTES = 8_192, 2 << 20
-"""Rows encoded at a time: few enough for the processor's cache, for the event loop to get its turn in between, and for
-what waits on a slow client to stay small."""
-WRITE_BYTES = 128 << 10
-"""Size of the pieces that are written, and of what may wait to be."""
-
-
-def block_rows(arrays: Sequence[pa.Array], rows: int) -> int:
-    """How many rows to encode at a time: BLOCK_ROWS, fewer where they are wide."""
-    row_bytes = sum(array.nbytes for array in arrays) // max(rows, 1)
-    return max(min(BLOCK_ROWS, BLOCK_BYTES // max(row_bytes, 1)), 16)
-
 
 class IdleTimeout(SqlError, code="25P03"): ...
-
-
-class Client(Protocol):
-    """The connection as a session needs it (server/listener.py)."""
-
-    async def read(self) -> m.Message | None: ...
-    def write(self, data: bytes | memoryview) -> None: ...
-    async def drain(self) -> None: ...
-
-
-class Encoder(Protocol):
-    """RowEncoder or CopyEncoder."""
-
-    @property
-    def looks_up(self) -> bool: ...
-    def encode(self, arrays: Sequence[pa.Array], rows: int) -> Sequence[bytes | memoryview]: ...
 
 
 class Shared(Protocol):
@@ -113,7 +83,7 @@ class Session:
 
     def __init__(self, shared: Shared, client: Client, *, user: str, database: str, process_id: int,
                  secret: bytes = b"", password_checked: bool = False, defaults: dict[str, str] | None = None) -> None:
-        self.shared, self.client = shared, client
+        self.shared, self.client, self.output = shared, client, Output(client)
         self.user, self.database, self.process_id = user, database, process_id
         self.password_checked, self._secret = password_checked, secret
         self.settings = SessionSettings({"session_authorization": user, **(defaults or {})})
@@ -126,8 +96,6 @@ class Session:
         self.idle = True
         self.stopping = False
         self._inbox: list[tuple[int, str, str]] = []
-        self._out: list[bytes | memoryview] = []
-        self._out_bytes = 0
         self._skipping = False
         self._context: tuple[object, SessionContext] | None = None
         self._handlers: dict[type, Callable[[Any], Awaitable[None]]] = {
@@ -194,31 +162,10 @@ class Session:
             await self.end_transaction(committed=False)
 
     def send(self, message: m.Message) -> None:
-        self._append(Connection.send(message))
-
-    def _append(self, data: bytes | memoryview) -> None:
-        self._out.append(data)
-        self._out_bytes += len(data)
+        self.output.send(message)
 
     def flush(self) -> None:
-        """Hands what has been sent so far to the connection."""
-        if self._out:
-            self.client.write(self._out[0] if len(self._out) == 1 else b"".join(self._out))
-            self._out.clear()
-            self._out_bytes = 0
-
-    async def send_block(self, data: bytes | memoryview) -> None:
-        """Sends a block of rows, waiting while the client is slow to take what it has."""
-        self._append(data)
-        if self._out_bytes < WRITE_BYTES:
-            return
-        joined = memoryview(self._out[0] if len(self._out) == 1 else b"".join(self._out))
-        self._out.clear()
-        self._out_bytes = 0
-        for start in range(0, len(joined), WRITE_BYTES):
-            self.client.write(joined[start:start + WRITE_BYTES])
-            await self.client.drain()
-        await asyncio.sleep(0)  # other sessions, cancel requests: encoding must not keep the loop to itself
+        self.output.flush()
 
     def notice(self, message: str, severity: str = "NOTICE", sqlstate: str = "00000", hint: str = "") -> None:
         if wants(severity, self.settings.get("client_min_messages")):
@@ -340,8 +287,11 @@ class Session:
             raise DuplicateCursor(f'cursor "{message.portal}" already exists')
         self.start_transaction()
         statement = await self.refresh(statement)
-        values = parameters.decode(message.values, message.parameter_formats, statement.parameters,
-                                   self.context().task_settings())
+        arguments = (message.values, message.parameter_formats, statement.parameters, self.context().task_settings())
+        if (names := self.object_names(statement.parameters)) is None:
+            values = parameters.decode(*arguments)
+        else:
+            values = await asyncio.to_thread(parameters.decode, *arguments, names)
         fields = self.fields_of(statement)
         formats = self._formats(message.result_formats, 0 if fields is None else len(fields))
         await self.drop_portal(message.portal)
@@ -576,29 +526,12 @@ class Session:
     async def send_rows(self, rows: AsyncIterator[Rows], fields: Sequence[ResultField], formats: Sequence[int]) -> int:
         """Sends DataRows for all of `rows`; gives how many there were."""
         encoder = RowEncoder([field.type for field in fields], formats, self.context().task_settings(),
-                             self.object_names(fields))
-        sent = 0
-        async for arrays, count in rows:
-            step = block_rows(arrays, count)
-            for start in range(0, count, step):
-                size = min(step, count - start)
-                part = arrays if size == count else [array.slice(start, size) for array in arrays]
-                await self.send_encoded(encoder, part, size)
-            sent += count
-        return sent
+                             self.object_names([field.type for field in fields]))
+        return await self.output.send_rows(rows, encoder)
 
-    async def send_encoded(self, encoder: Encoder, arrays: Sequence[pa.Array], rows: int) -> None:
-        """Encodes a part of a result and sends it."""
-        if encoder.looks_up:  # names of objects may have to be asked of a source
-            blocks = await asyncio.to_thread(encoder.encode, arrays, rows)
-        else:
-            blocks = encoder.encode(arrays, rows)
-        for block in blocks:
-            await self.send_block(block)
-
-    def object_names(self, fields: Sequence[ResultField]) -> Names | None:
-        """What prints reg* types as names, where a result has any."""
-        if not any(field.type.name in _NAMED for field in fields):
+    def object_names(self, types: Sequence[SqlType]) -> Names | None:
+        """What prints and reads reg* types as names, where there are any."""
+        if not any(sql_type.name in _NAMED for sql_type in types):
             return None
         return session_names(self.shared.engine.catalogs, self.context().task_settings())
 

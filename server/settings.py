@@ -99,9 +99,8 @@ def _time_zone(text: str, current: str) -> str:
 
 
 def zone_name(setting: str) -> str:
-    """A TimeZone value as kernels take it: the database's name, or `+02:00` for a fixed offset."""
-    match = re.fullmatch(r"<([+-])(\d{2})(?::(\d{2}))?>.*", setting)
-    return setting if match is None else f"{match[1]}{match[2]}:{match[3] or '00'}"
+    """A TimeZone value as kernels take it: the database's name, or a fixed offset counted west as POSIX does."""
+    return setting.rpartition(">")[2]
 
 
 def _encoding(text: str, current: str) -> str:

@@ -326,8 +326,8 @@ async def _fetch(session: Session, utility: statements.Fetch, *_: Any) -> str | 
         await rows.prime()
         return rows
     moved = 0
-    async for _arrays, rows in cursor.fetch(utility.direction, utility.count):
-        moved += rows
+    async for _columns, passed in cursor.fetch(utility.direction, utility.count):
+        moved += passed
     return f"MOVE {moved}"
 
 

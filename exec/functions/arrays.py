@@ -103,8 +103,9 @@ def quantified_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Arr
 def _matches(operator: str, left: pa.Array, patterns: pa.Array) -> np.ndarray:
     hits = np.zeros(len(left), np.bool_)
     encoded = patterns.dictionary_encode()
-    codes = np.where(views.validity(encoded.indices), views.values(encoded),
-                     -1) if patterns.null_count else views.values(encoded)
+    codes = views.values(encoded)
+    if patterns.null_count:
+        codes = np.where(np.asarray(encoded.indices.is_valid()), codes, -1)
     for code, pattern in enumerate(encoded.dictionary.to_pylist()):
         chosen = np.flatnonzero(codes == code)
         subset = left.take(pa.array(chosen))
@@ -120,9 +121,8 @@ def concat_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
         if expr.type.is_array or expr.type.name in _VECTORS:
             sides.append(_lists(arg, call.type, rows))
         else:
-            item = pa.nulls(rows, storage_type(expr.type)) if isinstance(arg,
-                                                                         pa.Scalar) and not arg.is_valid else column(arg,
-                                                                                                                     rows)
+            missing = isinstance(arg, pa.Scalar) and not arg.is_valid
+            item = pa.nulls(rows, storage_type(expr.type)) if missing else column(arg, rows)
             sides.append(arrays.constructed([item], [expr.type], call.type, rows))
     return arrays.concatenated(sides[0], sides[1])
 
@@ -152,8 +152,7 @@ def length_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
         return views.array_of(np.ones(rows), pa.int32(), ~empty)
     dimension = views.values(column(args[1], rows))
     first = 0 if call.args[0].type.name in _VECTORS else 1
-    data = np.full(rows,
-                   first) if call.name == "array_lower" else lengths if call.name == "array_length" else lengths + first - 1
+    data = {"array_lower": np.full(rows, first), "array_length": lengths}.get(call.name, lengths + first - 1)
     return views.array_of(data, pa.int32(), ~empty & (dimension == 1))
 
 
@@ -164,7 +163,7 @@ def dims_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
 
 def _item(arg: Any, rows: int) -> list[Any]:
     if isinstance(arg, pa.Scalar):
-        return [arg.as_py() if not pa.types.is_dictionary(arg.type) else arg.as_py()] * rows
+        return [arg.as_py()] * rows
     return nulls.decoded(arg).to_pylist()
 
 
@@ -172,10 +171,11 @@ def search_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     """array_position, array_positions, array_remove, array_replace."""
     sql_type = call.args[0].type
     lists = _lists(args[0], sql_type, rows)
-    items = [_item(arrays.as_element(column(arg, rows), expr.type, sql_type.element) if not isinstance(arg, pa.Scalar)
-                   or arg.is_valid
-                   else arg, rows) for arg, expr in zip(args[1:3], call.args[1:3], strict=True)
-             if expr.type.name == sql_type.element.name]
+    items = []
+    for arg, expr in zip(args[1:3], call.args[1:3], strict=True):
+        if expr.type.name == sql_type.element.name:
+            known = not isinstance(arg, pa.Scalar) or arg.is_valid
+            items.append(_item(arrays.as_element(column(arg, rows), expr.type, sql_type.element) if known else arg, rows))
     name = call.name
 
     def one(values: list[Any] | None, wanted: Any, extra: Any) -> Any:
@@ -220,7 +220,10 @@ def split_text(text: str | None, delimiter: str | None, null_text: str | None) -
     """string_to_array of one value: a NULL delimiter splits into characters, '' into one piece."""
     if text is None:
         return None
-    pieces: list[Any] = [] if text == "" else list(text) if delimiter is None else [text] if delimiter == "" else text.split(delimiter)
+    if delimiter:
+        pieces: list[Any] = text.split(delimiter) if text else []
+    else:
+        pieces = list(text) if delimiter is None else [text] if text else []
     return [None if null_text is not None and piece == null_text else piece for piece in pieces]
 
 

@@ -36,7 +36,7 @@ from shoal.exec.kernels.timezones import (
 )
 
 if TYPE_CHECKING:
-    from shoal.exec.evaluator import EvaluationContext
+    from shoal.exec.evaluation_context import EvaluationContext
 
 Kernel = Callable[[pa.Array, "EvaluationContext"], pa.Array]
 
@@ -105,8 +105,7 @@ def _to_string(source: SqlType, target: SqlType, explicit: bool) -> Conversion:
 
     def run(array: pa.Array, context: EvaluationContext) -> pa.Array:
         if s == "bool":
-            text = pa.array(["false", "true"]).take(pa.array(views.values(array).view(np.int8),
-                                                             mask=None if array.null_count == 0 else ~views.validity(array)))
+            text = pc.if_else(array, "true", "false")
         else:
             text = to_text(array, source, context.settings, context.names)
         if t == "char" and s == "int4":
@@ -116,9 +115,8 @@ def _to_string(source: SqlType, target: SqlType, explicit: bool) -> Conversion:
 
 
 def _from_string(source: SqlType, target: SqlType) -> Conversion:
-    if target.name in ("json", "xml", "inet", "uuid", "record", "timetz", "jsonb") or target.is_string:
-        if target.name in ("record", "xml", "pg_node_tree", "aclitem", "tid", "unknown"):
-            return _IDENTITY
+    if target.name in ("record", "xml", "pg_node_tree", "aclitem", "tid", "unknown"):
+        return _IDENTITY
     if source.name == "char" and target.name == "int4":
         def code(array: pa.Array, context: EvaluationContext) -> pa.Array:
             return pa.array([None if v is None else ord(v[0]) if v else 0 for v in array.to_pylist()], pa.int32())

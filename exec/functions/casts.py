@@ -12,7 +12,14 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from shoal.catalog.errors import DatatypeMismatch, InvalidParameterValue, SqlSyntaxError, UndefinedObject, did_you_mean
+from shoal.catalog.errors import (
+    DatatypeMismatch,
+    FeatureNotSupported,
+    InvalidParameterValue,
+    SqlSyntaxError,
+    UndefinedObject,
+    did_you_mean,
+)
 from shoal.catalog.types import NUMERIC, OID_LIKE, OIDS, PREFERRED, SQL_ALIASES, TEXT, SqlType, array_of, with_modifiers
 from shoal.exec.functions.numeric_types import as_numeric, merged
 
@@ -198,10 +205,11 @@ def _named(base: str, quoted: bool, modifiers: list[int]) -> SqlType:
     if name == "numeric":
         return _numeric(modifiers)
     if name in ("varchar", "bpchar") and modifiers:
+        word = "varchar" if name == "varchar" else "char"
         if modifiers[0] < 1:
-            raise InvalidParameterValue(f"length for type {'varchar' if name == 'varchar' else 'char'} must be at least 1")
+            raise InvalidParameterValue(f"length for type {word} must be at least 1")
         if modifiers[0] > 10_485_760:
-            raise InvalidParameterValue(f"length for type {'varchar' if name == 'varchar' else 'char'} cannot exceed 10485760")
+            raise InvalidParameterValue(f"length for type {word} cannot exceed 10485760")
     if name == "bpchar" and not modifiers and bare == "bpchar":
         return SqlType("bpchar")
     return with_modifiers(SqlType(name), modifiers)
@@ -216,8 +224,7 @@ def _numeric(modifiers: list[int]) -> SqlType:
     if not -1000 <= scale <= 1000:
         raise InvalidParameterValue(f"NUMERIC scale {scale} must be between -1000 and 1000")
     if precision > 76 or not 0 <= scale <= precision:
-        from shoal.catalog.errors import FeatureNotSupported
-        raise FeatureNotSupported(f"numeric({precision},{scale}) is not supported: at most 76 digits, scale from 0 to precision")
+        raise FeatureNotSupported(f"numeric({precision},{scale}) is not supported: at most 76 digits, scale from 0 on")
     return with_modifiers(SqlType("numeric"), modifiers)
 
 

@@ -90,7 +90,9 @@ def _field(name: str, arg: Any, kind: str, context: Any, rows: int) -> tuple[dat
     data = _local(arg, kind, context, rows)
     if kind == "interval":
         return datetimes.field(data, kind, name), None
-    finite = None if kind == "time" else datetimes.finite_dates(data) if kind == "date" else datetimes.finite_timestamps(data)
+    finite = None
+    if kind != "time":
+        finite = (datetimes.finite_dates if kind == "date" else datetimes.finite_timestamps)(data)
     if finite is not None:
         data = np.where(finite, data, np.zeros(1, data.dtype))
     found = datetimes.field(data, kind, name)
@@ -326,7 +328,8 @@ def timezone_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array
     if isinstance(args[0], list):
         months, days, offset = args[0]
         if months or days:
-            raise InvalidParameterValue(f'interval time zone "{interval_text(months, days, offset)}" must not include months or days')
+            text = interval_text(months, days, offset)
+            raise InvalidParameterValue(f'interval time zone "{text}" must not include months or days')
         finite = datetimes.finite_timestamps(us)
         shifted = us - offset if to_utc else us + offset
         return views.array_of(shifted if finite is None else np.where(finite, shifted, us), storage_type(call.type))

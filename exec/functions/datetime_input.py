@@ -202,7 +202,7 @@ class _Reader:
         body = token[1:]
         parts = [int(part) for part in body.split(":")] if ":" in body else (
             [int(body[:2]), int(body[2:])] if len(body) == 4 else [int(body)])
-        hours, minutes, seconds = (parts + [0, 0])[:3]
+        hours, minutes, seconds = [*parts, 0, 0][:3]
         if hours > 15 or minutes > 59 or seconds > 59:
             raise InvalidParameterValue(f'time zone displacement out of range: "{self.text}"')
         self.moment.zone = sign * (hours * 3600 + minutes * 60 + seconds)
@@ -210,11 +210,9 @@ class _Reader:
     def _number(self, token: str) -> None:
         digits, _, fraction = token.partition(".")
         moment = self.moment
-        if self._has_complete_date() and moment.us is None and len(digits) in (2, 4, 6):
-            if len(digits) != 2:
-                parts = [int(digits[i:i + 2]) for i in range(0, len(digits), 2)] + [0]
-                moment.us = _clock(parts[0], parts[1], parts[2] if len(digits) == 6 else 0, fraction, self.text)
-                return
+        if self._has_complete_date() and moment.us is None and len(digits) in (4, 6):
+            moment.us = _clock(int(digits[:2]), int(digits[2:4]), int(digits[4:] or 0), fraction, self.text)
+            return
         if fraction:
             if self.kind in ("time", "timetz") and len(digits) == 6:
                 moment.us = _clock(int(digits[:2]), int(digits[2:4]), int(digits[4:6]), fraction, self.text)

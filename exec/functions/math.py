@@ -98,7 +98,7 @@ def _exact_degrees(name: str) -> Callable[[np.ndarray], np.ndarray]:
     """sind and its like: exact at the multiples of 30 and 45 degrees where the answer is."""
     def forward(x: np.ndarray) -> np.ndarray:
         angle = np.fmod(x, 360.0)
-        function = {"sind": np.sin, "cosd": np.cos, "tand": np.tan, "cotd": lambda a: 1.0 / np.tan(a)}[name]
+        function: Any = {"sind": np.sin, "cosd": np.cos, "tand": np.tan, "cotd": lambda a: 1.0 / np.tan(a)}[name]
         result = function(np.radians(angle))
         quarter = np.rint(angle / 15.0)
         exact = quarter * 15.0 == angle

@@ -16,7 +16,7 @@ from shoal.catalog.types import NAMES_BY_OID, SqlType
 from shoal.exec.kernels import views
 
 if TYPE_CHECKING:
-    from shoal.exec.evaluator import Names
+    from shoal.exec.evaluation_context import Names
 
 _WORDS = {"regrole": "role", "regnamespace": "schema", "regproc": "function", "regprocedure": "function",
           "regoper": "operator", "regoperator": "operator", "regcollation": "collation",

@@ -61,6 +61,13 @@ class Function:
     columns: tuple[tuple[str, str], ...] = ()
     """(name, type) of a set function that gives several columns."""
 
+    def declared(self, count: int) -> tuple[str, ...] | None:
+        """The declared type of each of `count` arguments, the variadic one repeated; None where that many cannot be."""
+        missing = count - len(self.arguments)
+        if missing == 0:
+            return self.arguments
+        return self.arguments + self.arguments[-1:] * missing if self.variadic and missing > 0 else None
+
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
@@ -142,10 +149,8 @@ def exact(name: str, arguments: Sequence[SqlType]) -> Function | None:
 
 def _fit(function: Function, arguments: Sequence[SqlType]) -> int | None:
     """How many arguments are declared by their very name; None where the call cannot be meant."""
-    declared = function.arguments
-    if function.variadic and len(arguments) >= len(declared):
-        declared = declared + (declared[-1],) * (len(arguments) - len(declared))
-    if len(declared) != len(arguments):
+    declared = function.declared(len(arguments))
+    if declared is None:
         return None
     score = 0
     for want, have in zip(declared, arguments, strict=True):

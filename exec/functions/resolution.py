@@ -44,8 +44,8 @@ def resolve_function(name: str, arguments: Sequence[SqlType], constants: Sequenc
         raise UndefinedFunction(f"function {spelled} does not exist", hint=hint or (
             "No function matches the given name and argument types. You might need to add explicit type casts."))
     if isinstance(chosen, list):
-        raise AmbiguousFunction(f"function {spelled} is not unique",
-                                hint="Could not choose a best candidate function. You might need to add explicit type casts.")
+        raise AmbiguousFunction(f"function {spelled} is not unique", hint=(
+            "Could not choose a best candidate function. You might need to add explicit type casts."))
     return _resolution(chosen, arguments, constants)
 
 
@@ -66,9 +66,9 @@ def resolve_operator(symbol: str, left: SqlType | None, right: SqlType, constant
         chosen = _choose(candidates, arguments)
     spelled = " ".join(([bare_sql(left)] if left else []) + [symbol, bare_sql(right)])
     if chosen is None:
+        given, missing = ("argument types", "explicit type casts") if left else ("argument type", "an explicit type cast")
         raise UndefinedFunction(f"operator does not exist: {spelled}", hint=(
-            "No operator matches the given name and argument types. You might need to add explicit type casts."
-            if left else "No operator matches the given name and argument type. You might need to add an explicit type cast."))
+            f"No operator matches the given name and {given}. You might need to add {missing}."))
     if isinstance(chosen, list):
         raise AmbiguousFunction(f"operator is not unique: {spelled}", hint=(
             "Could not choose a best candidate operator. You might need to add explicit type casts."))
@@ -79,13 +79,8 @@ def _candidates(overloads: Sequence[Function], arguments: Sequence[SqlType]) -> 
     """The overloads that take this many arguments, without variadic ones that a plain one equals."""
     seen: set[tuple[str, ...]] = set()
     for function in sorted(overloads, key=lambda f: f.variadic):
-        declared = function.arguments
-        if function.variadic:
-            extra = len(arguments) - len(declared)
-            if extra < 0:
-                continue
-            declared = declared + (declared[-1],) * extra
-        if len(declared) == len(arguments) and declared not in seen:
+        declared = function.declared(len(arguments))
+        if declared is not None and declared not in seen:
             seen.add(declared)
             yield _Candidate(function, declared)
 

@@ -182,10 +182,11 @@ def json_kernel(call: Call, args: Args, rows: int, context: Any) -> Rows:
             found.append([(text(item) if name.endswith("text") else dump(item),) for item in value])
             continue
         if not isinstance(value, dict):
-            what = f"{name} on a non-object" if "keys" not in name else f"{name} on {'an array' if isinstance(value, list) else 'a scalar'}"
-            raise InvalidParameterValue(f"cannot call {what}")
-        items = sorted(value.items(), key=lambda item: (len(item[0].encode()),
-                                                        item[0].encode())) if binary else list(value.items())
+            kind = "a non-object" if "keys" not in name else "an array" if isinstance(value, list) else "a scalar"
+            raise InvalidParameterValue(f"cannot call {name} on {kind}")
+        items = list(value.items())
+        if binary:
+            items.sort(key=lambda item: (len(item[0].encode()), item[0].encode()))
         if name.endswith("keys"):
             found.append([(key,) for key, _ in items])
         else:

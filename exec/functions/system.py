@@ -221,7 +221,7 @@ def temp_schema_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Sc
     return pa.scalar(False)
 
 
-_INFORMATION = dict(volatility="stable", raises=False, family="system")
+_INFORMATION: Any = dict(volatility="stable", raises=False, family="system")
 for _name in ("current_database", "current_catalog", "current_schema", "current_user", "session_user", "user",
               "current_role",
               "pg_client_encoding"):

@@ -26,7 +26,7 @@ from shoal.exec.kernels import decimals, nulls, views
 from shoal.exec.kernels.constants import array_of_values
 
 if TYPE_CHECKING:
-    from shoal.exec.evaluator import EvaluationContext, Names
+    from shoal.exec.evaluation_context import EvaluationContext, Names
     from shoal.exec.plan.fragment import TaskSettings
 
 _SPACE = " \t\n\r\v\f"
@@ -155,7 +155,8 @@ def _numeric(text: str, target: SqlType) -> int:
 def overflow_detail(target: SqlType) -> str:
     whole = (target.precision or 0) - (target.scale or 0)
     bound = f"10^{whole}" if whole else "1"
-    return (f"A field with precision {target.precision}, scale {target.scale} must round to an absolute value less than {bound}.")
+    return (f"A field with precision {target.precision}, scale {target.scale} must round to an absolute value less than "
+            f"{bound}.")
 
 
 def _string(text: str, target: SqlType) -> str:
@@ -234,8 +235,11 @@ def _identifier(text: str, target: SqlType, names: Names | None) -> int:
     return resolve_register(body, target.name, names)
 
 
-_ARRAY_TOKEN = re.compile(r'\s*(?:(?P<brace>[{}])|(?P<comma>,)|"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^{},"\\\s](?:[^{},"\\]|\\.)*|\\.(?:[^{},"\\]|\\.)*))\s*',
-                          re.DOTALL)
+_ARRAY_TOKEN = re.compile(r"""\s*(?:
+    (?P<brace>[{}]) | (?P<comma>,)
+  | "(?P<quoted>(?:[^"\\]|\\.)*)"
+  | (?P<bare>[^{},"\\\s](?:[^{},"\\]|\\.)* | \\.(?:[^{},"\\]|\\.)*)
+)\s*""", re.DOTALL | re.VERBOSE)
 
 
 def parse_array(text: str, target: SqlType, settings: TaskSettings, names: Names | None = None) -> list[Any]:
@@ -269,15 +273,13 @@ def parse_array(text: str, target: SqlType, settings: TaskSettings, names: Names
             if not expect_item:
                 raise malformed("Unexpected array element.")
             expect_item = False
-            if match["quoted"] is not None:
-                items.append(parse_value(re.sub(r"\\(.)", r"\1", match["quoted"], flags=re.DOTALL), target.element, settings,
-                                         names))
-            elif match["bare"].upper().strip() == "NULL":
-                items.append(None)
-            else:
-                items.append(parse_value(re.sub(r"\\(.)", r"\1", match["bare"].strip(), flags=re.DOTALL), target.element,
-                                         settings,
-                                         names))
+            raw = match["quoted"]
+            if raw is None:
+                raw = match["bare"].strip()
+                if raw.upper() == "NULL":
+                    items.append(None)
+                    continue
+            items.append(parse_value(re.sub(r"\\(.)", r"\1", raw, flags=re.DOTALL), target.element, settings, names))
     if not closed:
         raise malformed("Unexpected end of input.")
     return items

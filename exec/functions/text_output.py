@@ -26,7 +26,7 @@ from shoal.exec.kernels.timezones import (
 )
 
 if TYPE_CHECKING:
-    from shoal.exec.evaluator import Names
+    from shoal.exec.evaluation_context import Names
     from shoal.exec.plan.fragment import TaskSettings
 
 _MIN_DAY, _MAX_DAY = -719_162, 2_932_896  # 0001-01-01 and 9999-12-31
@@ -88,7 +88,7 @@ def _numeric(array: pa.Array, sql_type: SqlType) -> pa.StringArray:
         return text
     if pa.types.is_decimal(array.type):
         text = pc.cast(array, pa.string())
-        wide = decimals.unscaled(array)
+        wide: Any = decimals.unscaled(array)
     else:
         wide = views.values(array)
         text = pc.cast(_as_decimal128(wide, scale, valid), pa.string())

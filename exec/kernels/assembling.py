@@ -18,6 +18,8 @@ def assemble(parts: Sequence[Part], rows: int, sql_type: SqlType) -> pa.Array:
     if sql_type.name == "numeric":
         return _numeric(parts, rows, sql_type)
     arrow = storage_type(sql_type)
+    if not parts:
+        return pa.nulls(rows, arrow)
     if views.is_fixed(arrow):
         return _fixed(parts, rows, arrow)
     if pa.types.is_string(arrow):

@@ -25,7 +25,8 @@ OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
 SWAPPED = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
 _ARROW = {"eq": pc.equal, "ne": pc.not_equal, "lt": pc.less, "le": pc.less_equal, "gt": pc.greater, "ge": pc.greater_equal}
 _TEMPORAL = ("date", "timestamp", "timestamptz")
-Arg = pa.Array | pa.Scalar
+Arg = Any
+"""pa.Array | pa.Scalar."""
 
 
 def compare(name: str, left: Arg, right: Arg, left_type: SqlType, right_type: SqlType, zone: str) -> np.ndarray:

@@ -91,9 +91,7 @@ def bounds(data: Unscaled, valid: np.ndarray | None = None) -> tuple[int, int]:
     if len(data) == 0:
         return 0, 0
     if valid is not None:
-        data = data[valid]
-        if len(data) == 0:
-            return 0, 0
+        return bounds(data[valid])
     return int(data.min()), int(data.max())
 
 

@@ -16,7 +16,10 @@ _SPECIFIER = re.compile(r"%(?:(?P<position>\d+)\$)?(?P<flag>-)?(?P<width>\d+|\*(
 
 
 def format_rows(templates: Sequence[str | None], columns: Sequence[Sequence[str | None]]) -> list[str | None]:
-    """Each row's template filled with its arguments' texts. Raises: InvalidParameterValue (22023), NullNotAllowed (22004)."""
+    """Each row's template filled with its arguments' texts.
+
+    Raises: InvalidParameterValue (22023), NullNotAllowed (22004).
+    """
     return [None if template is None else _format(template, [column[row] for column in columns])
             for row, template in enumerate(templates)]
 

@@ -115,7 +115,7 @@ class IntMap:
         first = min(low, self._base) if size else low
         last = max(high, self._base + size - 1) if size else high
         span = last - first + 1
-        if span > min(MAX_DIRECT, max(_FREE_DIRECT, _SPREAD * (self._seen_rows + self.count))):
+        if span > self._direct_limit():
             self._direct = None
             self._rehash(2 * self.count + 64)
             return
@@ -127,6 +127,10 @@ class IntMap:
         if size:
             table[below + low_slack:below + low_slack + size] = self._direct
         self._base, self._direct = first - low_slack, table
+
+    def _direct_limit(self) -> int:
+        """The widest range that a direct table may have by now."""
+        return min(MAX_DIRECT, max(_FREE_DIRECT, _SPREAD * (self._seen_rows + self.count)))
 
     def _append_keys(self, fresh: np.ndarray) -> None:
         need = self.count + len(fresh)
@@ -141,7 +145,13 @@ class IntMap:
         first = self.count
         self._append_keys(fresh)
         if 2 * self.count > len(self._codes):
-            self._rehash(4 * self.count)
+            low, high = int(self.keys.min()), int(self.keys.max())
+            if high - low < self._direct_limit():  # by now there are enough keys for their range
+                self._base, self._direct = low, np.full(high - low + 1, -1, np.int32)
+                self._direct[self.keys - low] = np.arange(self.count, dtype=np.int32)
+                self._codes = np.zeros(0, np.int32)
+            else:
+                self._rehash(4 * self.count)
         else:
             self._insert(fresh, first)
 

@@ -22,7 +22,7 @@ _SCAN_ROWS = 256
 
 @lru_cache(maxsize=512)
 def pattern_parts(pattern: str) -> tuple[str | None, ...]:
-    """The pattern as literal pieces, None for %, and "" never; "_" is kept as the piece "\\0_". Raises: InvalidEscape (22025)."""
+    """The pattern as literal pieces, None for % and the piece "\\0_" for "_". Raises: InvalidEscape (22025)."""
     parts: list[str | None] = []
     literal = ""
     i = 0

@@ -32,7 +32,7 @@ def checked(data: np.ndarray, kind: str, valid: np.ndarray | None) -> np.ndarray
         seen = data if valid is None else data[valid]
         if len(seen) and (int(seen.min()) < low or int(seen.max()) > high):
             raise out_of_range(kind)
-        if data.dtype == object:
+        if data.dtype == object and valid is not None:
             data = np.where(valid, data, 0)
     return data.astype(_DTYPES[kind], copy=False)
 
@@ -118,8 +118,8 @@ def float_operation(name: str, left: Any, right: Any, kind: str, valid: np.ndarr
     """+ - * / on floats. Raises: NumericOutOfRange (22003) where finite operands overflow, or a product or quotient of
     values other than zero underflows to it; DivisionByZero (22012)."""
     dtype = _DTYPES[kind]
-    a = left.astype(dtype, copy=False) if isinstance(left, np.ndarray) else dtype(left)
-    b = right.astype(dtype, copy=False) if isinstance(right, np.ndarray) else dtype(right)
+    a: Any = left.astype(dtype, copy=False) if isinstance(left, np.ndarray) else dtype(left)
+    b: Any = right.astype(dtype, copy=False) if isinstance(right, np.ndarray) else dtype(right)
     if name == "div":
         if isinstance(b, np.ndarray):
             b = nonzero(b, valid)

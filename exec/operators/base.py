@@ -44,8 +44,10 @@ class TaskContext(Protocol):
     settings: TaskSettings
     partition: int
     partitions: int
-    names: Names | None
-    """The catalog's names, where the task runs in the coordinator."""
+
+    @property
+    def names(self) -> Names | None:
+        """The catalog's names, where the task runs in the coordinator."""
 
     def connector(self, catalog: str) -> Connector: ...
 

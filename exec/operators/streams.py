@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from weakref import WeakKeyDictionary
 
 from shoal.catalog.types import SqlType
 from shoal.exec.batch import BLOCKED, Batch, Output
@@ -10,6 +11,8 @@ from shoal.exec.evaluator import EvaluationContext
 from shoal.exec.kernels.concat import concatenated_batches
 from shoal.exec.operators.base import TaskContext
 from shoal.exec.plan.nodes import PlanNode
+
+_EVALUATIONS: WeakKeyDictionary[TaskContext, EvaluationContext] = WeakKeyDictionary()
 
 
 def positions(node: PlanNode) -> Mapping[int, int]:
@@ -22,10 +25,12 @@ def types(node: PlanNode) -> list[SqlType]:
 
 
 def evaluation(context: TaskContext) -> EvaluationContext:
-    """What kernels need to know of the task."""
-    return EvaluationContext(settings=context.settings, partition=context.partition, names=context.names)
-
-
+    """What kernels need to know of the task; one for all its operators, so that each random() differs."""
+    found = _EVALUATIONS.get(context)
+    if found is None:
+        found = EvaluationContext(settings=context.settings, partition=context.partition, names=context.names)
+        _EVALUATIONS[context] = found
+    return found
 
 
 def coalesced(stream: Output, column_types: Sequence[SqlType], rows: int) -> Output:

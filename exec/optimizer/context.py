@@ -16,7 +16,8 @@ from shoal.exec.session_names import session_names
 
 if TYPE_CHECKING:
     from shoal.exec.evaluator import EvaluationContext
-    from shoal.exec.optimizer.stats import Estimate, Statistics
+    from shoal.exec.optimizer.estimates import Estimate
+    from shoal.exec.optimizer.stats import Statistics
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,13 +74,11 @@ class Simplifier:
     def predicate(self, expr: Expr) -> list[Expr]:
         """The conjuncts of an expression that keeps a row only when TRUE: [] keeps all, [FALSE] none."""
         parts: list[Expr] = []
-        for part in _flatten("and", [self(expr)]):
-            if isinstance(part, Literal):
-                if part.value is True:
-                    continue
-                return [FALSE]
-            if part not in parts:
+        for part in dict.fromkeys(_flatten("and", [self(expr)])):
+            if not isinstance(part, Literal):
                 parts.append(part)
+            elif part.value is not True:
+                return [FALSE]
         return [FALSE] if contradicts(parts) else parts
 
     def _simplify(self, expr: Expr) -> Expr:
@@ -125,12 +123,10 @@ def _flatten(name: str, parts: Iterable[Expr]) -> list[Expr]:
 
 
 def _and(call: Call) -> Expr:
-    parts: list[Expr] = []
-    for part in _flatten("and", call.args):
-        if part == FALSE:
-            return FALSE
-        if part != TRUE and part not in parts:
-            parts.append(part)
+    unique = dict.fromkeys(_flatten("and", call.args))
+    if FALSE in unique:
+        return FALSE
+    parts = [part for part in unique if part != TRUE]
     return call if tuple(parts) == call.args and len(parts) > 1 else conjunction(parts)
 
 
@@ -139,16 +135,13 @@ def disjunction(parts: list[Expr]) -> Expr:
 
 
 def _or(call: Call) -> Expr:
-    parts: list[Expr] = []
-    for part in _flatten("or", call.args):
-        if part == TRUE:
-            return TRUE
-        if part != FALSE and part not in parts:
-            parts.append(part)
-    parts = _merge_equalities(parts)
+    unique = dict.fromkeys(_flatten("or", call.args))
+    if TRUE in unique:
+        return TRUE
+    parts = _merge_equalities([part for part in unique if part != FALSE])
     if len(parts) > 1:
         branches = [_flatten("and", [part]) for part in parts]
-        common = [c for c in branches[0] if all(c in other for other in branches[1:])]
+        common = [c for c in branches[0] if all(c in other for other in branches[1:])] if len(parts) <= 1000 else []
         if common:
             rest = [conjunction([c for c in branch if c not in common]) for branch in branches]
             return conjunction([*common, disjunction(rest)]) if TRUE not in rest else conjunction(common)
@@ -156,22 +149,20 @@ def _or(call: Call) -> Expr:
 
 
 def _merge_equalities(parts: list[Expr]) -> list[Expr]:
-    """x = 1 OR x IN (2, 3) as x IN (1, 2, 3)."""
-    values: dict[Expr, list[Expr]] = {}
-    for part in parts:
-        if (found := _equal_to_constants(part)) is not None:
-            values.setdefault(found[0], []).extend(v for v in found[1] if v not in values.get(found[0], ()))
-    if not any(sum(1 for p in parts if (f := _equal_to_constants(p)) and f[0] == subject) > 1 for subject in values):
+    """x = 1 OR x IN (2, 3) as x IN (1, 2, 3), in the place of the first of them."""
+    found = [_equal_to_constants(part) for part in parts]
+    values: dict[Expr, dict[Expr, None]] = {}
+    for one in found:
+        if one is not None:
+            values.setdefault(one[0], {}).update(dict.fromkeys(one[1]))
+    if len(values) == sum(one is not None for one in found):
         return parts
     merged: list[Expr] = []
-    done: set[Expr] = set()
-    for part in parts:
-        found = _equal_to_constants(part)
-        if found is None:
+    for part, one in zip(parts, found, strict=True):
+        if one is None:
             merged.append(part)
-        elif found[0] not in done:
-            done.add(found[0])
-            merged.append(_in(Call(BOOL, "in", (found[0], *values[found[0]]))))
+        elif one[0] in values:
+            merged.append(_in(Call(BOOL, "in", (one[0], *values.pop(one[0])))))
     return merged
 
 
@@ -242,10 +233,7 @@ def narrowed(value: Any, source: SqlType, target: SqlType) -> Any:
 
 
 def _in(call: Call) -> Expr:
-    items: list[Expr] = []
-    for item in call.args[1:]:
-        if item not in items:
-            items.append(item)
+    items = list(dict.fromkeys(call.args[1:]))
     if is_literal_null(call.args[0]):
         return Literal(BOOL, None)
     if len(items) == 1:

@@ -15,7 +15,9 @@ from shoal.catalog.types import BOOL
 from shoal.exec.optimizer import cost
 from shoal.exec.optimizer.columns import columns
 from shoal.exec.optimizer.context import OptimizerContext
-from shoal.exec.optimizer.stats import FOREIGN_KEY_SLACK, Estimate, join_estimate, key_domain, selectivity
+from shoal.exec.optimizer.estimates import Estimate
+from shoal.exec.optimizer.selectivity import selectivity
+from shoal.exec.optimizer.stats import FOREIGN_KEY_SLACK, join_estimate, key_domain
 from shoal.exec.plan.expr import Call, ColumnRef, Expr
 from shoal.exec.plan.nodes import Field, JoinKind, PlanNode
 

@@ -9,17 +9,16 @@ Estimates are remembered by node identity for one `optimize` call.
 
 from __future__ import annotations
 
-import datetime
-import decimal
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from shoal.catalog.connector import ColumnStatistics, ConnectorLookup, TableHandle, TableStatistics
 from shoal.catalog.errors import SqlError
 from shoal.catalog.types import SqlType
-from shoal.exec.optimizer.expressions import COMPARISONS, bare
-from shoal.exec.plan.expr import Call, Case, Cast, ColumnRef, Expr, Literal, conjuncts
+from shoal.exec.optimizer.estimates import ColumnEstimate, Estimate, position, type_width
+from shoal.exec.optimizer.selectivity import MIN_SELECTIVITY, apply_predicates, expression_estimate, narrow
+from shoal.exec.plan.expr import ColumnRef, Expr, Literal, conjuncts
 from shoal.exec.plan.nodes import (
     Aggregate,
     Apply,
@@ -46,6 +45,7 @@ DEFAULT_ROWS = 100_000.0
 DEFAULT_SYSTEM_ROWS = 200.0
 FOREIGN_KEY_SLACK = 8.0
 """How many times more values than a key a column may seem to have and still be taken for one that refers to it."""
+
 
 class Statistics:
     """Estimates by node, for the plans of one `optimize` call."""

@@ -65,6 +65,8 @@ class TaskSettings:
     seed: int = 0
     batch_rows: int = 65_536
     memory_bytes: int = 1 << 30
+    exchange_bytes: int = 32 << 20
+    """What may wait in a task's output buffer, and at each exchange it reads."""
     session: Mapping[str, Any] = field(default_factory=dict)
     """user, database, search_path, backend pid ... for functions such as current_user."""
 

@@ -18,7 +18,8 @@ def bind_parameters(plan: PlanNode, values: Sequence[Any], types: Sequence[SqlTy
     Raises: ProtocolViolation (08P01) for a wrong number of values.
     """
     if len(values) != len(types):
-        raise ProtocolViolation(f"bind message supplies {len(values)} parameters, but prepared statement requires {len(types)}")
+        raise ProtocolViolation(f"bind message supplies {len(values)} parameters, but the prepared statement "
+                                f"requires {len(types)}")
     if not types:
         return plan
 

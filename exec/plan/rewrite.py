@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
+from shoal.catalog.connector import TableHandle
+from shoal.catalog.types import SqlType
 from shoal.exec.plan.expr import ColumnRef
-from shoal.exec.plan.nodes import Apply, Field, PlanNode, Scan, Union
+from shoal.exec.plan.nodes import Apply, Field, PlanNode, Scan, ScanColumn, Union
 
 T = TypeVar("T")
 Visit = Callable[[Any], Any]
@@ -45,15 +47,17 @@ def rebuild(value: T, visit: Visit) -> T:
     found = visit(value)
     if found is not None:
         return found
-    changes = {}
+    values = []
+    changed = False
     for name in names:
         old = getattr(value, name)
         kind = type(old)
         if kind is tuple or _field_names(kind) is not None:
             new = rebuild(old, visit)
-            if new is not old:
-                changes[name] = new
-    return replace(value, **changes) if changes else value  # type: ignore[type-var]
+            changed = changed or new is not old
+            old = new
+        values.append(old)
+    return cls(*values) if changed else value
 
 
 def renumber(plan: PlanNode, ids: Iterator[int], keep: frozenset[int] = frozenset()) -> tuple[PlanNode, dict[int, int]]:
@@ -71,11 +75,25 @@ def renumber(plan: PlanNode, ids: Iterator[int], keep: frozenset[int] = frozense
             found = mapping[old] = next(ids)
         return found
 
+    refs: dict[int, ColumnRef] = {}
+    columns: dict[int, Field] = {}
+
     def visit(value: Any) -> Any:
-        if type(value) is ColumnRef:
-            return ColumnRef(value.type, new_id(value.id), value.name)
-        if type(value) is Field:
-            return Field(new_id(value.id), value.name, value.type)
+        kind = type(value)
+        if kind is ColumnRef:
+            ref = refs.get(value.id)
+            if ref is None or ref.name != value.name or ref.type != value.type:
+                ref = refs[value.id] = ColumnRef(value.type, new_id(value.id), value.name)
+            return ref
+        if kind is Field:
+            column = columns.get(value.id)
+            if column is None or column.name != value.name or column.type != value.type:
+                column = columns[value.id] = Field(new_id(value.id), value.name, value.type)
+            return column
+        if kind is ScanColumn:
+            return ScanColumn(visit(value.field), value.source)
+        if kind is SqlType or kind is TableHandle:
+            return value
         if isinstance(value, Apply) and value.correlation:
             bare = replace(value, correlation=())
             return replace(rebuild(bare, visit), correlation=tuple(new_id(i) for i in value.correlation))

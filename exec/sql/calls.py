@@ -31,6 +31,7 @@ from shoal.exec.sql.coercion import coerce, function_for, operator, settle, unif
 from shoal.exec.sql.context import (
     AGGREGATE,
     FILTER,
+    GROUP_BY,
     WINDOW,
     Level,
     PendingAggregate,
@@ -121,7 +122,9 @@ def scalar_call(b: ExpressionBinder, node: s.Function, args: list[Expr]) -> Expr
 def _type_function(node: s.Function) -> SqlType | None:
     """The type that a call of a type's name casts to."""
     name = node.name[-1]
-    return named_type(name) if name in OIDS and name not in ("unknown", "record", "void") and not name.startswith("_") else None
+    if name not in OIDS or name in ("unknown", "record", "void") or name.startswith("_"):
+        return None
+    return named_type(name)
 
 
 def _named_arguments(node: s.Function, args: list[Expr]) -> list[Expr]:
@@ -245,7 +248,8 @@ def _aggregate(b: ExpressionBinder, node: s.Function) -> Expr:
     return field.ref()
 
 
-def _aggregate_arguments(inner: ExpressionBinder, node: s.Function) -> tuple[Function, SqlType, list[Expr], tuple[PendingSort, ...]]:
+def _aggregate_arguments(inner: ExpressionBinder, node: s.Function) -> tuple[Function, SqlType, list[Expr],
+                                                                             tuple[PendingSort, ...]]:
     name = node.name[-1]
     if node.star:
         if name != "count":
@@ -273,7 +277,8 @@ def _aggregate_arguments(inner: ExpressionBinder, node: s.Function) -> tuple[Fun
         order = tuple(PendingSort(_matching(item.expr, args, typed), item.descending, item.nulls_first) for item in order)
         for item in order:
             if item.expr not in known:
-                fail(InvalidColumnReference, "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
+                fail(InvalidColumnReference,
+                     "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
                      places[0] if places else node.pos)
     return found.function, found.returns, typed, order
 
@@ -288,7 +293,7 @@ def _matching(wanted: Expr, args: list[Expr], typed: list[Expr]) -> Expr:
 
 def _aggregate_argument(inner: ExpressionBinder, node: Any) -> Expr:
     """count(t), count(t.*): a whole row counts as a constant, being never NULL here."""
-    if isinstance(node, s.Star) and node.qualifier or isinstance(node, s.Name) and _is_relation(inner, node):
+    if (isinstance(node, s.Star) and node.qualifier) or (isinstance(node, s.Name) and _is_relation(inner, node)):
         return Literal(INT4, 1)
     return inner.bind(node)
 
@@ -380,8 +385,9 @@ def _set_call(b: ExpressionBinder, node: s.Function, wanted: str) -> Expr:
     earlier = {f.id for pending in b.level.sets for f in pending.fields}
     if any(e.columns_of(arg) & earlier for arg in typed):
         fail(FeatureNotSupported, "nested set-returning functions are not supported", node.pos)
-    for pending in b.level.sets:
-        if (pending.name, pending.args) == (found.function.name, tuple(typed)) and wanted:
+    shared = bool(wanted) or b.clause is GROUP_BY
+    for pending in (*b.level.sets, *b.level.input_sets):
+        if shared and (pending.name, pending.args) == (found.function.name, tuple(typed)):
             fields = pending.fields
             break
     else:
@@ -393,7 +399,8 @@ def _set_call(b: ExpressionBinder, node: s.Function, wanted: str) -> Expr:
                 return field.ref()
         fail(UndefinedColumn, f'column "{wanted}" not found in data type record', node.pos)
     if len(fields) > 1:
-        fail(FeatureNotSupported, f"{name} gives several columns: write it in FROM, or select a field with ({name}(...)).column",
+        fail(FeatureNotSupported,
+             f"{name} gives several columns: write it in FROM, or select a field with ({name}(...)).column",
              node.pos)
     return fields[0].ref()
 

@@ -19,6 +19,8 @@ from shoal.exec.sql.context import Context, bare_type, fail
 
 CastContext = OneOf["implicit", "assignment", "explicit"]
 _REGISTERS = OID_LIKE - {"oid", "xid", "cid"}
+_VECTORS = {"int2vector": SqlType("_int2"), "oidvector": SqlType("_oid")}
+"""What the catalog's vectors are to functions and array casts."""
 _LIMITS = {"int2": 1 << 15, "int4": 1 << 31, "int8": 1 << 63}
 
 
@@ -35,7 +37,7 @@ def _function_for(name: str, types: tuple[SqlType, ...]) -> Resolution:
 
 def function_for(name: str, args: Sequence[Expr]) -> Resolution:
     """resolve_function, remembered; constants are told only to functions whose result type they decide."""
-    types = tuple(arg.type for arg in args)
+    types = tuple(_VECTORS.get(arg.type.name) or arg.type for arg in args)
     found = _function_for(name, types)
     if found.function.typed_by_constants:
         return resolve_function(name, types, [arg.value if isinstance(arg, Literal) else None for arg in args])
@@ -56,6 +58,9 @@ def coerce(context: Context, expr: Expr, target: SqlType, pos: int, how: CastCon
     if (source.name in ("varchar", "text") and target.name in ("text", "varchar") and target.length is None
             and how != "explicit"):
         return expr  # the same values, stored the same way
+    if source.name in _VECTORS and target.is_array and target != _VECTORS[source.name]:
+        expr = Cast(_VECTORS[source.name], expr, False)
+        source = expr.type
     if not can_coerce(source, target, how):
         fail(CannotCoerce, f"cannot cast type {source.sql} to {target.sql}", pos)
     return Cast(cast_result(source, target), expr, how == "explicit")
@@ -122,7 +127,8 @@ def _coerce_literal(expr: Literal, target: SqlType, declared: bool) -> Literal |
             if shift >= 0 and abs(value * 10 ** shift) < 10 ** (target.precision or 0):
                 return Literal(target, value * 10 ** shift)
         return None
-    if source.is_string and source.name in ("text", "varchar") and target.name in ("text", "varchar") and target.length is None:
+    if source.is_string and source.name in ("text", "varchar") and target.name in ("text",
+                                                                                   "varchar") and target.length is None:
         return Literal(target, value)
     return None
 

@@ -109,7 +109,7 @@ class Clause:
 SELECT = Clause("SELECT", aggregates=True, windows=True, sets=True)
 ORDER_BY = Clause("ORDER BY", aggregates=True, windows=True, sets=True)
 DISTINCT_ON = Clause("DISTINCT ON", aggregates=True, windows=True, sets=True)
-GROUP_BY = Clause("GROUP BY", sets=False)
+GROUP_BY = Clause("GROUP BY", sets=True)
 WHERE = Clause("WHERE")
 HAVING = Clause("HAVING", aggregates=True)
 JOIN_ON = Clause("JOIN/ON", aggregate_error="aggregate functions are not allowed in JOIN conditions",
@@ -216,6 +216,8 @@ class Level:
     aggregates: list[PendingAggregate] = field(default_factory=list)
     windows: list[PendingWindow] = field(default_factory=list)
     sets: list[PendingSet] = field(default_factory=list)
+    input_sets: list[PendingSet] = field(default_factory=list)
+    """Set-returning functions that are grouped by, so they run beneath the grouping."""
     input_applies: list[PendingApply] = field(default_factory=list)
     output_applies: list[PendingApply] = field(default_factory=list)
     named_windows: dict[str, Any] = field(default_factory=dict)

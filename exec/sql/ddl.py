@@ -36,7 +36,8 @@ from shoal.exec.sql.queries import bind_subquery
 from shoal.exec.sql.scope import Scope
 from shoal.exec.sql.type_names import resolve_type
 
-_EXPLAIN_FLAGS = frozenset({"analyze", "verbose", "costs", "settings", "buffers", "wal", "timing", "summary", "generic_plan"})
+_EXPLAIN_FLAGS = frozenset({"analyze", "verbose", "costs", "settings", "buffers", "wal", "timing", "summary",
+                            "generic_plan"})
 _TRUE, _FALSE = ("on", "true", "1"), ("off", "false", "0")
 
 

@@ -60,7 +60,8 @@ def _target(context: Context, table: s.TableRef, verb: str) -> ResolvedTable:
         kind = {"view": "view", "system": "system table"}[found.handle.kind]
         fail(WrongObjectType, f'cannot {_VERBS[verb]} {kind} "{name}"', table.pos)
     if not isinstance(found.connector, SupportsWrite):
-        fail(FeatureNotSupported, f'cannot {_VERBS[verb]} "{name}": catalog "{found.connector.name}" ({found.connector.kind}) '
+        fail(FeatureNotSupported,
+             f'cannot {_VERBS[verb]} "{name}": catalog "{found.connector.name}" ({found.connector.kind}) '
              "is read-only", table.pos)
     return found
 
@@ -133,7 +134,8 @@ def bind_insert(context: Context, tree: Any) -> Bound:
                         for i, column in enumerate(columns))
     project = Project(plan, assignments)
     refs = tuple(f.ref() for f in project.output)
-    return _written(context, TableWrite(project, found.handle, "insert", refs, context.field("count", INT8)), "insert", "INSERT 0")
+    return _written(context, TableWrite(project, found.handle, "insert", refs, context.field("count", INT8)), "insert",
+                    "INSERT 0")
 
 
 def _named(context: Context, column: ColumnInfo, value: Expr | None) -> Field:
@@ -145,7 +147,8 @@ def _named(context: Context, column: ColumnInfo, value: Expr | None) -> Field:
 def _check_width(given: int, wanted: int, listed: Sequence[int], places: Sequence[int]) -> None:
     """`listed`: places of the names in the INSERT's column list."""
     if given > wanted:
-        fail(SqlSyntaxError, "INSERT has more expressions than target columns", places[wanted] if wanted < len(places) else -1)
+        fail(SqlSyntaxError, "INSERT has more expressions than target columns",
+             places[wanted] if wanted < len(places) else -1)
     if given < wanted and listed:
         fail(SqlSyntaxError, "INSERT has more target columns than expressions", listed[given])
 
@@ -256,7 +259,8 @@ def bind_update(context: Context, tree: Any) -> Bound:
         plan = _first_match(context, plan, row_id)
     plan = Project(plan, tuple(assignments))
     refs = tuple(f.ref() for f in plan.output)
-    return _written(context, TableWrite(plan, found.handle, "update", refs, context.field("count", INT8)), "update", "UPDATE")
+    return _written(context, TableWrite(plan, found.handle, "update", refs, context.field("count", INT8)), "update",
+                    "UPDATE")
 
 
 def _assignment_parts(assignment: s.Assignment) -> list[tuple[str, Any]]:

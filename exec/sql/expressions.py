@@ -227,7 +227,8 @@ class ExpressionBinder:
             arg: Expr = Literal(UNKNOWN, interval_text(node.arg.value, node.type.fields))
         else:
             arg = self.bind(node.arg)
-        return self.cast(arg, target, node.pos if not node.literal else node.arg.pos, node.arg.pos, time_precision(node.type))
+        return self.cast(arg, target, node.pos if not node.literal else node.arg.pos, node.arg.pos,
+                         time_precision(node.type))
 
     def cast(self, arg: Expr, target: SqlType, pos: int, arg_pos: int, precision: int | None = None) -> Expr:
         """An explicit cast; `precision` rounds a time to so many digits of a second."""
@@ -286,7 +287,8 @@ class ExpressionBinder:
             return operator(self.context, "->", arg, key, node.pos, node.arg.pos, node.low.pos)
         vector = arg.type.name in ("int2vector", "oidvector")
         if not arg.type.is_array and not vector:
-            fail(DatatypeMismatch, f"cannot subscript type {arg.type.sql} because it does not support subscripting", s.place(node.arg))
+            fail(DatatypeMismatch, f"cannot subscript type {arg.type.sql} because it does not support subscripting",
+                 s.place(node.arg))
         if node.slice:
             bounds = [Literal(INT4, None) if b is None else self.bind_as(b, INT4) for b in (node.low, node.high)]
             return e.Call(arg.type, "slice", (arg, *bounds))

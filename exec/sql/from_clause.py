@@ -115,7 +115,8 @@ def _table(level: Level, item: s.TableRef) -> Source:
         origin = (handle.catalog, handle.schema, handle.name, index)
         columns.append(ScopeColumn(info.name, made.ref(), name, origin, info.hidden))
         if info.native_type:
-            level.context.notice(f'column "{info.name}" of "{handle.name}" has the unknown type {info.native_type} and is read as text')
+            level.context.notice(f'column "{info.name}" of "{handle.name}" has the unknown type {info.native_type} '
+                                 "and is read as text")
     _rename(columns, item, name)
     qualified = () if item.alias else (handle.catalog, handle.schema) if len(item.parts) < 2 else (
         handle.catalog, *item.parts[-2:-1])
@@ -161,7 +162,8 @@ def _derived(level: Level, query: Query, item: s.FromItem, name: str, names: lis
 def _subquery(level: Level, item: s.QueryRef, visible: list[Scope]) -> Source:
     from shoal.exec.sql.queries import bind_subquery
     if not item.alias:
-        fail(SqlSyntaxError, "subquery in FROM must have an alias", item.pos, hint="For example, FROM (SELECT ...) [AS] foo.")
+        fail(SqlSyntaxError, "subquery in FROM must have an alias", item.pos,
+             hint="For example, FROM (SELECT ...) [AS] foo.")
     if item.lateral:
         level.scope = merge(visible) if visible else Scope()
         outer, level.clause = level.clause, LATERAL
@@ -197,11 +199,13 @@ def _function(level: Level, item: s.FunctionRef, visible: list[Scope]) -> Source
         args = [b.bind(arg) for arg in node.args]
         if not any(f.kind == "set" for f in find(name)):
             calls.append(("unnest", (_scalar_row(b, node, args),)))
-            fields.append(context.field(item.alias if item.alias and single else output_name(node), calls[-1][1][0].type.element))
+            fields.append(context.field(item.alias if item.alias and single else output_name(node),
+                                        calls[-1][1][0].type.element))
             continue
         found, typed = resolve(b, node, args)
         calls.append((found.function.name, tuple(typed)))
-        made = set_fields(b, found.function, found.returns, item.alias if item.alias and single and not found.function.columns
+        made = set_fields(b,
+                          found.function, found.returns, item.alias if item.alias and single and not found.function.columns
                           else name)
         fields += made
     if applies:
@@ -315,7 +319,8 @@ def _joined(level: Level, item: s.JoinRef, left: Source, right: Source, conditio
         needs = (pending.refs | {i for c in pending.comparand for i in e.columns_of(c)}) & both
         side = 1 if needs <= ids[1] else 0
         if not needs <= ids[side]:
-            fail(FeatureNotSupported, "a subquery in an outer join's condition that reads both sides is not supported", item.pos)
+            fail(FeatureNotSupported, "a subquery in an outer join's condition that reads both sides is not supported",
+                 item.pos)
         sides[side] = attach(context, sides[side], [pending])
     return Join(kind, sides[0], sides[1], condition=condition)
 

@@ -36,7 +36,7 @@ def create(g: Grammar) -> exp.Create:
     if g.accept_word("schema"):
         exists = _if_not_exists(g)
         if g.accept_word("authorization"):
-            raise g._unsupported("CREATE SCHEMA AUTHORIZATION")
+            raise g.unsupported("CREATE SCHEMA AUTHORIZATION")
         target = s.TableRef(g._curr.start, g.qualified_name())
         if g.accept_word("authorization"):
             g.name()
@@ -48,7 +48,7 @@ def create(g: Grammar) -> exp.Create:
                  "cast", "collation", "server", "foreign", "publication", "subscription", "statistics", "language",
                  "tablespace", "event", "text", "access", "conversion", "transform", "constraint"):
         what = token.text.upper() if token.text not in ("unique", "constraint") else g._next.text.upper()
-        raise g._unsupported(f"CREATE {what if what != 'MATERIALIZED' else 'MATERIALIZED VIEW'}", token)
+        raise g.unsupported(f"CREATE {what if what != 'MATERIALIZED' else 'MATERIALIZED VIEW'}", token)
     raise g.unexpected()
 
 
@@ -60,7 +60,7 @@ def drop(g: Grammar) -> exp.Drop:
         if g.at_word("materialized", "index", "function", "procedure", "trigger", "sequence", "type", "domain", "extension",
                      "role", "user", "group", "database", "rule", "policy", "aggregate", "operator", "cast", "collation",
                      "server", "foreign", "publication", "subscription", "statistics", "language", "tablespace", "owned"):
-            raise g._unsupported(f"DROP {'MATERIALIZED VIEW' if kind == 'MATERIALIZED' else kind}", token)
+            raise g.unsupported(f"DROP {'MATERIALIZED VIEW' if kind == 'MATERIALIZED' else kind}", token)
         raise g.unexpected()
     g._advance()
     exists = False
@@ -87,7 +87,7 @@ def _create_table(g: Grammar, temporary: bool) -> exp.Create:
     target = s.TableRef(g._curr.start, g.qualified_name())
     columns: list[s.ColumnDefinition] | None = None
     if g.at_word("of", "partition"):
-        raise g._unsupported(f"CREATE TABLE {g._curr.text.upper()}", g._curr)
+        raise g.unsupported(f"CREATE TABLE {g._curr.text.upper()}", g._curr)
     if g._match(T.L_PAREN):
         columns = []
         if not g._match(T.R_PAREN):
@@ -99,7 +99,7 @@ def _create_table(g: Grammar, temporary: bool) -> exp.Create:
     query, with_data = None, True
     if g._match(T.ALIAS):
         if g.at_word("execute"):
-            raise g._unsupported("CREATE TABLE AS EXECUTE", g._curr)
+            raise g.unsupported("CREATE TABLE AS EXECUTE", g._curr)
         query = g.query()
         if g.accept_word("with"):
             with_data = not g.accept_word("no")
@@ -115,7 +115,7 @@ def _table_options(g: Grammar) -> None:
     """Storage options, which mean nothing here; inheritance and partitioning are refused."""
     while True:
         if g.at_word("inherits", "partition") or g._curr.token_type == T.PARTITION_BY:
-            raise g._unsupported(f"CREATE TABLE ... {g._curr.text.upper()}", g._curr)
+            raise g.unsupported(f"CREATE TABLE ... {g._curr.text.upper()}", g._curr)
         if g._curr.token_type == T.WITH and g._next.token_type == T.L_PAREN:
             g._advance()
             _skip_parentheses(g)
@@ -135,7 +135,7 @@ def _table_options(g: Grammar) -> None:
 def _table_element(g: Grammar) -> s.ColumnDefinition | None:
     """A column, or None for a table constraint: keys are accepted as documentation, nothing enforces them."""
     if g.at_word("like"):
-        raise g._unsupported("CREATE TABLE ... LIKE", g._curr)
+        raise g.unsupported("CREATE TABLE ... LIKE", g._curr)
     if g.at_word(*_TABLE_CONSTRAINTS) and g._curr.token_type != T.IDENTIFIER:
         _constraint(g)
         return None
@@ -155,7 +155,7 @@ def _table_element(g: Grammar) -> s.ColumnDefinition | None:
             column.not_null = True
             _constraint(g)
         elif g.at_word("generated"):
-            raise g._unsupported("a generated column", g._curr)
+            raise g.unsupported("a generated column", g._curr)
         elif g.at_word(*_COLUMN_CONSTRAINTS):
             _constraint(g)
         else:
@@ -164,17 +164,18 @@ def _table_element(g: Grammar) -> s.ColumnDefinition | None:
 
 
 def _constraint(g: Grammar) -> None:
-    """Skips one constraint that is accepted without effect; CHECK and FOREIGN KEY are refused, they would be expected to bite."""
+    """Skips one constraint that is accepted without effect; CHECK and FOREIGN KEY are refused, they would be expected to
+    bite."""
     if g.accept_word("constraint"):
         g.name()
     token = g._curr
     if g.at_word("check", "exclude"):
-        raise g._unsupported(f"a {token.text.upper()} constraint", token)
+        raise g.unsupported(f"a {token.text.upper()} constraint", token)
     if g.accept_word("collate"):
         g.qualified_name()
         return
     if g.at_word("foreign", "references"):
-        raise g._unsupported("a FOREIGN KEY constraint", token)
+        raise g.unsupported("a FOREIGN KEY constraint", token)
     if g.accept_word("not"):
         g.expect_word("null")
         return
@@ -210,5 +211,5 @@ def _create_view(g: Grammar, replace: bool) -> Any:
     tree = exp.Create(this=target, kind="VIEW", replace=replace, exists=exists, expression=query)
     tree.meta.update(columns=columns, text=g.sql[start:g._prev.end + 1])
     if g.accept_word("with"):
-        raise g._unsupported("WITH CHECK OPTION")
+        raise g.unsupported("WITH CHECK OPTION")
     return tree

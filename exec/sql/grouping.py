@@ -39,7 +39,7 @@ from shoal.exec.sql import syntax as s
 from shoal.exec.sql.coercion import settle
 from shoal.exec.sql.context import GROUP_BY, Context, Level, PendingAggregate, fail
 from shoal.exec.sql.expressions import ExpressionBinder
-from shoal.exec.sql.planning import attach
+from shoal.exec.sql.planning import attach, with_sets
 
 MAX_SETS = 4096
 
@@ -110,12 +110,13 @@ class Grouping:
         pos, display = next(((p, d) for i, p, d in self.level.uses if i == ref.id), (-1, ref.name))
         if subquery:
             fail(GroupingError, f'subquery uses ungrouped column "{display}" from outer query', pos)
-        fail(GroupingError, f'column "{display}" must appear in the GROUP BY clause or be used in an aggregate function', pos)
+        fail(GroupingError, f'column "{display}" must appear in the GROUP BY clause or be used in an aggregate function',
+             pos)
 
     def plan(self, context: Context, plan: PlanNode) -> PlanNode:
         """The Aggregate over `plan`, which has the level's WHERE behind it."""
         level = self.level
-        plan = attach(context, plan, level.input_applies)
+        plan = with_sets(context, attach(context, plan, level.input_applies), level.input_sets)
         if self.sets is None:
             plan, aggregates = self._arguments(context, plan)
             return Aggregate(plan, tuple(dict.fromkeys(self.fields[k] for k in self.keys)), tuple(aggregates))
@@ -260,7 +261,7 @@ def bind_groups(level: Level, nodes: Sequence[Any], targets: Sequence[Candidate]
         expr = _group_expression(b, node, targets)
         return keys.setdefault(expr, len(keys))
 
-    if not any(isinstance(node, s.GroupingSets) or isinstance(node, s.Row) and not node.items for node in nodes):
+    if not any(isinstance(node, s.GroupingSets) or (isinstance(node, s.Row) and not node.items) for node in nodes):
         for node in nodes:
             for part in node.items if isinstance(node, s.Row) else [node]:
                 key(part)
@@ -309,15 +310,16 @@ def _group_expression(b: ExpressionBinder, node: Any, targets: Sequence[Candidat
             fail(AmbiguousColumn, f'GROUP BY "{node.parts[0]}" is ambiguous', node.pos)
         chosen = next(iter(found), None)
     if chosen is None:
-        return b.bind_settled(node)
+        chosen = b.bind_settled(node)
     ids = e.columns_of(chosen)
     if ids & {a.field.id for a in level.aggregates}:
         fail(GroupingError, "aggregate functions are not allowed in GROUP BY", node.pos)
     if ids & {w.field.id for w in level.windows}:
         from shoal.catalog.errors import WindowingError
         fail(WindowingError, "window functions are not allowed in GROUP BY", node.pos)
-    if ids & {f.id for pending in level.sets for f in pending.fields}:
-        fail(FeatureNotSupported, "set-returning functions are not allowed in GROUP BY", node.pos)
+    for pending in [p for p in level.sets if ids & {f.id for f in p.fields}]:
+        level.sets.remove(pending)
+        level.input_sets.append(pending)
     moved = [a for a in level.output_applies if a.mark.id in ids]
     level.input_applies += moved
     level.output_applies[:] = [a for a in level.output_applies if a not in moved]

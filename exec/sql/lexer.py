@@ -18,28 +18,33 @@ from shoal.catalog.errors import SqlSyntaxError, StatementTooComplex
 MAX_NESTING = 400
 """Brackets, subqueries and CASEs inside each other; deeper is 54001."""
 
-RESERVED = frozenset("""
-    all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create
-    current_catalog current_date current_role current_time current_timestamp current_user default deferrable desc
-    distinct do else end except false fetch for foreign from grant group having in initially intersect into lateral
-    leading limit localtime localtimestamp not null offset on only or order placing primary references returning select
-    session_user some symmetric system_user table then to trailing true union unique user using variadic when where window
-    with""".split())
+RESERVED = frozenset({
+    "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "both", "case", "cast", "check",
+    "collate", "column", "constraint", "create", "current_catalog", "current_date", "current_role", "current_time",
+    "current_timestamp", "current_user", "default", "deferrable", "desc", "distinct", "do", "else", "end", "except",
+    "false", "fetch", "for", "foreign", "from", "grant", "group", "having", "in", "initially", "intersect", "into",
+    "lateral", "leading", "limit", "localtime", "localtimestamp", "not", "null", "offset", "on", "only", "or", "order",
+    "placing", "primary", "references", "returning", "select", "session_user", "some", "symmetric", "system_user",
+    "table", "then", "to", "trailing", "true", "union", "unique", "user", "using", "variadic", "when", "where", "window",
+    "with"})
 """Words that are never a name unless quoted (but may be an AS label)."""
-TYPE_OR_FUNCTION = frozenset("""
-    authorization binary collation concurrently cross current_schema freeze full ilike inner is isnull join left like
-    natural notnull outer overlaps right similar tablesample verbose""".split())
+TYPE_OR_FUNCTION = frozenset({
+    "authorization", "binary", "collation", "concurrently", "cross", "current_schema", "freeze", "full", "ilike",
+    "inner", "is", "isnull", "join", "left", "like", "natural", "notnull", "outer", "overlaps", "right", "similar",
+    "tablesample", "verbose"})
 """Reserved words that may name a function or type."""
-COLUMN_ONLY = frozenset("""
-    between bigint bit boolean char character coalesce dec decimal exists extract float greatest grouping inout int integer
-    interval least national nchar none normalize nullif numeric out overlay position precision real row setof smallint
-    substring time timestamp treat trim values varchar xmlattributes xmlconcat xmlelement xmlexists xmlforest
-    xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable""".split())
+COLUMN_ONLY = frozenset({
+    "between", "bigint", "bit", "boolean", "char", "character", "coalesce", "dec", "decimal", "exists", "extract",
+    "float", "greatest", "grouping", "inout", "int", "integer", "interval", "least", "national", "nchar", "none",
+    "normalize", "nullif", "numeric", "out", "overlay", "position", "precision", "real", "row", "setof", "smallint",
+    "substring", "time", "timestamp", "treat", "trim", "values", "varchar", "xmlattributes", "xmlconcat", "xmlelement",
+    "xmlexists", "xmlforest", "xmlnamespaces", "xmlparse", "xmlpi", "xmlroot", "xmlserialize", "xmltable"})
 """Words that may name a column or table, not a plain function."""
-NOT_BARE_LABEL = frozenset("""
-    array as char character create day except fetch filter for from grant group having hour intersect into isnull limit
-    minute month notnull offset on order over overlaps precision returning second to union varying where window with within
-    without year""".split())
+NOT_BARE_LABEL = frozenset({
+    "array", "as", "char", "character", "create", "day", "except", "fetch", "filter", "for", "from", "grant", "group",
+    "having", "hour", "intersect", "into", "isnull", "limit", "minute", "month", "notnull", "offset", "on", "order",
+    "over", "overlaps", "precision", "returning", "second", "to", "union", "varying", "where", "window", "with",
+    "within", "without", "year"})
 """Words that label a column only after AS."""
 
 _WORDS: dict[str, TokenType] = {
@@ -149,7 +154,8 @@ def tokenize(sql: str) -> list[Token]:
             add(Token(_OPERATORS.get(text, GENERIC_OPERATOR), text, 1, 1, position, end - 1))
         elif kind == "number":
             if end < size and (sql[end].isalpha() or sql[end] == "_"):
-                raise SqlSyntaxError(f'trailing junk after numeric literal at or near "{text}{sql[end]}"', position=position + 1)
+                raise SqlSyntaxError(f'trailing junk after numeric literal at or near "{text}{sql[end]}"',
+                                     position=position + 1)
             add(Token(TokenType.NUMBER, text, 1, 1, position, end - 1))
         elif kind == "string":
             value = text[1:-1].replace("''", "'")
@@ -169,7 +175,8 @@ def tokenize(sql: str) -> list[Token]:
         elif kind == "dollar":
             close = sql.find(text, end)
             if close < 0:
-                raise SqlSyntaxError(f'unterminated dollar-quoted string at or near "{sql[position:]}"', position=position + 1)
+                raise SqlSyntaxError(f'unterminated dollar-quoted string at or near "{sql[position:]}"',
+                                     position=position + 1)
             value, end = sql[end:close], close + len(text)
             add(Token(TokenType.STRING, value, 1, 1, position, end - 1))
         elif kind == "prefixed":
@@ -268,7 +275,8 @@ def _prefixed(text: str, start: int, end: int, escape: str) -> Token:
     if mark == "u":
         quoted = text[2] == '"'
         body = body.replace('""', '"') if quoted else body.replace("''", "'")
-        return Token(TokenType.IDENTIFIER if quoted else TokenType.STRING, _unescape_unicode(body, start, escape), 1, 1, start, end - 1)
+        return Token(TokenType.IDENTIFIER if quoted else TokenType.STRING, _unescape_unicode(body, start, escape), 1, 1,
+                     start, end - 1)
     kind = {"b": TokenType.BIT_STRING, "x": TokenType.HEX_STRING, "n": TokenType.STRING}[mark]
     return Token(kind, body.replace("''", "'"), 1, 1, start, end - 1)
 

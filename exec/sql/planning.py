@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from shoal.exec.plan.expr import ColumnRef, Expr, Literal, Parameter, columns_of, conjunction, conjuncts
-from shoal.exec.plan.nodes import Apply, Field, Filter, PlanNode, Project, Values
-from shoal.exec.sql.context import Context, PendingApply
+from shoal.exec.plan.nodes import Apply, Field, Filter, PlanNode, Project, TableFunction, Values
+from shoal.exec.sql.context import Context, PendingApply, PendingSet
 
 ONE_ROW = Values((), ((),))
 """The relation of a SELECT without FROM."""
 
 
-def computed(context: Context, plan: PlanNode, exprs: Sequence[Expr], keep_constants: bool = False) -> tuple[PlanNode, list[Expr]]:
+def computed(context: Context, plan: PlanNode, exprs: Sequence[Expr], keep_constants: bool = False) -> tuple[PlanNode,
+                                                                                                             list[Expr]]:
     """`plan` with a column for each of `exprs` that is not one yet, and the column of each.
 
         Project(plan's columns, new columns)
@@ -24,7 +25,7 @@ def computed(context: Context, plan: PlanNode, exprs: Sequence[Expr], keep_const
     made: dict[Expr, Field] = {}
     columns: list[Expr] = []
     for expr in exprs:
-        if isinstance(expr, ColumnRef) and expr.id in known or keep_constants and isinstance(expr, (Literal, Parameter)):
+        if (isinstance(expr, ColumnRef) and expr.id in known) or (keep_constants and isinstance(expr, (Literal, Parameter))):
             columns.append(expr)
             continue
         field = made.get(expr)
@@ -49,9 +50,25 @@ def attach(context: Context, plan: PlanNode, applies: Iterable[PendingApply]) ->
         if pending.comparand:
             plan, comparand = computed(context, plan, pending.comparand)
         own = {field.id for field in plan.output}
-        plan = Apply(pending.kind, plan, pending.right, pending.mark, tuple(c for c in comparand if isinstance(c, ColumnRef)),
+        plan = Apply(pending.kind, plan, pending.right, pending.mark, tuple(c for c in comparand if isinstance(c,
+                                                                                                               ColumnRef)),
                      pending.operator, tuple(sorted(pending.refs & own)))
     return plan
+
+
+def with_sets(context: Context, plan: PlanNode, sets: Sequence[PendingSet]) -> PlanNode:
+    """`plan` with the rows of set-returning functions, side by side.
+
+        TableFunction(sets)
+          Project(plan's columns, computed arguments)
+            plan
+    """
+    if not sets:
+        return plan
+    plan, columns = computed(context, plan, [arg for pending in sets for arg in pending.args], keep_constants=True)
+    rest = iter(columns)
+    calls = tuple((p.name, tuple(next(rest) for _ in p.args)) for p in sets)
+    return TableFunction(plan, calls, tuple(f for p in sets for f in p.fields))
 
 
 def filtered(plan: PlanNode, predicate: Expr | None) -> PlanNode:

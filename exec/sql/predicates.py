@@ -155,7 +155,8 @@ def bind_in_list(b: ExpressionBinder, node: s.InList) -> Expr:
         raise
     left = coerce(b.context, arg, wanted[0], node.arg.pos)
     element = wanted[1]
-    found = Call(BOOL, "in", (left, *(coerce(b.context, item, element, pos) for item, pos in zip(items, places, strict=True))))
+    found = Call(BOOL, "in", (left, *(coerce(b.context, item, element, pos) for item,
+                                      pos in zip(items, places, strict=True))))
     return negate(found) if node.negated else found
 
 
@@ -179,7 +180,8 @@ def _row_items(b: ExpressionBinder, node: Any) -> list[Expr]:
     return [b.bind(item) for item in node.items] if isinstance(node, s.Row) else [b.bind(node)]
 
 
-def _any(b: ExpressionBinder, left: list[Expr], query: Query, symbol: str, pos: int, left_node: Any, every: bool = False) -> Expr:
+def _any(b: ExpressionBinder, left: list[Expr], query: Query, symbol: str, pos: int, left_node: Any,
+         every: bool = False) -> Expr:
     """left symbol ANY (query); for ALL the operator is negated and the caller negates the result."""
     if len(left) < len(query.fields):
         fail(SqlSyntaxError, "subquery has too many columns", pos)
@@ -189,7 +191,8 @@ def _any(b: ExpressionBinder, left: list[Expr], query: Query, symbol: str, pos: 
     columns: list[Expr] = []
     name = ""
     for value, column in zip(left, query.fields, strict=True):
-        compared = operator(b.context, symbol, value, column.ref(), pos, left_node.pos, query.places[0] if query.places else -1)
+        compared = operator(b.context, symbol, value, column.ref(), pos, left_node.pos,
+                            query.places[0] if query.places else -1)
         if compared.type != BOOL:
             fail(SqlSyntaxError, "row comparison operator must yield type boolean", pos)
         comparand.append(compared.args[0])
@@ -257,7 +260,8 @@ def _pairs(left: s.Row, right: s.Row, pos: int) -> list[tuple[Any, Any]]:
 
 def _row_equal(b: ExpressionBinder, left: s.Row, right: Any, pos: int) -> Expr:
     if not isinstance(right, s.Row):
-        fail(UndefinedFunction, "operator does not exist: record = " + settle(b.context, b.bind(right), right.pos).type.sql, pos)
+        fail(UndefinedFunction, "operator does not exist: record = " + settle(b.context, b.bind(right), right.pos).type.sql,
+             pos)
     return bind_row_comparison(b, s.Operation(pos, "=", left, right))
 
 

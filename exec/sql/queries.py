@@ -71,7 +71,8 @@ def bind_with(context: Context, clause: Any, parent: Level | None, tables: dict[
         shared.query = bind_subquery(context, cte.this, parent, inside)
         width, named = len(shared.query.fields), len(shared.columns or ())
         if named > width:
-            fail(InvalidColumnReference, f'WITH query "{name}" has {width} columns available but {named} columns specified', pos)
+            fail(InvalidColumnReference, f'WITH query "{name}" has {width} columns available but {named} columns specified',
+                 pos)
         known[name] = shared
     return known
 
@@ -114,14 +115,16 @@ def _output_column(query: Query, node: Any) -> int:
 
 # Set operations
 
-def _set_operation(context: Context, tree: Any, parent: Level | None, tables: dict[str, CommonTable], keep_unknown: bool) -> Query:
+def _set_operation(context: Context, tree: Any, parent: Level | None, tables: dict[str, CommonTable],
+                   keep_unknown: bool) -> Query:
     name = _NAMES[type(tree)]
     distinct = bool(tree.args.get("distinct"))
     arms = [bind_subquery(context, arm, parent, tables, keep_unknown=True) for arm in _arms(tree)]
     width = len(arms[0].fields)
     for arm in arms[1:]:
         if len(arm.fields) != width:
-            fail(SqlSyntaxError, f"each {name} query must have the same number of columns", arm.places[0] if arm.places else -1)
+            fail(SqlSyntaxError, f"each {name} query must have the same number of columns",
+                 arm.places[0] if arm.places else -1)
     targets = [_common(name, [arm.fields[i] for arm in arms], [arm.places[i] for arm in arms], keep_unknown)
                for i in range(width)]
     typed = [retyped(context, arm, targets) for arm in arms]
@@ -192,11 +195,13 @@ def retyped(context: Context, query: Query, targets: Sequence[SqlType], how: Any
                 zip(plan.assignments, targets, query.places, strict=True)]
         return replace(query, plan=Project(plan.input, tuple(made)), fields=tuple(f for f, _ in made))
     if isinstance(plan, Values) and plan.fields == query.fields:
-        rows = tuple(tuple(coerce(context, expr, t, pos, how) for expr, t, pos in zip(row, targets, query.places, strict=True))
+        rows = tuple(tuple(coerce(context, expr, t, pos, how) for expr, t,
+                           pos in zip(row, targets, query.places, strict=True))
                      for row in plan.rows)
         fields = tuple(f if f.type == t else context.field(f.name, t) for f, t in zip(plan.fields, targets, strict=True))
         return replace(query, plan=Values(fields, rows), fields=fields)
-    made = [_retyped(context, f, f.ref(), t, pos, how) for f, t, pos in zip(query.fields, targets, query.places, strict=True)]
+    made = [_retyped(context, f, f.ref(), t, pos, how) for f, t, pos in zip(query.fields, targets, query.places,
+                                                                            strict=True)]
     return replace(query, plan=Project(plan, tuple(made)), fields=tuple(f for f, _ in made))
 
 
@@ -211,7 +216,8 @@ def _retyped(context: Context, column: Field, expr: Expr, target: SqlType, pos: 
 
 # VALUES
 
-def bind_values(context: Context, tree: Any, parent: Level | None, tables: dict[str, CommonTable], keep_unknown: bool) -> Query:
+def bind_values(context: Context, tree: Any, parent: Level | None, tables: dict[str, CommonTable],
+                keep_unknown: bool) -> Query:
     """VALUES lists; constant rows are one Values node, rows with subqueries or outer columns a Union of projections."""
     rows: list[list[Expr]] = []
     places: list[int] = []

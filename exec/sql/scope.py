@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from shoal.catalog.connector import TableHandle
 from shoal.catalog.errors import AmbiguousColumn, DuplicateAlias, UndefinedColumn, UndefinedTable, did_you_mean
@@ -114,8 +115,7 @@ def resolve_column(level: Level, parts: tuple[str, ...], pos: int) -> tuple[Scop
             fail(UndefinedColumn, f"column {'.'.join(parts[-2:])} does not exist", pos,
                  hint=_near([f"{relation.name}.{c.name}" for c in relation.columns if not c.hidden], name, relation.name))
         at = at.parent
-    _missing_table(level, parts[:-1], pos)
-    raise AssertionError
+    missing_table(level, parts[:-1], pos)
 
 
 def _unqualified(level: Level, name: str, pos: int) -> tuple[ScopeColumn, Level] | None:
@@ -160,19 +160,20 @@ def _near(names: list[str], name: str, table: str = "") -> str:
     for full in names:
         by_column.setdefault(full.rpartition(".")[2], []).append(full)
     found = did_you_mean(name, by_column)
-    near = [part for part in found.split('"')[1::2]][:1]
+    near = found.split('"')[1:2]
     if not near:
         return ""
     full_names = [f'"{full}"' for full in by_column[near[0]][:2]]
     return f"Perhaps you meant to reference the column {' or the column '.join(full_names)}."
 
 
-def _missing_table(level: Level, qualifier: tuple[str, ...], pos: int) -> None:
+def missing_table(level: Level, qualifier: tuple[str, ...], pos: int) -> NoReturn:
+    """Raises: UndefinedTable (42P01) saying what the qualifier might have meant."""
     name = qualifier[-1]
     at: Level | None = level
     while at is not None:
         for relation in at.scope.relations:
-            if relation.qualified and relation.name != name and relation.handle and relation.handle.name == name:
+            if relation.name != name and relation.handle is not None and relation.handle.name == name:
                 fail(UndefinedTable, f'invalid reference to FROM-clause entry for table "{name}"', pos,
                      hint=f'Perhaps you meant to reference the table alias "{relation.name}".')
         at = at.parent

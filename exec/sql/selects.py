@@ -27,7 +27,7 @@ from shoal.catalog.errors import AmbiguousColumn, DuplicateObject, InvalidColumn
 from shoal.catalog.types import BOOL, INT8
 from shoal.exec.plan import expr as e
 from shoal.exec.plan.expr import Expr, Literal, SortKey, WindowCall, WindowFrame
-from shoal.exec.plan.nodes import Aggregate, Field, Filter, Limit, PlanNode, Project, Sort, TableFunction, Window
+from shoal.exec.plan.nodes import Aggregate, Field, Filter, Limit, PlanNode, Project, Sort, Window
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.bound import Origin
 from shoal.exec.sql.coercion import coerce, settle
@@ -50,7 +50,7 @@ from shoal.exec.sql.expressions import ExpressionBinder
 from shoal.exec.sql.from_clause import bind_from
 from shoal.exec.sql.grouping import Candidate, Grouping, bind_groups
 from shoal.exec.sql.names import output_name
-from shoal.exec.sql.planning import ONE_ROW, attach, computed, filtered
+from shoal.exec.sql.planning import ONE_ROW, attach, filtered, with_sets
 from shoal.exec.sql.scope import Scope, ScopeColumn, resolve_column
 from shoal.exec.sql.windows import plan_windows
 
@@ -111,6 +111,7 @@ class _SelectBinder:
         if group is not None:
             candidates = [Candidate(item.name, item.expr) for item in self.items]
             self.grouping = bind_groups(level, group.args["expressions"], candidates, input_ids)
+            input_ids |= {f.id for pending in level.input_sets for f in pending.fields}
         having: Expr | None = None
         having_applies: list[PendingApply] = []
         if args.get("having") is not None:
@@ -206,7 +207,8 @@ class _SelectBinder:
         before = len(self.items)
         index = self._output_index(item.arg, ORDER_BY)
         if index >= before and distinct is not None and distinct.args.get("on") is None:
-            fail(InvalidColumnReference, "for SELECT DISTINCT, ORDER BY expressions must appear in select list", s.place(item.arg))
+            fail(InvalidColumnReference, "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
+                 s.place(item.arg))
         return Ordering(index, item.descending, item.nulls_first, item.arg.pos)
 
     def _output_index(self, node: Any, clause: Any) -> int:
@@ -286,13 +288,7 @@ class _SelectBinder:
         if level.windows:
             plan = plan_windows(context, plan, level.windows, lambda expr: expr)
             plan = attach(context, plan, late)
-        if level.sets:
-            wanted = [arg for pending in level.sets for arg in pending.args]
-            plan, columns = computed(context, plan, wanted, keep_constants=True)
-            rest = iter(columns)
-            calls = tuple((p.name, tuple(next(rest) for _ in p.args)) for p in level.sets)
-            plan = TableFunction(plan, calls, tuple(f for p in level.sets for f in p.fields))
-        return plan
+        return with_sets(context, plan, level.sets)
 
     def _projected(self, plan: PlanNode) -> tuple[PlanNode, list[Field]]:
         """The select list as columns; a plain column keeps its id, once."""
@@ -330,7 +326,8 @@ class _SelectBinder:
         first = Filter(window, e.call("eq", BOOL, number.ref(), Literal(INT8, 1)))
         return Project(first, tuple((f, f.ref()) for f in fields))
 
-    def _sorted(self, plan: PlanNode, fields: list[Field], ordering: Sequence[Ordering]) -> tuple[PlanNode, tuple[SortKey, ...]]:
+    def _sorted(self, plan: PlanNode, fields: list[Field], ordering: Sequence[Ordering]) -> tuple[PlanNode,
+                                                                                                  tuple[SortKey, ...]]:
         keys: dict[int, SortKey] = {}
         for key in ordering:
             keys.setdefault(key.index, SortKey(fields[key.index].ref(), key.descending, key.nulls_first))

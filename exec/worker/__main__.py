@@ -14,6 +14,9 @@ import threading
 from collections.abc import Sequence
 from typing import NoReturn
 
+from shoal.catalog.errors import SqlError
+from shoal.exec.memory import parse_bytes
+
 SWITCH_INTERVAL_S = 0.0005
 
 
@@ -42,7 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error(f"cannot read the secret file {options.secret_file}: {error.strerror}")
         if len(key) < 16:
             parser.error("the cluster secret must have at least 16 bytes")
-    memory_bytes = _size(parser, options.memory)
+    try:
+        memory_bytes = parse_bytes(options.memory)
+    except SqlError as error:
+        parser.error(str(error))
     logging.basicConfig(level=os.environ.get("SHOAL_LOG", "INFO"), stream=sys.stderr,
                         format="%(levelname)s %(name)s %(message)s")
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -70,15 +76,6 @@ def _address(parser: argparse.ArgumentParser, text: str, *, needs_port: bool) ->
     if not host or not port.isdigit() or int(port) > 65535:
         parser.error(f"not an address: {text} (HOST:PORT)")
     return host.strip("[]"), int(port)
-
-
-def _size(parser: argparse.ArgumentParser, text: str) -> int:
-    units = {"": 1, "B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
-    number = text.rstrip("BKMGTbkmgt")
-    unit = units.get(text[len(number):].upper())
-    if not number.isdigit() or unit is None or not int(number):
-        parser.error(f"not a size: {text} (for example 512MB)")
-    return int(number) * unit
 
 
 if __name__ == "__main__":

@@ -28,7 +28,6 @@ from shoal.exec.worker.streams import Stream, TaskOutput
 from shoal.exec.worker.task import TaskLife, TaskReport
 
 TURN_S: Final = 0.01
-OUTPUT_BUFFER_BYTES: Final = 32 << 20
 
 
 class QueryState:
@@ -56,7 +55,7 @@ class RunningTask:
         self.streams: list[Stream] = []
         self.output: TaskOutput | None = None
         self.lock: threading.RLock | None = None
-        self.buffer = OutputBuffer(spec.output_partitions, OUTPUT_BUFFER_BYTES,
+        self.buffer = OutputBuffer(spec.output_partitions, spec.settings.exchange_bytes,
                                    shared=spec.fragment.output_kind == "broadcast")
         self.signalled = self.timed = self.parked = self.ended = False
         self.error: SqlError | None = None

@@ -13,7 +13,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -29,9 +29,6 @@ from shoal.exec.worker.context import QueryState, RunningTask
 from shoal.exec.worker.streams import LocalStream, RemoteStream, Stream, TaskOutput, Wake, canceled
 from shoal.exec.worker.task import TaskReport
 
-INPUT_BYTES: Final = 32 << 20
-"""What may wait at one exchange of a task, over all its streams."""
-MIN_STREAM_BYTES: Final = 1 << 20
 TIMED_POLL_S: Final = 0.02
 _REMEMBERED_QUERIES: Final = 4096
 
@@ -81,8 +78,9 @@ class TaskRunner:
             output = task.output = self._output(spec.id.query_id, str(spec.id))
             assert output is not None
             output.opened(task.buffer, task.wake)
-            share = max(MIN_STREAM_BYTES, INPUT_BYTES // max(1, len(spec.inputs)))
-            task.streams = [self._stream(source, share, task.wake) for source in spec.inputs]
+            producers = Counter(source.fragment_id for source in spec.inputs)
+            task.streams = [self._stream(source, max(1, spec.settings.exchange_bytes // producers[source.fragment_id]), task.wake)
+                            for source in spec.inputs]
             query.tasks[str(spec.id)] = task
             if query.canceled is not None:
                 task.error = query.canceled

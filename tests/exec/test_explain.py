@@ -18,7 +18,8 @@ SCAN = Scan(TableHandle("files", "public", "t"), (ScanColumn(A, "a"), ScanColumn
 
 
 @pytest.mark.parametrize(("literal", "text"), [
-    (Literal(numeric(10, 2), 1250), "12.50"), (Literal(TEXT, "it's"), "'it''s'"), (Literal(DATE, 9204), "'1995-03-15'::date"),
+    (Literal(numeric(10, 2), 1250), "12.50"), (Literal(TEXT, "it's"), "'it''s'"),
+    (Literal(DATE, 9204), "'1995-03-15'::date"),
     (Literal(BOOL, None), "NULL"), (Literal(BOOL, True), "true"), (Literal(array_of(INT4), (1, 2)), "ARRAY[1, 2]"),
     (Literal(INTERVAL, (1, 2, 3_000_000)), "'1 mons 2 days 3 secs'::interval")])
 def test_literals(literal: Literal, text: str) -> None:
@@ -59,7 +60,8 @@ def test_metrics_by_task_and_operator() -> None:
     metrics = [TaskMetrics(0, 1, "w2", 0.25, 2, 2048, operators(7)), TaskMetrics(0, 0, "w1", 0.5, 2, 100, operators(5))]
     lines = explain_text(fragments(), metrics)
     assert lines[3:] == [
-        "Fragment 0 [source] -> hash(b)", "  task 0 on w1: 2 rows, 100 B, 500.0 ms", "  task 1 on w2: 2 rows, 2.0 kB, 250.0 ms",
+        "Fragment 0 [source] -> hash(b)",
+        "  task 0 on w1: 2 rows, 100 B, 500.0 ms", "  task 1 on w2: 2 rows, 2.0 kB, 250.0 ms",
         "  Aggregate (partial) by b (rows=4, time=1.0 ms)", "    Filter a > 3 (rows=12, time=0.0 ms)",
         "      Scan files.public.t (a, b) (rows=200, time=2.0 ms, splits=2)"]
     document = json.loads(json.dumps(explain_json(fragments(), metrics)))

@@ -145,6 +145,16 @@ SCRIPTS: dict[str, list[tuple[m.Message, ...]]] = {
     "stray copy data": [(m.CopyData(b"x"), m.CopyDone(), Q("select 1"))],
     "set constraints, lock": [(Q("begin; set constraints all deferred; commit"),), (Q("checkpoint"),)],
     "unnamed statement goes with a query": [(parse("select 1"), SYNC), (Q("select 2"),), (bind(), SYNC)],
+    "a changed table": [(Q("create table wire_t (a int4, b text)"),), (parse("select * from wire_t", "s"), SYNC),
+                        (bind(statement="s"), execute(), SYNC),
+                        (Q("drop table wire_t; create table wire_t (a int4, b int4)"),),
+                        (bind(statement="s"), execute(), SYNC),
+                        (Q("drop table wire_t; create table wire_t (a int4, b text)"),),
+                        (Q("insert into wire_t values (1, 'x'), (2, 'y')"),), (bind(statement="s"), execute(), SYNC),
+                        (parse("delete from wire_t where a = $1"), DESCRIBE_S, bind(b"1"), DESCRIBE, execute(), execute(),
+                         SYNC),
+                        (Q("update wire_t set b = 'z'; select * from wire_t"),), (Q("copy wire_t (b) to stdout"),),
+                        (Q("create table wire_u as select * from wire_t; drop table wire_u"),), (Q("drop table wire_t"),)],
     "bad text": [(Q("select 1"),), (parse("select 1", "s"), SYNC), (bind(b"\xff", statement="s"), SYNC)],
 }
 

@@ -36,6 +36,7 @@ from shoal.exec.optimizer.distribution import (
     aligned,
     hashed,
 )
+from shoal.exec.optimizer.estimates import Estimate
 from shoal.exec.optimizer.rules.make_top_n import limit_numbers
 from shoal.exec.optimizer.stats import key_domain, match_share
 from shoal.exec.plan.expr import AggregateCall, ColumnRef, Literal, is_volatile

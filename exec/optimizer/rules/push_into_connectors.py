@@ -86,7 +86,7 @@ def translated(part: Expr, names: dict[int, str]) -> Predicate | None:
     simple = column_and_constant(part)
     if simple is not None:
         operator, ref, literal = simple
-        return _predicate(names, ref, operator, (literal,))
+        return _predicate(names, ref, operator, (literal,))  # type: ignore[arg-type]
     subject = bare(part.args[0]) if part.args else None
     if part.name == "not":
         if isinstance(subject, ColumnRef):

@@ -53,7 +53,8 @@ def aggregate(source: Any, groups: list[str], calls: list[tuple], step: str = "s
 CALLS = [("count", [], INT8), ("count", ["v"], INT8), ("sum", ["v"], TOTAL), ("sum", ["i"], INT8), ("min", ["v"], MONEY),
          ("max", ["s"], TEXT), ("min", ["s"], TEXT), ("max", ["d"], DATE), ("min", ["f"], FLOAT8), ("sum", ["f"], FLOAT8),
          ("avg", ["v"], numeric(38, 16)), ("avg", ["i"], numeric(38, 16)), ("bool_and", ["b"], BOOL),
-         ("bool_or", ["b"], BOOL), ("bit_or", ["i"], INT4), ("count", ["s"], INT8, {"distinct": True}), ("sum", ["i"], INT8, {"distinct": True}),
+         ("bool_or", ["b"], BOOL), ("bit_or", ["i"], INT4), ("count", ["s"], INT8, {"distinct": True}),
+         ("sum", ["i"], INT8, {"distinct": True}),
          ("sum", ["v"], TOTAL, {"filter": "b"}), ("count", [], INT8, {"filter": "b"}), ("min", ["i"], INT4, {"filter": "b"}),
          ("sum", ["w"], numeric(45, 2)), ("max", ["w"], numeric(40, 2)), ("sum0", ["i"], INT8)]
 

@@ -174,7 +174,7 @@ def _bound(text: str) -> Any:
 
 
 def parse_table(line: str) -> Table:
-    """`table NAME [ROWS rows] [in coordinator] [enforces eq, lt]: column type [key] [N distinct] [low..high] [N% null], ...`"""
+    """`table NAME [ROWS rows] [in coordinator] [enforces eq, lt]: column type [key] [N distinct] [LOW..HIGH] ...`"""
     found = _TABLE.match(line)
     assert found, line
     name, rows, placed, enforced, rest = found.groups()
@@ -278,8 +278,8 @@ class Script:
         if null_aware:
             assert isinstance(condition, Call)
             left, right = condition.args
-            return Join(kind, *children, ((left, right),), null_aware=True, mark=mark)  # type: ignore[arg-type]
-        return Join(kind, *children, condition=condition, mark=mark)  # type: ignore[arg-type,misc]
+            return Join(kind, children[0], children[1], ((left, right),), null_aware=True, mark=mark)  # type: ignore[arg-type]
+        return Join(kind, children[0], children[1], condition=condition, mark=mark)  # type: ignore[arg-type]
 
     def _apply(self, r: _Reader, children: list[PlanNode]) -> PlanNode:
         kind = r.word()
@@ -352,7 +352,7 @@ class Script:
     def _intersect(self, r: _Reader, children: list[PlanNode], kind: str = "intersect") -> PlanNode:
         every = r.skip("all")
         fields = tuple(self.new(f.name, f.type) for f in children[0].output)
-        return SetOperation(kind, every, *children, fields)  # type: ignore[arg-type,call-arg,misc]
+        return SetOperation(kind, every, children[0], children[1], fields)  # type: ignore[arg-type]
 
     def _except(self, r: _Reader, children: list[PlanNode]) -> PlanNode:
         return self._intersect(r, children, "except")
@@ -398,7 +398,8 @@ def _aggregate_type(name: str, args: Sequence[Expr]) -> SqlType:
 
 
 _TOKEN = re.compile(r"\s*(date'[^']*'|'(?:[^']|'')*'|[\w$.]*\w\$?|[(),=:*])")
-_BOOLEANS = frozenset(["and", "or", "not", "eq", "ne", "lt", "le", "gt", "ge", "in", "like", "is_null", "is_not_null", "is_true", "is_not_true", "is_distinct", "exists"])
+_BOOLEANS = frozenset({"and", "or", "not", "eq", "ne", "lt", "le", "gt", "ge", "in", "like", "is_null", "is_not_null",
+                       "is_true", "is_not_true", "is_distinct"})
 
 
 class _Reader:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+
 from shoal.exec.fragmenter import fragment
 from shoal.exec.optimizer import RULES, OptimizerContext, Switches, optimize
 from shoal.exec.optimizer.columns import passed_on
@@ -18,7 +21,6 @@ from shoal.exec.plan import serde
 from shoal.exec.plan.explain import explain_json, explain_text
 from shoal.exec.plan.fragment import TaskSettings
 from shoal.exec.plan.nodes import PlanNode, Project
-
 from tests.exec.optimizer.plan_script import Script, parse_table
 
 HERE = Path(__file__).parent
@@ -44,9 +46,10 @@ def run(header: str, text: str) -> list[str]:
     plan_text = "\n".join(line for line in text.splitlines() if not line.startswith(("table ", "set ")))
     script = Script(tables)
     plan = script.plan(plan_text)
-    settings = {m[1]: eval_switch(m[2]) for m in re.finditer(r"(?m)^set (\w+) (\S+)$", text)}
-    workers = int(settings.pop("workers", 2))
-    context = OptimizerContext(script.catalogs, TaskSettings(now_us=0), workers, switches=Switches(**settings, validate=True))
+    switches = Switches(validate=True)
+    for name, value in re.findall(r"(?m)^set (\w+) (\S+)$", text):
+        switches = replace(switches, **{name: switch_value(value)})
+    context = OptimizerContext(script.catalogs, TaskSettings(now_us=0), 2, switches=switches)
     validate(plan, "the script")
     if rule_names == "optimize":
         done = optimize(plan, context)
@@ -68,7 +71,7 @@ def run(header: str, text: str) -> list[str]:
     return explain_text(done_plan, catalogs=script.catalogs)
 
 
-def eval_switch(text: str) -> object:
+def switch_value(text: str) -> Any:
     return {"on": True, "off": False}.get(text, float(text) if re.fullmatch(r"[\d.]+", text) else text)
 
 

@@ -29,10 +29,10 @@ from shoal.exec.sql.parse import parse
 TPCH = {
     "nation": "n_nationkey int, n_name varchar, n_regionkey int, n_comment varchar",
     "region": "r_regionkey int, r_name varchar, r_comment varchar",
-    "part": "p_partkey bigint, p_name varchar, p_mfgr varchar, p_brand varchar, p_type varchar, p_size int, p_container varchar, "
-            "p_retailprice numeric(15;2), p_comment varchar",
-    "supplier": "s_suppkey bigint, s_name varchar, s_address varchar, s_nationkey int, s_phone varchar, s_acctbal numeric(15;2), "
-                "s_comment varchar",
+    "part": "p_partkey bigint, p_name varchar, p_mfgr varchar, p_brand varchar, p_type varchar, p_size int, "
+            "p_container varchar, p_retailprice numeric(15;2), p_comment varchar",
+    "supplier": "s_suppkey bigint, s_name varchar, s_address varchar, s_nationkey int, s_phone varchar, "
+                "s_acctbal numeric(15;2), s_comment varchar",
     "partsupp": "ps_partkey bigint, ps_suppkey bigint, ps_availqty int, ps_supplycost numeric(15;2), ps_comment varchar",
     "customer": "c_custkey bigint, c_name varchar, c_address varchar, c_nationkey int, c_phone varchar, "
                 "c_acctbal numeric(15;2), c_mktsegment varchar, c_comment varchar",

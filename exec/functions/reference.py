@@ -1,0 +1,65 @@
+"""The manual's page of functions, made from the registry: `python -m shoal.exec.functions.reference` prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shoal.exec.functions.registry import POLYMORPHIC, Function, all_functions
+from shoal.exec.functions.registers import type_sql
+
+_TITLES = {"comparison": "Comparison", "logic": "Logic", "conditional": "Conditional expressions", "arithmetic": "Arithmetic",
+           "math": "Mathematical functions", "string": "Strings and binary strings", "regex": "Regular expressions",
+           "datetime": "Dates, times and intervals", "formatting": "Formatting", "array": "Arrays", "json": "JSON",
+           "system": "System information", "aggregate": "Aggregates", "window": "Window functions",
+           "set": "Set-returning functions"}
+
+
+def _type(name: str) -> str:
+    return name if name in POLYMORPHIC else type_sql(name)
+
+
+def signature(function: Function) -> str:
+    """The call as SQL has it: `substring(text, integer) → text`, `integer + integer → integer`."""
+    types = [_type(name) for name in function.arguments]
+    if function.variadic and types:
+        types[-1] = f"VARIADIC {types[-1]}"
+    if function.symbol:
+        call = f"{types[0]} {function.symbol} {types[1]}" if len(types) == 2 else f"{function.symbol} {types[0]}"
+    else:
+        call = f"{function.name}({', '.join(types)})"
+    result = "depends on the arguments" if callable(function.returns) else _type(function.returns.name)
+    return f"{call} → {'setof ' if function.kind == 'set' else ''}{result}"
+
+
+def rows(family: str) -> Iterator[tuple[str, str, str]]:
+    """(signatures, description, example) of each function of a family that SQL can name or write as an operator."""
+    grouped: dict[tuple[str, str], list[Function]] = {}
+    for function in all_functions():
+        if function.family == family and (not function.hidden or function.symbol):
+            grouped.setdefault((function.name, function.symbol), []).append(function)
+    for functions in grouped.values():
+        doc = next((f.doc for f in functions if f.doc), "")
+        notes = [doc] if doc else []
+        if any(f.volatility == "volatile" for f in functions):
+            notes.append("Volatile.")
+        if not functions[0].strict and functions[0].kind == "scalar":
+            notes.append("NULL arguments do not make it NULL.")
+        example = next((f.example for f in functions if f.example), "")
+        yield "<br>".join(f"`{signature(f)}`" for f in functions), " ".join(notes), f"`{example}`" if example else ""
+
+
+def markdown() -> str:
+    """The whole page: a table for each family of chapter 9."""
+    lines = ["# Functions and operators", "", "Generated from the function registry. Semantics are PostgreSQL 15's, chapter 9.", ""]
+    for family, title in _TITLES.items():
+        table = list(rows(family))
+        if not table:
+            continue
+        lines += [f"## {title}", "", "| Call | Meaning | Example |", "|---|---|---|"]
+        lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table]
+        lines.append("")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(markdown())
