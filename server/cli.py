@@ -252,9 +252,8 @@ def _check(options: argparse.Namespace) -> int:
     loaded = _with_mounts(config.load(options.config))
     check_exposure(loaded)
     read_secret(loaded.server.cluster_secret_file)
-    if loaded.tls is not None:
-        from shoal.server.tls import server_context
-        server_context(loaded.tls.certificate, loaded.tls.key, loaded.tls.client_ca)
+    from shoal.server.serving import server_options
+    server_options(loaded)
     registry.Catalogs(loaded.catalogs).close()
     names = ", ".join(sorted(definition.name for definition in loaded.catalogs))
     print(f"{options.config}: ok, catalogs: {names}")

@@ -115,10 +115,15 @@ class _Table:
             columns = list(zip(*self._rows)) or [()] * len(self._names)
             self._widths = [max([len(name), *(len(value or "") for value in column)])
                             for name, column in zip(self._names, columns)]
-            print("|".join(f" {name.center(width)} " for name, width in zip(self._names, self._widths)).rstrip())
+            print("|".join(f" {_centered(name, width)} " for name, width in zip(self._names, self._widths)).rstrip())
             print("+".join("-" * (width + 2) for width in self._widths))
         for row in self._rows:
             cells = [(value or "").rjust(width) if right else (value or "").ljust(width)
                      for value, width, right in zip(row, self._widths, self._right)]
             print("|".join(f" {cell} " for cell in cells).rstrip())
         self._rows = []
+
+
+def _centered(text: str, width: int) -> str:
+    """In the middle, or just left of it."""
+    return (" " * ((width - len(text)) // 2) + text).ljust(width)

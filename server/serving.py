@@ -81,7 +81,7 @@ async def _serve(config: Config, secret: bytes, cluster_port: int | None) -> int
     add_system_schemas(catalogs)
     # The planner's modules load in a thread while the workers start; neither needs the other.
     warm = loop.run_in_executor(None, load_planner)
-    server = Server(engine, catalogs.names, _options(config))
+    server = Server(engine, catalogs.names, server_options(config))
     await engine.start()
     try:
         await warm
@@ -109,7 +109,8 @@ def load_planner() -> None:
     import shoal.exec.sql.parse  # noqa: F401
 
 
-def _options(config: Config) -> ServerOptions:
+def server_options(config: Config) -> ServerOptions:
+    """Users, TLS and limits as the listener takes them. Raises: ConfigurationError."""
     from shoal.server.listener import ServerOptions
     from shoal.server.protocol.auth import Verifier
     from shoal.server.tls import certificate_hash, server_context

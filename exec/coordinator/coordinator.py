@@ -39,10 +39,10 @@ from shoal.exec.coordinator.scheduler import (
     WorkerLeaving,
     WorkerLost,
 )
+from shoal.exec.evaluator import Names
 from shoal.exec.exchange.buffer import Page
 from shoal.exec.exchange.connection import Connection, Listener
 from shoal.exec.exchange.handshake import Purpose
-from shoal.exec.evaluator import Names
 from shoal.exec.exchange.transport import serve_exchange
 from shoal.exec.kernels.membership import KeySet
 from shoal.exec.plan import serde

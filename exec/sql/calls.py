@@ -14,6 +14,7 @@ from shoal.catalog.errors import (
     FeatureNotSupported,
     GroupingError,
     InvalidColumnReference,
+    InvalidSchemaName,
     SqlError,
     SqlSyntaxError,
     UndefinedColumn,
@@ -27,7 +28,7 @@ from shoal.exec.plan import expr as e
 from shoal.exec.plan.expr import Call, Expr, Literal
 from shoal.exec.plan.nodes import Field
 from shoal.exec.sql import syntax as s
-from shoal.exec.sql.coercion import coerce, function_for, operator, settle, unify
+from shoal.exec.sql.coercion import coerce, function_for, operator, unify
 from shoal.exec.sql.context import (
     AGGREGATE,
     FILTER,
@@ -58,6 +59,8 @@ def bind_function(b: ExpressionBinder, node: s.Function, field: str = "") -> Exp
     """Any call. `field`: the column wanted of a set-returning function that gives several."""
     name = node.name[-1]
     if len(node.name) > 1 and node.name[-2] not in _SCHEMAS:
+        if len(node.name) == 2:
+            fail(InvalidSchemaName, f'schema "{node.name[0]}" does not exist', node.pos)
         spelled = f"{'.'.join(node.name)}({', '.join(a.type.sql for a in (b.bind_settled(x) for x in node.args))})"
         fail(UndefinedFunction, f"function {spelled} does not exist", node.pos)
     special = _SPECIAL.get(name)
@@ -81,7 +84,10 @@ def _check_plain(node: s.Function) -> None:
     name = node.name[-1]
     if node.over is not None:
         fail(WrongObjectType, f"OVER specified, but {name} is not a window function nor an aggregate function", node.pos)
-    for given, what in ((node.star, f"{name}(*)"), (node.distinct, "DISTINCT"), (node.within is not None, "WITHIN GROUP"),
+    if node.star:
+        fail(UndefinedFunction, f"function {name}() does not exist", node.pos,
+             hint="No function matches the given name and argument types. You might need to add explicit type casts.")
+    for given, what in ((node.distinct, "DISTINCT"), (node.within is not None, "WITHIN GROUP"),
                         (bool(node.order), "ORDER BY"), (node.filter is not None, "FILTER")):
         if given and find(name):
             fail(WrongObjectType, f"{what} specified, but {name} is not an aggregate function", node.pos)
@@ -171,7 +177,7 @@ def _nullif(b: ExpressionBinder, node: s.Function) -> Expr:
         fail(SqlSyntaxError, 'syntax error at or near ")"', node.pos)
     left, right = b.bind(node.args[0]), b.bind(node.args[1])
     equal = operator(b.context, "=", left, right, node.pos, node.args[0].pos, node.args[1].pos)
-    first = settle(b.context, left, node.args[0].pos)
+    first = equal.args[0] if left.type.name == "unknown" else left
     if equal.args[0].type == first.type or isinstance(left, Literal):
         return Call(equal.args[0].type, "nullif", equal.args)
     return e.Case(first.type, (equal,), (Literal(first.type, None),), first)
@@ -272,14 +278,13 @@ def _aggregate_arguments(inner: ExpressionBinder, node: s.Function) -> tuple[Fun
     if node.within is not None and typed:
         order = tuple(PendingSort(typed[-1], item.descending, item.nulls_first) for item in order)
     if node.distinct:
-        places = [arg.pos for arg in node.args]
         known = set(typed)
         order = tuple(PendingSort(_matching(item.expr, args, typed), item.descending, item.nulls_first) for item in order)
-        for item in order:
+        for item, sort in zip(order, node.order, strict=True):
             if item.expr not in known:
                 fail(InvalidColumnReference,
                      "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
-                     places[0] if places else node.pos)
+                     s.place(sort.arg))
     return found.function, found.returns, typed, order
 
 
@@ -342,7 +347,7 @@ def _window_call(b: ExpressionBinder, node: s.Function, aggregate: bool) -> Expr
     name = node.name[-1]
     clause = b.clause
     if not clause.windows:
-        fail(WindowingError, clause.window_error or f"window functions are not allowed in {clause.name}", node.pos)
+        fail(GroupingError if clause is AGGREGATE else WindowingError, clause.window_error or f"window functions are not allowed in {clause.name}", node.pos)
     if node.distinct:
         fail(FeatureNotSupported, "DISTINCT is not implemented for window functions", node.pos)
     if node.order:
@@ -379,7 +384,8 @@ def set_fields(b: ExpressionBinder, function: Function, returns: SqlType, name: 
 def _set_call(b: ExpressionBinder, node: s.Function, wanted: str) -> Expr:
     name = node.name[-1]
     if not b.clause.sets:
-        fail(FeatureNotSupported, f"set-returning functions are not allowed in {b.clause.name}", node.pos)
+        fail(FeatureNotSupported, b.clause.set_error or f"set-returning functions are not allowed in {b.clause.name}", node.pos,
+             hint="You might be able to move the set-returning function into a LATERAL FROM item." if b.clause.set_error else "")
     args = [b.bind(arg) for arg in node.args]
     found, typed = resolve(b, node, args)
     earlier = {f.id for pending in b.level.sets for f in pending.fields}

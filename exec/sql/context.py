@@ -104,6 +104,7 @@ class Clause:
     columns: bool = True
     aggregate_error: str = ""
     window_error: str = ""
+    set_error: str = ""
 
 
 SELECT = Clause("SELECT", aggregates=True, windows=True, sets=True)
@@ -125,8 +126,10 @@ FILTER = Clause("FILTER", aggregate_error="aggregate functions are not allowed i
 UPDATE = Clause("UPDATE")
 DEFAULT = Clause("DEFAULT expressions", columns=False)
 AGGREGATE = Clause("aggregate arguments", aggregate_error="aggregate function calls cannot be nested",
-                   window_error="aggregate function calls cannot contain window function calls")
-WINDOW = Clause("window", aggregates=True, window_error="window function calls cannot be nested")
+                   window_error="aggregate function calls cannot contain window function calls",
+                   set_error="aggregate function calls cannot contain set-returning function calls")
+WINDOW = Clause("window", aggregates=True, window_error="window function calls cannot be nested",
+                set_error="window function calls cannot contain set-returning function calls")
 
 
 @dataclass(slots=True)

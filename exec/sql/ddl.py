@@ -14,7 +14,7 @@ from shoal.catalog.errors import (
     ReadOnlyTransaction,
     SqlSyntaxError,
 )
-from shoal.catalog.types import TEXT
+from shoal.catalog.types import JSON, TEXT
 from shoal.exec.plan.nodes import Field, Project
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.bound import (
@@ -162,5 +162,5 @@ def bind_explain(context: Context, tree: Any, inner: Bound) -> Bound:
     analyze = flags.get("analyze", False)
     command = Explain(inner, analyze, flags.get("verbose", False), form, flags.get("costs", True),  # type: ignore[arg-type]
                       flags.get("timing", analyze), flags.get("summary", analyze))
-    column: Field = context.field("QUERY PLAN", TEXT)
+    column: Field = context.field("QUERY PLAN", JSON if form == "json" else TEXT)
     return Bound("explain", None, (column,), (None,), inner.parameters, command, "EXPLAIN", tuple(context.notices))

@@ -366,10 +366,13 @@ class Grammar(FromGrammar):
     def _assignment(self) -> s.Assignment:
         pos = self._curr.start
         columns = self.names() if self._curr.token_type == T.L_PAREN else [self.name()]
-        if self._curr.token_type in (T.DOT, T.L_BRACKET):
+        part = self._match(T.DOT)
+        if part:
+            self.label()
+        elif self._curr.token_type == T.L_BRACKET:
             raise self.unsupported("assignment to a part of a column", self._curr)
         self.expect(T.EQ)
-        return s.Assignment(pos, columns, self._value_or_default())
+        return s.Assignment(pos, columns, self._value_or_default(), part)
 
     def _no_returning(self) -> None:
         if self._curr.token_type == T.WHERE and self._next.text == "current":

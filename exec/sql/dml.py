@@ -245,6 +245,8 @@ def bind_update(context: Context, tree: Any) -> Bound:
     for assignment in tree.args["expressions"]:
         for name, node in _assignment_parts(assignment):
             index = _column_index(infos, name, relation, assignment.pos)
+            if assignment.part:
+                fail(FeatureNotSupported, "assignment to a part of a column is not supported", assignment.pos)
             if index in changed:
                 fail(SqlSyntaxError, f'multiple assignments to same column "{name}"', -1)
             if isinstance(node, s.Default):
@@ -270,7 +272,7 @@ def _assignment_parts(assignment: s.Assignment) -> list[tuple[str, Any]]:
     if not isinstance(value, s.Row):
         fail(FeatureNotSupported, "SET (columns) = (subquery) is not supported", assignment.pos)
     if len(value.items) != len(assignment.columns):
-        fail(SqlSyntaxError, "number of columns does not match number of values", assignment.pos)
+        fail(SqlSyntaxError, "number of columns does not match number of values", value.pos)
     return list(zip(assignment.columns, value.items, strict=True))
 
 

@@ -287,6 +287,7 @@ def _join(level: Level, item: s.JoinRef, visible: list[Scope]) -> Source:
             scope.relations = [*scope.relations, Relation(item.using_alias, merged.columns)]
             check_aliases(scope)
     if item.alias:
+        level.context.unreachable = [*level.context.unreachable, scope]
         columns = [ScopeColumn(c.name, c.expr, item.alias, c.origin, c.hidden) for c in scope.columns]
         _rename(columns, item, item.alias)
         scope = Scope([Relation(item.alias, columns)], columns)
@@ -331,7 +332,7 @@ def _merge_columns(level: Level, item: s.JoinRef, left: Scope, right: Scope, usi
     if len(set(using)) < len(using):
         from shoal.catalog.errors import DuplicateColumn
         twice = next(name for name in using if using.count(name) > 1)
-        fail(DuplicateColumn, f'column name "{twice}" appears more than once in USING clause', item.pos)
+        fail(DuplicateColumn, f'column name "{twice}" appears more than once in USING clause', -1)
     for name in using:
         mine, theirs = _using_column(left, name, "left"), _using_column(right, name, "right")
         places = [item.pos, item.pos]

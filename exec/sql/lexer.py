@@ -103,6 +103,7 @@ _TOKEN = re.compile(r"""
 """, re.VERBOSE | re.DOTALL)
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _CONTINUATION = re.compile(r"[ \t\f\v]*+(?:--[^\n\r]*+)?+[\n\r](?:[ \t\n\r\f\v]++|--[^\n\r]*+)*+'")
+_JUNK = re.compile(r"[^\W\d]?[\w$]*")
 _UESCAPE = re.compile(r"\s+uescape\s*'([^'\"+\s0-9a-fA-F])'", re.IGNORECASE)
 _ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL)
 _SIMPLE_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
@@ -154,7 +155,8 @@ def tokenize(sql: str) -> list[Token]:
             add(Token(_OPERATORS.get(text, GENERIC_OPERATOR), text, 1, 1, position, end - 1))
         elif kind == "number":
             if end < size and (sql[end].isalpha() or sql[end] == "_"):
-                raise SqlSyntaxError(f'trailing junk after numeric literal at or near "{text}{sql[end]}"',
+                junk = text + _JUNK.match(sql, end).group()  # type: ignore[union-attr]
+                raise SqlSyntaxError(f'trailing junk after numeric literal at or near "{junk}"',
                                      position=position + 1)
             add(Token(TokenType.NUMBER, text, 1, 1, position, end - 1))
         elif kind == "string":

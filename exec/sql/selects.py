@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shoal.catalog.errors import AmbiguousColumn, DuplicateObject, InvalidColumnReference, SqlSyntaxError, UndefinedTable
+from shoal.catalog.errors import AmbiguousColumn, DuplicateObject, InvalidColumnReference, SqlSyntaxError
 from shoal.catalog.types import BOOL, INT8
 from shoal.exec.plan import expr as e
 from shoal.exec.plan.expr import Expr, Literal, SortKey, WindowCall, WindowFrame
@@ -51,7 +51,7 @@ from shoal.exec.sql.from_clause import bind_from
 from shoal.exec.sql.grouping import Candidate, Grouping, bind_groups
 from shoal.exec.sql.names import output_name
 from shoal.exec.sql.planning import ONE_ROW, attach, filtered, with_sets
-from shoal.exec.sql.scope import Scope, ScopeColumn, resolve_column
+from shoal.exec.sql.scope import Scope, ScopeColumn, missing_table, resolve_column
 from shoal.exec.sql.windows import plan_windows
 
 
@@ -94,11 +94,6 @@ class _SelectBinder:
         args, level, context = self.tree.args, self.level, self.context
         sources = args.get("from_")
         plan: PlanNode = bind_from(level, sources.this) if sources is not None else ONE_ROW
-        where = args.get("where")
-        if where is not None:
-            applies: list[PendingApply] = []
-            predicate = ExpressionBinder(level, WHERE, applies).bind_boolean(where.this, "WHERE")
-            plan = filtered(attach(context, plan, applies), predicate)
         for name, spec in args.get("windows") or ():
             if name in level.named_windows:
                 fail(DuplicateObject, f'window "{name}" is already defined', spec.pos)
@@ -106,6 +101,11 @@ class _SelectBinder:
         for target in args.get("expressions") or ():
             self._target(target)
         self.visible = len(self.items)
+        where = args.get("where")
+        if where is not None:
+            applies: list[PendingApply] = []
+            predicate = ExpressionBinder(level, WHERE, applies).bind_boolean(where.this, "WHERE")
+            plan = filtered(attach(context, plan, applies), predicate)
         group = args.get("group")
         input_ids = {f.id for f in plan.output}
         if group is not None:
@@ -122,6 +122,9 @@ class _SelectBinder:
         ordering = [self._sort_item(item, distinct) for item in order.args["expressions"]] if order is not None else []
         unique_on = [self._output_index(node, DISTINCT_ON) for node in distinct.args["on"].items] if (
             distinct is not None and distinct.args.get("on") is not None) else []
+        if not self.keep_unknown:
+            for item in self.items:
+                item.expr = settle(context, item.expr, item.pos)
         if self.grouping is None and (level.aggregates or having is not None or level.groupings):
             self.grouping = Grouping(level, [], None, input_ids=input_ids)
         plan = self._grouped(plan, having, having_applies)
@@ -152,8 +155,6 @@ class _SelectBinder:
             self._expand_function(node.arg)
             return
         expr = ExpressionBinder(self.level, SELECT, self.level.output_applies).bind(node)
-        if not self.keep_unknown:
-            expr = settle(self.context, expr, node.pos)
         self.items.append(Item(target.label or output_name(node), expr, s.place(node), self._origin(node, expr)))
 
     def _origin(self, node: Any, expr: Expr) -> Origin | None:
@@ -174,7 +175,7 @@ class _SelectBinder:
             while relation is None and at is not None:
                 relation, at = at.scope.relation(node.qualifier), at.parent
             if relation is None:
-                fail(UndefinedTable, f'missing FROM-clause entry for table "{".".join(node.qualifier)}"', node.pos)
+                missing_table(self.level, node.qualifier, node.pos)
             columns = relation.columns
         binder = ExpressionBinder(self.level, SELECT, self.level.output_applies)
         for column in columns:

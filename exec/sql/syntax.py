@@ -350,3 +350,5 @@ class Assignment(Node):
 
     columns: list[str]
     value: Any
+    part: bool = False
+    """Whether only a field or element of the column is set."""

@@ -38,7 +38,7 @@ def bind_window(b: ExpressionBinder, spec: s.WindowSpec) -> tuple[tuple[Expr, ..
     spec = _completed(b, spec)
     partition = tuple(b.bind_settled(item) for item in spec.partition)
     order = bind_sort(b, spec.order)
-    frame = WindowFrame() if spec.frame is None else _frame(b, spec.frame, order)
+    frame = WindowFrame() if spec.frame is None else _frame(b, spec.frame, order, spec.pos)
     return partition, order, frame
 
 
@@ -62,7 +62,7 @@ def _completed(b: ExpressionBinder, spec: s.WindowSpec) -> s.WindowSpec:
     return s.WindowSpec(spec.pos, "", base.partition, spec.order or base.order, spec.frame)
 
 
-def _frame(b: ExpressionBinder, frame: s.Frame, order: Sequence[PendingSort]) -> WindowFrame:
+def _frame(b: ExpressionBinder, frame: s.Frame, order: Sequence[PendingSort], pos: int) -> WindowFrame:
     start, end = frame.start.kind, frame.end.kind
     if start == "unbounded_following":
         fail(WindowingError, "frame start cannot be UNBOUNDED FOLLOWING", frame.start.pos)
@@ -74,18 +74,19 @@ def _frame(b: ExpressionBinder, frame: s.Frame, order: Sequence[PendingSort]) ->
         fail(WindowingError, "frame starting from following row cannot have preceding rows" if end == "preceding" else
              "frame starting from following row cannot end with current row", frame.end.pos)
     if frame.mode == "groups" and not order:
-        fail(WindowingError, "GROUPS mode requires an ORDER BY clause", frame.pos)
-    return WindowFrame(frame.mode, _bound(b, frame, frame.start, order, "starting"),
-                       _bound(b, frame, frame.end, order, "ending"), frame.exclude)
+        fail(WindowingError, "GROUPS mode requires an ORDER BY clause", pos)
+    return WindowFrame(frame.mode, _bound(b, frame, frame.start, order, "starting", pos),
+                       _bound(b, frame, frame.end, order, "ending", pos), frame.exclude)
 
 
-def _bound(b: ExpressionBinder, frame: s.Frame, bound: s.Bound, order: Sequence[PendingSort], which: str) -> FrameBound:
+def _bound(b: ExpressionBinder, frame: s.Frame, bound: s.Bound, order: Sequence[PendingSort], which: str,
+           pos: int) -> FrameBound:
     if bound.offset is None:
         return FrameBound(bound.kind)
     what = frame.mode.upper()
     if frame.mode == "range":
         if len(order) != 1:
-            fail(WindowingError, "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column", frame.pos)
+            fail(WindowingError, "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column", pos)
         target = _offset_type(order[0].expr.type, s.place(bound.offset))
     else:
         target = INT8

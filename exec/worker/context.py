@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from shoal.catalog.connector import Connector, Split
+from shoal.catalog.connector import Connector, Split, SupportsInterrupt
 from shoal.catalog.errors import SqlError
 from shoal.exec.batch import BLOCKED, Batch, Output
 from shoal.exec.evaluator import Names
@@ -65,6 +65,7 @@ class RunningTask:
         self._connector, self._wake, self._publish, self._others_ready = connector, wake, publish, others_ready
         self._metrics: dict[int, OperatorMetrics] = {}
         self._read_aheads: list[ReadAhead] = []
+        self._used: dict[str, Connector] = {}
         self._root: Operator | None = None
         self._builds = {filter_id: join.distribution == "broadcast" or spec.partitions == 1
                         for join in walk_plan(spec.fragment.root) if isinstance(join, Join)
@@ -78,7 +79,8 @@ class RunningTask:
         return self._names(self.settings)
 
     def connector(self, catalog: str) -> Connector:
-        return self._connector(self.spec, catalog)
+        found = self._used[catalog] = self._connector(self.spec, catalog)
+        return found
 
     def splits(self, scan_id: int) -> Sequence[Split]:
         return self.spec.splits.get(str(scan_id), ())
@@ -87,7 +89,7 @@ class RunningTask:
         return [self._pages(stream) for stream in self.streams if stream.fragment_id == fragment_id]
 
     def read_ahead(self, batches: Iterator[Batch]) -> Output:
-        reader = ReadAhead(batches, self.wake, str(self.spec.id))
+        reader = ReadAhead(batches, self.wake, str(self.spec.id), self._interrupt)
         self._read_aheads.append(reader)
         return reader.batches()
 
@@ -126,6 +128,11 @@ class RunningTask:
     def wake(self) -> None:
         """Something the task may be waiting for has changed. Any thread."""
         self._wake(self)
+
+    def _interrupt(self, thread_id: int) -> None:
+        for connector in list(self._used.values()):
+            if isinstance(connector, SupportsInterrupt):
+                connector.interrupt(thread_id)
 
     def _pages(self, stream: Stream) -> Iterator[Batch | object]:
         try:

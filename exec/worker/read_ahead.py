@@ -10,46 +10,57 @@ from typing import Final
 from shoal.exec.batch import BLOCKED, Batch, Output
 
 CAPACITY_BYTES: Final = 16 << 20
-STOP_WAIT_S: Final = 0.2
+STOP_WAIT_S: Final = 0.02
 
 
 class ReadAhead:
-    """`batches` drained by a thread; `wake` is called whenever there is news for the reader."""
+    """`batches` drained by a thread; `wake` is called whenever there is news for the reader.
 
-    def __init__(self, batches: Iterator[Batch], wake: Callable[[], None], name: str) -> None:
-        self._source, self._wake = batches, wake
+    `interrupt(thread ident)` ends what that thread waits for in another system; it may block.
+    """
+
+    def __init__(self, batches: Iterator[Batch], wake: Callable[[], None], name: str,
+                 interrupt: Callable[[int], None] | None = None) -> None:
+        self._source, self._wake, self._interrupt = batches, wake, interrupt
         self._ready = threading.Condition()
-        self._queue: deque[Batch] = deque()
+        self._queue: deque[tuple[Batch, int]] = deque()
         self._waiting_bytes = 0
         self._done = self._stopped = False
         self._error: BaseException | None = None
+        self._leaving = threading.Lock()
+        """Held by the interrupter: the thread stays, so that its ident cannot be another thread's by then."""
+        self._left = False
         self._thread = threading.Thread(target=self._run, name=f"read-ahead {name}", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         error: BaseException | None = None
         try:
-            for batch in self._source:
-                size = batch.nbytes()
-                with self._ready:
-                    while self._waiting_bytes >= CAPACITY_BYTES and not self._stopped:
-                        self._ready.wait()
-                    if self._stopped:
-                        break
-                    self._queue.append(batch)
-                    self._waiting_bytes += size
-                self._wake()
+            self._drain()
         except BaseException as raised:
             error = raised
-        finally:
+        try:
             close = getattr(self._source, "close", None)
             if close is not None:
-                try:
-                    close()
-                except Exception as raised:
-                    error = error or raised
+                close()
+        except Exception as raised:
+            error = error or raised
+        with self._leaving:
+            self._left = True
+        with self._ready:
+            self._error, self._done = error, True
+        self._wake()
+
+    def _drain(self) -> None:
+        for batch in self._source:
+            size = batch.nbytes()
             with self._ready:
-                self._error, self._done = error, True
+                while self._waiting_bytes >= CAPACITY_BYTES and not self._stopped:
+                    self._ready.wait()
+                if self._stopped:
+                    return
+                self._queue.append((batch, size))
+                self._waiting_bytes += size
             self._wake()
 
     def batches(self) -> Output:
@@ -57,11 +68,10 @@ class ReadAhead:
         try:
             while True:
                 with self._ready:
-                    batch = self._queue.popleft() if self._queue else None
-                    done = self._done
-                    if batch is not None:
-                        self._waiting_bytes -= batch.nbytes()
-                        self._ready.notify()
+                    batch, size = self._queue.popleft() if self._queue else (None, 0)
+                    done = self._done and not self._queue
+                    self._waiting_bytes -= size
+                    self._ready.notify()
                 if batch is not None:
                     yield batch
                 elif done:
@@ -74,9 +84,19 @@ class ReadAhead:
             self.stop()
 
     def stop(self) -> None:
-        """Ends the reading as soon as the source gives its next batch; waits only a moment for it."""
+        """Ends the reading: at its next batch, or by interrupting the source. Does not wait for it. Idempotent."""
         with self._ready:
-            self._stopped = True
+            first, self._stopped = not self._stopped, True
             self._queue.clear()
             self._ready.notify()
+        if not first:
+            return
         self._thread.join(STOP_WAIT_S)
+        if self._thread.is_alive() and self._interrupt is not None:
+            threading.Thread(target=self._interrupt_source, name=f"interrupt {self._thread.name}", daemon=True).start()
+
+    def _interrupt_source(self) -> None:
+        assert self._interrupt is not None and self._thread.ident is not None
+        with self._leaving:
+            if not self._left:
+                self._interrupt(self._thread.ident)

@@ -79,7 +79,8 @@ class TaskRunner:
             assert output is not None
             output.opened(task.buffer, task.wake)
             producers = Counter(source.fragment_id for source in spec.inputs)
-            task.streams = [self._stream(source, max(1, spec.settings.exchange_bytes // producers[source.fragment_id]), task.wake)
+            room = spec.settings.exchange_bytes
+            task.streams = [self._stream(source, max(1, room // producers[source.fragment_id]), task.wake)
                             for source in spec.inputs]
             query.tasks[str(spec.id)] = task
             if query.canceled is not None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +19,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shoal.catalog.errors import DivisionByZero, DuplicateTable, QueryCanceled, SqlError, UndefinedTable, WorkerLost
+from shoal.catalog.errors import (
+    DivisionByZero,
+    DuplicateTable,
+    OutOfMemory,
+    QueryCanceled,
+    SqlError,
+    UndefinedTable,
+    WorkerLost,
+)
 from shoal.exec.worker.context import RunningTask
 from tests.exec.cluster import Cluster
 
@@ -218,3 +229,26 @@ def test_many_queries_at_once(cluster: Cluster) -> None:
 def test_a_task_offers_what_operators_ask_for() -> None:
     from shoal.exec.operators.base import TaskContext
     assert all(hasattr(RunningTask, name) for name in vars(TaskContext) if not name.startswith("_"))
+
+
+def test_a_query_beyond_its_memory_fails_alone(folder: Path) -> None:
+    with Cluster([("files", str(folder))], workers=2, database="files", memory_bytes=4 << 20) as small:
+        with pytest.raises(OutOfMemory):
+            small.rows("select count(*) from (select k, count(*) from nums group by k) x")
+        assert small.rows("select count(*) from nums") == [(ROWS,)]
+        session = dataclasses.replace(small.session, settings={"shoal.query_memory": "1GB"})
+        assert small.rows("select count(*) from (select k, count(*) from nums group by k) x", session=session) == [(ROWS,)]
+
+
+def test_no_worker_outlives_a_killed_coordinator() -> None:
+    script = ("import asyncio\nfrom shoal.catalog.registry import Catalogs\nfrom shoal.exec.engine import Engine\n"
+              "async def main():\n    engine = Engine(Catalogs())\n    await engine.start()\n"
+              "    print(*engine.local_pids.values(), flush=True)\n    await asyncio.sleep(60)\nasyncio.run(main())")
+    coordinator = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    assert coordinator.stdout is not None
+    pids = [int(pid) for pid in coordinator.stdout.readline().split()]
+    assert len(pids) == 2 and all(Path(f"/proc/{pid}").exists() for pid in pids)
+    coordinator.kill()
+    coordinator.communicate()
+    for pid in pids:
+        eventually(lambda pid=pid: not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text())

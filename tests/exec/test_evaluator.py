@@ -10,8 +10,13 @@ import pytest
 from shoal.catalog.errors import DivisionByZero, NumericOutOfRange
 from shoal.catalog.types import BOOL, DATE, FLOAT8, INT4, INT8, INTERVAL, TEXT, SqlType, numeric
 from shoal.exec.batch import Batch, Selection
-from shoal.exec.evaluator import (EvaluationContext, compile_expression, compile_expressions, compile_predicate,
-                                  evaluate_constant)
+from shoal.exec.evaluator import (
+    EvaluationContext,
+    compile_expression,
+    compile_expressions,
+    compile_predicate,
+    evaluate_constant,
+)
 from shoal.exec.functions import resolve_function, resolve_operator
 from shoal.exec.functions.casts import cast_result
 from shoal.exec.kernels.constants import array_of_values
@@ -200,7 +205,8 @@ TEXTS = ["AIR", None, "RAIL", "air", "MAIL", "AIR", None] * 30
     lambda c: Call(BOOL, "in", (c, Literal(TEXT, "AIR"), Literal(TEXT, None))),
     lambda c: Call(TEXT, "coalesce", (c, Literal(TEXT, "none"))), lambda c: Call(BOOL, "is_null", (c,)),
     lambda c: Case(TEXT, (op("=", c, Literal(TEXT, "AIR")),), (Literal(TEXT, "plane"),), c),
-    lambda c: op("=", c, c), lambda c: fn("nullif", c, Literal(TEXT, "AIR")), lambda c: fn("greatest", c, Literal(TEXT, "B"))])
+    lambda c: op("=", c, c), lambda c: fn("nullif", c, Literal(TEXT, "AIR")),
+    lambda c: fn("greatest", c, Literal(TEXT, "B"))])
 def test_dictionary_columns_give_what_plain_ones_give(make: object) -> None:
     expr = make(column(0, TEXT))  # type: ignore[operator]
     plain, encoded = run(expr, pa.array(TEXTS, pa.string())), run(expr, dictionary(TEXTS))

@@ -17,6 +17,8 @@ import psycopg
 import pytest
 
 from shoal.server import cli
+from shoal.server.protocol import messages as m
+from tests.server.wire import wire
 
 PROGRAM = [sys.executable, "-m", "shoal.server.cli"]
 
@@ -88,11 +90,9 @@ def test_paths_are_the_catalog_files(tmp_path: Path) -> None:
 
 
 def test_two_interrupts_end_at_once() -> None:
-    with serving("--port", "0", "--cluster-port", "0") as server, server.connect("sample") as connection:
-        connection.execute("select 1")
-        cursor = connection.cursor()
-        connection.pgconn.send_query(b"select count(*) from generate_series(1, 100000) a(x), generate_series(1, 100000) b(y) "
-                                     b"where x * y % 7 = 3")
+    with serving("--port", "0", "--cluster-port", "0") as server, wire(server.host, server.port) as client:
+        client.send(m.Query("select count(*) from generate_series(1, 100000) a(x), generate_series(1, 100000) b(y) "
+                            "where x * y % 7 = 3"))
         time.sleep(0.3)
         server.process.send_signal(signal.SIGINT)
         time.sleep(0.3)
@@ -100,7 +100,6 @@ def test_two_interrupts_end_at_once() -> None:
         started = time.monotonic()
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(5) == 130 and time.monotonic() - started < 2
-        cursor.close()
 
 
 def test_ports_that_are_taken() -> None:
@@ -177,7 +176,8 @@ def test_check(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
 def test_query(tmp_path: Path) -> None:
     (tmp_path / "birds.csv").write_text("id,name\n1,kestrel\n2,\n")
     done = run("query", "-c", "select id, name, id * 1.5 as x from birds order by id", "--workers", "1", str(tmp_path))
-    assert done.stdout == (" id |  name   |  x  \n----+---------+-----\n  1 | kestrel | 1.5\n  2 |         | 3.0\n(2 rows)\n"), done
+    table = " id |  name   |  x\n----+---------+-----\n  1 | kestrel | 1.5\n  2 |         | 3.0\n(2 rows)\n"
+    assert done.stdout == table, done
     done = run("query", "--csv", "-c", "select 'a,b' as x, null as y", "--workers", "1")
     assert (done.stdout, done.returncode) == ('x,y\n"a,b",\n', 0)
     done = run("query", "-c", "select nope", "--workers", "1")

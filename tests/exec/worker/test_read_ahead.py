@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pytest
 
-from shoal.catalog.errors import ConnectionFailure
+from shoal.catalog.errors import ConnectionFailure, QueryCanceled
 from shoal.exec.batch import BLOCKED, Batch
 from shoal.exec.worker import read_ahead
 from shoal.exec.worker.read_ahead import ReadAhead
@@ -65,3 +65,25 @@ def test_the_queue_is_bounded_and_stopping_closes_the_source(monkeypatch: pytest
     assert isinstance(next(batches), Batch)
     batches.close()  # type: ignore[attr-defined]
     assert closed.wait(1) and len(given) < 10
+
+
+def test_a_source_that_hangs_is_interrupted() -> None:
+    hung, interrupted, threads = threading.Event(), threading.Event(), []
+
+    def source() -> Iterator[Batch]:
+        threads.append(threading.get_ident())
+        hung.set()
+        interrupted.wait(5)
+        raise QueryCanceled("canceled")
+        yield batch(1)
+
+    def interrupt(thread_id: int) -> None:
+        assert thread_id == threads[0]
+        interrupted.set()
+
+    reader = ReadAhead(source(), lambda: None, "t", interrupt)
+    assert hung.wait(5)
+    started = time.monotonic()
+    reader.stop()
+    reader.stop()
+    assert time.monotonic() - started < 0.5 and interrupted.wait(1)
