@@ -203,8 +203,8 @@ class Connector(ABC):
         """Changes (by !=) whenever cached names or columns may be stale."""
         return 0
 
-    def explain(self, handle: TableHandle) -> str:
-        """What was pushed down, for EXPLAIN: the remote statement, the kept partitions; "" for nothing."""
+    def explain(self, handle: TableHandle, columns: Sequence[str]) -> str:
+        """What was pushed down, for EXPLAIN: the remote statement that reads `columns`, the kept partitions; ""."""
         return ""
 
     def replan_after(self, handle: TableHandle, error: SqlError) -> bool:

@@ -17,7 +17,7 @@ from shoal.catalog.errors import FeatureNotSupported, InvalidParameterValue, Sql
 from shoal.catalog.types import SqlType
 from shoal.exec.evaluator import Names
 from shoal.exec.plan.fragment import TaskSettings
-from shoal.server.binary import binary_form, offsets_of, varying
+from shoal.server.binary import NOTHING, binary_form, offsets_of, varying
 from shoal.server.cursors import Cursor
 from shoal.server.datarow import MAX_BLOCK_BYTES, join, row_sizes
 from shoal.server.protocol import messages as m
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _BINARY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _BINARY_TRAILER = b"\xff\xff"
+_NEWLINE = pa.scalar(b"\n", pa.binary())
 _ESCAPES = (("\\", "\\\\"), ("\b", "\\b"), ("\f", "\\f"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"), ("\v", "\\v"))
 
 
@@ -114,8 +115,8 @@ class CopyEncoder:
         """What comes before the first row: the header line. The binary header goes with the first row."""
         if not self.form.header:
             return b""
-        cells = [self._csv(pa.array([name]), False) if self.form.format == "csv" else self._text(pa.array([name]))
-                 for name in self.names]
+        names = [pa.array([name], pa.string()) for name in self.names]
+        cells = [self._csv(name, False) if self.form.format == "csv" else self._text(name) for name in names]
         line = self.form.delimiter.join(cell[0].as_py() for cell in cells)
         return Connection.send(m.CopyData(line.encode() + b"\n"))
 
@@ -158,14 +159,14 @@ class CopyEncoder:
                 text = text.dictionary_decode()
             cells.append(self._csv(text, forced) if csv else self._text(text))
         if not cells:
-            cells = [pa.array([""] * rows)]
-        lines = pc.binary_join_element_wise(*cells, self.form.delimiter, null_handling="replace",
+            cells = [pa.array([""] * rows, pa.string())]
+        lines = pc.binary_join_element_wise(*cells, pa.scalar(self.form.delimiter, pa.string()), null_handling="replace",
                                             null_replacement=self.form.null)
         body = varying(lines)
         header = np.empty(rows, np.dtype([("type", "u1"), ("size", ">i4")]))
         header["type"], header["size"] = ord("d"), body.lengths + 5
         heads = pa.Array.from_buffers(pa.binary(), rows, [None, offsets_of(rows, 5), pa.py_buffer(header)])
-        joined = pc.binary_join_element_wise(heads, body.values, pa.scalar(b"\n"), b"")
+        joined = pc.binary_join_element_wise(heads, body.values, _NEWLINE, NOTHING)
         offsets = np.frombuffer(joined.buffers()[1], np.int32)
         return memoryview(joined.buffers()[2])[offsets[0]:offsets[rows]]
 
@@ -182,18 +183,19 @@ class CopyEncoder:
         if forced:
             needs = pc.is_valid(text)
         else:
-            needs = pc.equal(text, form.null)
+            needs = pc.equal(text, pa.scalar(form.null, pa.string()))
             if _holds(text, form.delimiter + form.quote + "\n\r"):
                 needs = pc.or_(needs, pc.match_substring_regex(text, f"[\\{form.delimiter}\\{form.quote}\n\r]"))
             if len(self.names) == 1:
-                needs = pc.or_(needs, pc.equal(text, "\\."))
+                needs = pc.or_(needs, pc.equal(text, pa.scalar("\\.", pa.string())))
         if not pc.any(needs).as_py():
             return text
         inner = text
         if form.escape != form.quote:
             inner = pc.replace_substring(inner, form.escape, form.escape * 2)
         inner = pc.replace_substring(inner, form.quote, form.escape + form.quote)
-        return pc.if_else(needs, pc.binary_join_element_wise(form.quote, inner, form.quote, ""), text)
+        quote = pa.scalar(form.quote, pa.string())
+        return pc.if_else(needs, pc.binary_join_element_wise(quote, inner, quote, pa.scalar("", pa.string())), text)
 
 
 def _holds(text: pa.Array, characters: str) -> bool:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from shoal.catalog.types import SqlType
 from shoal.exec.evaluator import Names
 from shoal.exec.plan.fragment import TaskSettings
-from shoal.server.binary import Fixed, Form, Prefixed, Varying, binary_form, offsets_of, text_form
+from shoal.server.binary import NOTHING, Fixed, Form, Prefixed, Varying, binary_form, offsets_of, text_form
 
 MAX_BLOCK_BYTES = 1 << 30
 """Arrow's offsets are 32 bits: more rows' bytes than this are built in parts."""
@@ -100,7 +100,7 @@ def join(header: Sequence[Part], forms: Sequence[Form], rows: int) -> memoryview
         return _run(run, rows).data
     if run:
         pieces.append(_run_array(run, rows))
-    joined = pc.binary_join_element_wise(*pieces, b"", null_handling="replace", null_replacement=b"")
+    joined = pc.binary_join_element_wise(*pieces, NOTHING, null_handling="replace", null_replacement=b"")
     offsets = np.frombuffer(joined.buffers()[1], np.int32)
     return memoryview(joined.buffers()[2])[offsets[0]:offsets[rows]]
 

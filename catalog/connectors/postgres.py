@@ -101,9 +101,9 @@ class PostgresConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapsh
     def version(self) -> object:
         return self._metadata.version()
 
-    def explain(self, handle: TableHandle) -> str:
-        """The statement that is sent, its columns as *."""
-        return postgres_sql.select(handle, None)
+    def explain(self, handle: TableHandle, columns: Sequence[str]) -> str:
+        """The statement that is sent."""
+        return postgres_sql.select(handle, columns)
 
     def close(self) -> None:
         with self._lock:

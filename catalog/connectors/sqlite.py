@@ -317,8 +317,10 @@ class SqliteConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapshot
             return None
         return LimitResult(_with_state(handle, {**handle.state, "limit": rows}), rows <= _SMALL_LIMIT_ROWS)
 
-    def explain(self, handle: TableHandle) -> str:
-        return _select(handle, None, {})[0]
+    def explain(self, handle: TableHandle, columns: Sequence[str]) -> str:
+        """The statement that is sent, and its parameters."""
+        statement, parameters = _select(handle, columns, {})
+        return f"{statement} with {parameters}" if parameters else statement
 
     # reading
 
@@ -471,9 +473,9 @@ def _glob(pattern: str) -> str | None:
     return "".join(made)
 
 
-def _select(handle: TableHandle, columns: Sequence[str] | None, split: Mapping[str, Any],
+def _select(handle: TableHandle, columns: Sequence[str], split: Mapping[str, Any],
             more: Sequence[Condition] = ()) -> tuple[str, list[int | float | str]]:
-    """The statement and its parameters: the columns asked for (None: *, none of them: count(*)), filters, rowid range."""
+    """The statement and its parameters: the columns asked for (none of them: count(*)), filters, rowid range."""
     conditions: list[str] = []
     parameters: list[int | float | str] = []
     for column, operator, values in (*handle.state.get("where", ()), *more):
@@ -497,6 +499,6 @@ def _select(handle: TableHandle, columns: Sequence[str] | None, split: Mapping[s
     # whichever index covers the columns, the rows always come in the same order
     order = f" ORDER BY {split['rowid']}" if split.get("rowid") and columns else ""
     source = f"FROM {_quoted(handle.name)}{where}{order}{limit}"
-    if columns is None or columns:
-        return f"SELECT {'*' if columns is None else ', '.join(map(_quoted, columns))} {source}", parameters
+    if columns:
+        return f"SELECT {', '.join(map(_quoted, columns))} {source}", parameters
     return (f"SELECT count(*) FROM (SELECT 1 {source})" if limit else f"SELECT count(*) {source}"), parameters

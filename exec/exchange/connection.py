@@ -80,6 +80,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._target is not None:
             self._filled += nbytes
             if self._filled == len(self._target):
+                self._target = None  # what follows goes to staging, even before the reader has run
                 self._wake_reader()
             return
         self._end += nbytes

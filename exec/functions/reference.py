@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shoal.exec.functions.registry import POLYMORPHIC, Function, all_functions
 from shoal.exec.functions.registers import type_sql
+from shoal.exec.functions.registry import POLYMORPHIC, Function, all_functions
 
-_TITLES = {"comparison": "Comparison", "logic": "Logic", "conditional": "Conditional expressions", "arithmetic": "Arithmetic",
+_TITLES = {"comparison": "Comparison", "logic": "Logic", "conditional": "Conditional expressions",
+           "arithmetic": "Arithmetic",
            "math": "Mathematical functions", "string": "Strings and binary strings", "regex": "Regular expressions",
            "datetime": "Dates, times and intervals", "formatting": "Formatting", "array": "Arrays", "json": "JSON",
            "system": "System information", "aggregate": "Aggregates", "window": "Window functions",
@@ -50,7 +51,8 @@ def rows(family: str) -> Iterator[tuple[str, str, str]]:
 
 def markdown() -> str:
     """The whole page: a table for each family of chapter 9."""
-    lines = ["# Functions and operators", "", "Generated from the function registry. Semantics are PostgreSQL 15's, chapter 9.", ""]
+    lines = ["# Functions and operators", "",
+             "Generated from the function registry. Semantics are PostgreSQL 15's, chapter 9.", ""]
     for family, title in _TITLES.items():
         table = list(rows(family))
         if not table:

@@ -134,7 +134,7 @@ def names() -> Iterable[str]:
 
 def exact(name: str, arguments: Sequence[SqlType]) -> Function | None:
     """The overload whose declared arguments are these types (after the binder's casts), for the evaluator."""
-    candidates = _BY_NAME.get(name, ())
+    candidates = find(name)
     if len(candidates) == 1:
         return candidates[0]
     best: tuple[int, Function] | None = None

@@ -130,7 +130,7 @@ class ExpressionBinder:
     def _used(self, expr: Expr, owner: Level, pos: int, display: str) -> Expr:
         """Notes that a column is read here: of this level for the GROUP BY check, of an outer one for the Apply."""
         if owner is self.level:
-            if not self.in_aggregate:
+            if self.clause.aggregates and not self.in_aggregate:
                 if type(expr) is e.ColumnRef:
                     self.level.uses.append((expr.id, pos, display))
                 else:

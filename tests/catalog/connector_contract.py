@@ -267,7 +267,7 @@ class ConnectorContract:
                 rows = self.expected((predicate,), names, KnownTable(known.schema, known.name, rows))
             assert_same_rows(rows, self.expected((predicate,), names, known))
             assert serde.loads(serde.dumps(result.handle)) == result.handle
-            assert isinstance(connector.explain(result.handle), str)
+            assert isinstance(connector.explain(result.handle, []), str)
 
     def test_several_filters(self, connector: Connector, handle: TableHandle, known: KnownTable, names: list[str]) -> None:
         if not isinstance(connector, SupportsFilter):

@@ -43,7 +43,7 @@ def test_row_groups_are_skipped(tmp_path: Path, connector: FilesConnector) -> No
     result = connector.apply_filter(handle, (Predicate("a", "ge", (750,)), Predicate("s", "like", ("08%",))))
     assert result is not None and result.remaining == (0, 1)
     assert rows_of(connector, result.handle, ["a"]) == [(i,) for i in range(800, 900)]
-    assert "row groups: 1 of 10" in connector.explain(result.handle)
+    assert "row groups: 1 of 10" in connector.explain(result.handle, [])
     split, = connector.splits(handle, ["a"], 1)
     batches = list(connector.read(handle, split, ["a"], 1000, lambda: (Predicate("a", "in", (5, 999)),)))
     assert [batch.num_rows for batch in batches] == [100, 100]

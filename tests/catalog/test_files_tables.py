@@ -256,7 +256,7 @@ def test_partitions_are_pruned_and_enforced(tmp_path: Path, mount: Mount) -> Non
     assert result is not None and result.remaining == (1,)
     assert len(connector.splits(result.handle, ["a"], 10)) == 1
     assert sorted(rows_of(connector, result.handle, ["year"])) == [(2022,)]
-    assert "files: 2 of 6" in connector.explain(result.handle)
+    assert "files: 2 of 6" in connector.explain(result.handle, [])
     assert connector.statistics(result.handle).rows == 2
     assert connector.apply_filter(result.handle, (Predicate("a", "lt", (2023,)),)) is None
 

@@ -135,7 +135,7 @@ def test_constraints(lite: SqliteConnector) -> None:
 def test_filters(lite: SqliteConnector, predicate: Predicate, expected: list[int]) -> None:
     result = lite.apply_filter(handle_of(lite, "fish"), (predicate,))
     assert result is not None and result.remaining == ()
-    assert "WHERE" in lite.explain(result.handle)
+    assert "WHERE" in lite.explain(result.handle, ["id"])
     assert sorted(i for i, in rows(lite, result.handle, ["id"])) == expected
 
 

@@ -151,7 +151,7 @@ SCRIPTS: dict[str, list[tuple[m.Message, ...]]] = {
                         (bind(statement="s"), execute(), SYNC),
                         (Q("drop table wire_t; create table wire_t (a int4, b text)"),),
                         (Q("insert into wire_t values (1, 'x'), (2, 'y')"),), (bind(statement="s"), execute(), SYNC),
-                        (parse("delete from wire_t where a = $1"), DESCRIBE_S, bind(b"1"), DESCRIBE, execute(), execute(),
+                        (parse("delete from wire_t where a = $1"), DESCRIBE_S, bind(b"1"), DESCRIBE, execute(),
                          SYNC),
                         (Q("update wire_t set b = 'z'; select * from wire_t"),), (Q("copy wire_t (b) to stdout"),),
                         (Q("create table wire_u as select * from wire_t; drop table wire_u"),), (Q("drop table wire_t"),)],

@@ -189,7 +189,7 @@ class FilesConnector(Connector, SupportsFilter, SupportsLimit, SupportsPieces):
             return None
         return LimitResult(_with_state(handle, limit=rows), exact=False)
 
-    def explain(self, handle: TableHandle) -> str:
+    def explain(self, handle: TableHandle, columns: Sequence[str]) -> str:
         predicates = _predicates(handle)
         parts = []
         if predicates:

@@ -262,6 +262,34 @@ def test_messages_are_limited_before_they_are_read() -> None:
     run(work())
 
 
+def test_reads_of_any_size_see_the_bytes_in_order() -> None:
+    async def work() -> None:
+        draw = random.Random(11)
+        sizes = [draw.choice([1, 32, 4096, 4097, 70_000, 500_000]) for _ in range(400)]
+        sent = draw.randbytes(sum(sizes))
+        lost: list[object] = []
+
+        async def handle(connection: Connection, purpose: Purpose) -> None:
+            start = 0
+            while start < len(sent):
+                end = start + draw.choice([1, 100, 65_536, 300_000])
+                connection.write(sent[start:end])
+                await connection.drain()
+                start = end
+
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: lost.append(context))
+        async with serving(handle) as listener:
+            connection = await connect("127.0.0.1", listener.port, SECRET, "control")
+            start = 0
+            for size in sizes:
+                assert bytes(await connection.read_exactly(size)) == sent[start:start + size]
+                start += size
+            connection.close()
+        assert not lost
+
+    run(work())
+
+
 def test_an_unreachable_producer_ends_the_stream_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shoal.exec.exchange.transport.RECONNECT_S", 0.2)
 

@@ -130,7 +130,7 @@ class TableConnector(Connector, SupportsFilter, SupportsLimit):
         state = {**handle.state, "limit": rows}
         return LimitResult(TableHandle(handle.catalog, handle.schema, handle.name, handle.kind, state), False)
 
-    def explain(self, handle: TableHandle) -> str:
+    def explain(self, handle: TableHandle, columns: Sequence[str]) -> str:
         parts = list(handle.state.get("filter", ()))
         if "limit" in handle.state:
             parts.append(f"limit {handle.state['limit']}")
