@@ -9,10 +9,12 @@ Checks that both workers run tasks of one query and that a worker with another s
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -20,7 +22,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
 
 from conformance.corpora import difference, tpch_answer, tpch_data, tpch_query
 
@@ -63,6 +64,13 @@ def _run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
+        return number
+
+
 def check(first: Host, second: Host, folder: Path) -> list[str]:
     """Runs the scene; gives the lines to print. Raises AssertionError where it does not hold."""
     secret, wrong = folder / "secret", folder / "wrong"
@@ -74,7 +82,7 @@ def check(first: Host, second: Host, folder: Path) -> list[str]:
         path.chmod(0o600)
     program = str(Path(sys.executable).parent / "shoal")
     data = str(tpch_data(SCALE))
-    cluster_port = "7431"
+    port, cluster_port = free_port(), free_port()
     processes: list[subprocess.Popen[str]] = []
 
     def start(host: Host, *arguments: str) -> subprocess.Popen[str]:
@@ -83,7 +91,7 @@ def check(first: Host, second: Host, folder: Path) -> list[str]:
         return processes[-1]
 
     try:
-        server = start(first, "serve", data, "--host", first.address, "--port", "5477", "--cluster-port", cluster_port,
+        server = start(first, "serve", data, "--host", first.address, "--port", str(port), "--cluster-port", str(cluster_port),
                        "--workers", "1", "--secret-file", str(secret), "--config", str(config))
         assert server.stdout is not None
         seen: list[str] = []
@@ -96,16 +104,16 @@ def check(first: Host, second: Host, folder: Path) -> list[str]:
         join = ["worker", "--join", f"{first.address}:{cluster_port}", "--listen", f"{second.address}:0"]
         start(second, *join, "--secret-file", str(secret))
         stranger = start(second, *join, "--secret-file", str(wrong))
-        nodes = _until(first, "SELECT node_id, address FROM system.runtime.nodes WHERE NOT coordinator ORDER BY 1",
+        nodes = _until(first, port, "SELECT node_id, address FROM system.runtime.nodes WHERE kind = 'worker' ORDER BY 1",
                        lambda rows: len(rows) == 2)
         lines = [f"nodes: {nodes}"]
         for name in ("q03", "q05", "q18"):
             expected = tpch_answer(name, SCALE)
             assert expected is not None
-            problem = _query(first, tpch_query(name), expected)
+            problem = _query(first, port, tpch_query(name), expected)
             assert problem == "", f"{name}: {problem}"
-        worked = _until(first, "SELECT node_id, count(*) FROM system.runtime.tasks WHERE node_id IN "
-                               "(SELECT node_id FROM system.runtime.nodes WHERE NOT coordinator) GROUP BY 1 ORDER BY 1",
+        worked = _until(first, port, "SELECT node_id, count(*) FROM system.runtime.tasks WHERE node_id IN "
+                               "(SELECT node_id FROM system.runtime.nodes WHERE kind = 'worker') GROUP BY 1 ORDER BY 1",
                         lambda rows: len(rows) == 2)
         lines.append(f"tasks run by each worker: {worked}")
         output, _ = stranger.communicate(timeout=DEADLINE_S)
@@ -128,17 +136,15 @@ def check(first: Host, second: Host, folder: Path) -> list[str]:
 
 CLIENT = """
 import json, psycopg, sys
-host, password, sql = sys.argv[1:]
-with psycopg.connect(host=host, port=5477, user='shoal', password=password, dbname='files', connect_timeout=10) as c:
+host, port, password, sql = sys.argv[1:]
+with psycopg.connect(host=host, port=port, user='shoal', password=password, dbname='files', connect_timeout=10) as c:
     print(json.dumps([[None if v is None else str(v) for v in row] for row in c.execute(sql.encode()).fetchall()]))
 """
 
 
-def _rows(host: Host, sql: str) -> list[list[str]]:
+def _rows(host: Host, port: int, sql: str) -> list[list[str]]:
     """Runs a statement from a client on the coordinator's host."""
-    import json
-
-    done = subprocess.run([*host.enter, sys.executable, "-c", CLIENT, host.address, PASSWORD, sql], capture_output=True,
+    done = subprocess.run([*host.enter, sys.executable, "-c", CLIENT, host.address, str(port), PASSWORD, sql], capture_output=True,
                           text=True, timeout=60)
     if done.returncode:
         raise AssertionError(done.stderr)
@@ -146,14 +152,14 @@ def _rows(host: Host, sql: str) -> list[list[str]]:
     return rows
 
 
-def _query(host: Host, sql: str, expected: Sequence[Sequence[str]]) -> str:
-    return difference(_rows(host, sql), expected)
+def _query(host: Host, port: int, sql: str, expected: Sequence[Sequence[str]]) -> str:
+    return difference(_rows(host, port, sql), expected)
 
 
-def _until(host: Host, sql: str, enough: object) -> list[list[str]]:
+def _until(host: Host, port: int, sql: str, enough: object) -> list[list[str]]:
     deadline = time.monotonic() + DEADLINE_S
     while True:
-        rows = _rows(host, sql)
+        rows = _rows(host, port, sql)
         if callable(enough) and enough(rows):
             return rows
         assert time.monotonic() < deadline, f"still {rows} for {re.sub(' +', ' ', sql)}"

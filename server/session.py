@@ -65,9 +65,16 @@ _NAMED = {name for oid_like in OID_LIKE - {"oid", "xid", "cid"} for name in (oid
 _READS = ("SELECT", "EXPLAIN", "SHOW")
 
 
-@lru_cache(maxsize=512)
+_CACHED_CHARACTERS = 16_384
+"""Longer query strings are cut anew each time rather than remembered."""
+
+
 def _split(sql: str) -> tuple[tuple[lexer.StatementText, Utility | None], ...]:
     """The statements of a query string, those of the session's own already parsed."""
+    return _split_cached(sql) if len(sql) <= _CACHED_CHARACTERS else _split_now(sql)
+
+
+def _split_now(sql: str) -> tuple[tuple[lexer.StatementText, Utility | None], ...]:
     found = []
     for statement in lexer.split(sql):
         try:
@@ -76,6 +83,9 @@ def _split(sql: str) -> tuple[tuple[lexer.StatementText, Utility | None], ...]:
             error.position += statement.offset if error.position else 0
             raise
     return tuple(found)
+
+
+_split_cached = lru_cache(maxsize=512)(_split_now)
 
 
 class Session:

@@ -42,8 +42,7 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, on_connected: Callable[[Connection], None] | None = None) -> None:
         self._on_connected = on_connected
         self._transport: asyncio.Transport | None = None
-        self._staging = bytearray(_STAGING_BYTES)
-        self._staging_view = memoryview(self._staging)
+        self._staging_view = memoryview(bytearray(_STAGING_BYTES))
         self._start = self._end = 0
         self._target: memoryview | None = None
         self._filled = 0
@@ -74,6 +73,9 @@ class Connection(asyncio.BufferedProtocol):
             return self._target[self._filled:]
         if self._start == self._end:
             self._start = self._end = 0
+        elif self._end == _STAGING_BYTES:
+            self._staging_view[:self._end - self._start] = bytes(self._staging_view[self._start:self._end])
+            self._start, self._end = 0, self._end - self._start
         return self._staging_view[self._end:]
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -84,14 +86,10 @@ class Connection(asyncio.BufferedProtocol):
                 self._wake_reader()
             return
         self._end += nbytes
-        if self._end == _STAGING_BYTES:
-            if self._start:
-                self._staging[:self._end - self._start] = self._staging[self._start:self._end]
-                self._start, self._end = 0, self._end - self._start
-            else:
-                self._paused = True
-                assert self._transport is not None
-                self._transport.pause_reading()
+        if self._end - self._start == _STAGING_BYTES:
+            self._paused = True
+            assert self._transport is not None
+            self._transport.pause_reading()
         self._wake_reader()
 
     def eof_received(self) -> bool:
@@ -164,7 +162,7 @@ class Connection(asyncio.BufferedProtocol):
             self._reader = None
 
     def _resume_reading(self) -> None:
-        if self._paused:
+        if self._paused and (self._target is not None or self._end - self._start <= _STAGING_BYTES // 2):
             self._paused = False
             if self._transport is not None and not self._transport.is_closing():
                 self._transport.resume_reading()

@@ -347,7 +347,8 @@ def _window_call(b: ExpressionBinder, node: s.Function, aggregate: bool) -> Expr
     name = node.name[-1]
     clause = b.clause
     if not clause.windows:
-        fail(GroupingError if clause is AGGREGATE else WindowingError, clause.window_error or f"window functions are not allowed in {clause.name}", node.pos)
+        fail(GroupingError if clause is AGGREGATE else WindowingError,
+             clause.window_error or f"window functions are not allowed in {clause.name}", node.pos)
     if node.distinct:
         fail(FeatureNotSupported, "DISTINCT is not implemented for window functions", node.pos)
     if node.order:
@@ -384,8 +385,10 @@ def set_fields(b: ExpressionBinder, function: Function, returns: SqlType, name: 
 def _set_call(b: ExpressionBinder, node: s.Function, wanted: str) -> Expr:
     name = node.name[-1]
     if not b.clause.sets:
-        fail(FeatureNotSupported, b.clause.set_error or f"set-returning functions are not allowed in {b.clause.name}", node.pos,
-             hint="You might be able to move the set-returning function into a LATERAL FROM item." if b.clause.set_error else "")
+        if b.clause.set_error:
+            fail(FeatureNotSupported, b.clause.set_error, node.pos,
+                 hint="You might be able to move the set-returning function into a LATERAL FROM item.")
+        fail(FeatureNotSupported, f"set-returning functions are not allowed in {b.clause.name}", node.pos)
     args = [b.bind(arg) for arg in node.args]
     found, typed = resolve(b, node, args)
     earlier = {f.id for pending in b.level.sets for f in pending.fields}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from shoal.catalog.errors import AmbiguousParameter, IndeterminateDatatype, SqlError, UndefinedParameter
+from shoal.catalog.errors import AmbiguousParameter, IndeterminateDatatype, SqlError, StatementTooComplex, UndefinedParameter
 from shoal.catalog.types import NUMERIC, UNKNOWN, SqlType
 from shoal.exec.plan.expr import Expr, Parameter, SortKey, WindowFrame
 from shoal.exec.plan.nodes import Field, PlanNode
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from shoal.exec.sql.scope import Scope
 
 MAX_PARAMETERS = 65_535
+MAX_COPIED_COLUMNS = 200_000
 
 
 def fail(error: type[SqlError], message: str, pos: int, *, detail: str = "", hint: str = "") -> NoReturn:
@@ -81,12 +82,19 @@ class Context:
         self.ids = itertools.count(1)
         self.parameters = Parameters(declared)
         self.notices: list[str] = []
+        self.copied_columns = 0
         self.unreachable: list[Scope] = []
         """FROM items that exist beside what is being bound but may not be read from there."""
 
     def field(self, name: str, sql_type: SqlType) -> Field:
         """A new column."""
         return Field(next(self.ids), name, sql_type)
+
+    def copied(self, columns: int) -> None:
+        """Counts the columns of copied WITH queries. Raises: StatementTooComplex (54001) before they fill memory."""
+        self.copied_columns += columns
+        if self.copied_columns > MAX_COPIED_COLUMNS:
+            raise StatementTooComplex("WITH queries refer to each other too often")
 
     def notice(self, text: str) -> None:
         if text not in self.notices:

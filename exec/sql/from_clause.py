@@ -143,6 +143,7 @@ def _common_table(level: Level, item: s.TableRef, shared: CommonTable) -> Source
         fail(FeatureNotSupported, f'recursive queries (WITH query "{shared.name}" reads itself) are not supported', item.pos)
     if shared.used:
         plan, mapping = renumber(query.plan, level.context.ids, frozenset(query.refs))
+        level.context.copied(len(mapping))
         fields = tuple(Field(mapping.get(f.id, f.id), f.name, f.type) for f in query.fields)
         query = Query(plan, fields, query.origins, query.places, query.refs)
     shared.used = True
