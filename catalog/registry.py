@@ -45,6 +45,15 @@ def scheme_of(url: str) -> str:
     return found[1].lower()
 
 
+def built_in() -> dict[str, type[Connector]]:
+    """The connector class of each built-in URL scheme; imports them all."""
+    found = {}
+    for scheme, target in _BUILT_IN.items():
+        module, _, attribute = target.partition(":")
+        found[scheme] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
 def create(definition: CatalogDefinition) -> Connector:
     """The connector for a definition's URL. No connection is made yet.
 

@@ -19,16 +19,17 @@ from shoal.exec.kernels.aggregation import Accumulator, Extreme, SeenBefore, wit
 from shoal.exec.kernels.grouping import KeyTable
 from shoal.exec.kernels.nulls import validity
 
-_COMPACT_ROWS = 1 << 18
+_COMPACT_ROWS = 1 << 16
 
 
 class _Rows:
     """Rows of (code, columns) kept for later, in pieces."""
 
-    __slots__ = ("codes", "columns", "rows", "types")
+    __slots__ = ("codes", "columns", "nbytes", "rows", "types")
 
     def __init__(self, types: Sequence[SqlType]) -> None:
         self.types = tuple(types)
+        self.nbytes = 0
         self.codes: list[np.ndarray] = []
         self.columns: list[Sequence[pa.Array]] = []
         self.rows = 0
@@ -38,9 +39,13 @@ class _Rows:
             self.codes.append(codes)
             self.columns.append(columns)
             self.rows += len(codes)
+            self.nbytes += codes.nbytes + sum(
+                array.nbytes if not pa.types.is_dictionary(array.type) else 4 * len(array) for array in columns)
 
     def move(self, where: np.ndarray) -> None:
-        self.codes = [where.take(codes) for codes in self.codes]
+        if self.codes:
+            self.codes = [where.take(np.concatenate(self.codes))]
+            self.columns = [[concat.concatenated([piece[i] for piece in self.columns], t) for i, t in enumerate(self.types)]]
 
     def together(self) -> tuple[np.ndarray, list[pa.Array]]:
         if len(self.codes) != 1:
@@ -48,12 +53,6 @@ class _Rows:
             columns = [concat.concatenated([piece[i] for piece in self.columns], t) for i, t in enumerate(self.types)]
             self.codes, self.columns = [codes], [columns]
         return self.codes[0], list(self.columns[0])
-
-    @property
-    def nbytes(self) -> int:
-        return sum(codes.nbytes for codes in self.codes) + sum(
-            array.nbytes if not pa.types.is_dictionary(array.type) else 4 * len(array)
-            for piece in self.columns for array in piece)
 
 
 class RankedExtreme(Accumulator):
@@ -84,8 +83,7 @@ class RankedExtreme(Accumulator):
             known = np.flatnonzero(before())
             self._rows.append(known, [self._narrow.finish(known)])
             self._narrow = None
-        codes, (array,) = without_nulls(codes, [array], 0)
-        self._rows.append(*self._best(codes, array))
+        self._rows.append(*without_nulls(codes, [array], 0))
         if self._rows.rows > 4 * self._size + _COMPACT_ROWS:
             self._compact()
 
@@ -223,13 +221,14 @@ class Distinct(Accumulator):
         self._size = size
 
     def move(self, where: np.ndarray, size: int) -> None:
-        self._pairs = [(where.take(codes), values) for codes, values in self._pairs]
+        codes, values = self._together()
+        self._pairs = [(where.take(codes), values)]
 
     def update(self, codes: np.ndarray, columns: Sequence[pa.Array], before: SeenBefore) -> None:
         values = self._values.add(columns, len(codes))
         if self._values.moved is not None:
-            where = self._values.moved
-            self._pairs = [(c, where.take(v)) for c, v in self._pairs]
+            known, before_move = self._together()
+            self._pairs = [(known, self._values.moved.take(before_move))]
         self._values.mark(values)
         self._pairs.append(_distinct_pairs(codes, values))
         self._rows += len(self._pairs[-1][0])
@@ -258,7 +257,7 @@ class Distinct(Accumulator):
 
     @property
     def nbytes(self) -> int:
-        return self._values.nbytes + sum(c.nbytes + v.nbytes for c, v in self._pairs)
+        return self._values.nbytes + 16 * self._rows
 
 
 def _distinct_pairs(codes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -90,8 +90,8 @@ class KeyTable:
             if column.translation is not None:
                 columns[position] = column.translation(columns[position])
                 column.translation = None
-        exact = len(self._columns) == 1
-        self._radix = [c.width if exact or (isinstance(c, IntegerCodes) and c.offset is not None)
+        # Offsets have grown with room to spare; numbers that are handed out one by one get theirs here
+        self._radix = [c.width if isinstance(c, IntegerCodes) and c.offset is not None
                        else 1 << (c.width + c.width // 4).bit_length() for c in self._columns]
         self._stages = {}
         packed = self._pack(columns, grow=True)

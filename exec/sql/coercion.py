@@ -58,6 +58,8 @@ def coerce(context: Context, expr: Expr, target: SqlType, pos: int, how: CastCon
     if (source.name in ("varchar", "text") and target.name in ("text", "varchar") and target.length is None
             and how != "explicit"):
         return expr  # the same values, stored the same way
+    if how == "implicit" and source.name == target.name == "numeric" and _holds(target, source):
+        return expr
     if source.name in _VECTORS and target.is_array and target != _VECTORS[source.name]:
         expr = Cast(_VECTORS[source.name], expr, False)
         source = expr.type
@@ -89,6 +91,11 @@ def _coerce_unknown(context: Context, expr: Expr, target: SqlType, pos: int, how
         error.position = error.position or pos + 1
         raise
     return Literal(target, tuple(value) if isinstance(value, list) else value)
+
+
+def _holds(target: SqlType, source: SqlType) -> bool:
+    """Whether a numeric is one of `target` as it is stored: the same scale, no fewer digits."""
+    return target.scale == source.scale and target.trim == source.trim and (target.precision or 0) >= (source.precision or 0)
 
 
 def _modified(target: SqlType) -> bool:

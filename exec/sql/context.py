@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from shoal.catalog.errors import AmbiguousParameter, IndeterminateDatatype, SqlError, StatementTooComplex, UndefinedParameter
 from shoal.catalog.types import NUMERIC, UNKNOWN, SqlType
-from shoal.exec.plan.expr import Expr, Parameter, SortKey, WindowFrame
+from shoal.exec.plan.expr import Expr, Parameter, WindowFrame
 from shoal.exec.plan.nodes import Field, PlanNode
 from shoal.exec.sql.bound import Origin
 
@@ -200,7 +200,6 @@ class Query:
     origins: tuple[Origin | None, ...]
     places: tuple[int, ...]
     refs: dict[int, Level]
-    ordering: tuple[SortKey, ...] = ()
 
 
 @dataclass(slots=True)

@@ -25,7 +25,7 @@ from shoal.catalog.types import BOOL, INT4, INT8, NUMERIC, OIDS, UNKNOWN, SqlTyp
 from shoal.exec.functions.casts import literal_type, parse_literal
 from shoal.exec.plan import expr as e
 from shoal.exec.plan.expr import Expr, Literal, call
-from shoal.exec.plan.nodes import Aggregate
+from shoal.exec.plan.nodes import Aggregate, Limit, Project, Sort
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.calls import bind_function
 from shoal.exec.sql.coercion import coerce, coerce_boolean, operator, settle, unify
@@ -326,8 +326,13 @@ class ExpressionBinder:
         column = query.fields[0]
         target = array_of(column.type)
         gathered = self.context.field("array", target)
-        aggregate = e.AggregateCall("array_agg", (column.ref(),), target, order_by=query.ordering)
-        plan = Aggregate(query.plan, (), ((gathered, aggregate),))
+        source = query.plan
+        if isinstance(source, Project) and isinstance(source.input, (Sort, Limit)):
+            source = source.input  # keeps the hidden columns that it is ordered by
+        sort = source.input if isinstance(source, Limit) else source
+        order = sort.keys if isinstance(sort, Sort) else ()
+        aggregate = e.AggregateCall("array_agg", (column.ref(),), target, order_by=order)
+        plan = Aggregate(source, (), ((gathered, aggregate),))
         nested = Query(plan, (gathered,), (None,), query.places, query.refs)
         return e.Call(target, "coalesce", (self.apply("scalar", nested, target, "array"), Literal(target, ())))
 

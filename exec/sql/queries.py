@@ -80,16 +80,15 @@ def bind_with(context: Context, clause: Any, parent: Level | None, tables: dict[
 def _modified(context: Context, query: Query, tree: Any) -> Query:
     """ORDER BY (names and positions only), LIMIT and OFFSET over a whole query."""
     order = tree.args.get("order")
-    plan, keys = query.plan, query.ordering
+    plan = query.plan
     if order is not None:
         chosen: dict[int, SortKey] = {}
         for item in order.args["expressions"]:
             index = _output_column(query, item.arg)
             chosen.setdefault(index, SortKey(query.fields[index].ref(), item.descending, item.nulls_first))
-        keys = tuple(chosen.values())
-        plan = Sort(plan, keys)
+        plan = Sort(plan, tuple(chosen.values()))
     plan = limited(context, plan, tree.args)
-    return query if plan is query.plan else replace(query, plan=plan, ordering=keys)
+    return query if plan is query.plan else replace(query, plan=plan)
 
 
 def _output_column(query: Query, node: Any) -> int:

