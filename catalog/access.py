@@ -19,7 +19,6 @@ from shoal.catalog.errors import (
     InvalidName,
     InvalidSchemaName,
     SqlError,
-    UndefinedDatabase,
     UndefinedTable,
     did_you_mean,
 )
@@ -309,12 +308,6 @@ class Namespace:
             except SqlError:
                 continue
         return f"There is a table {_joined(found)}." if found else ""
-
-    def require_database(self) -> None:
-        """Raises: UndefinedDatabase (3D000) where the session's database is not (or no longer) a catalog."""
-        if not self.federated and (self.database not in self.catalogs or self.database.startswith("$")):
-            raise UndefinedDatabase(f'database "{self.database}" does not exist',
-                                    hint=did_you_mean(self.database, [FEDERATED, *self.catalogs.names()]))
 
 
 def quoted(name: str) -> str:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
 import pyarrow as pa
+
 from shoal.catalog.errors import SqlError
 from shoal.catalog.types import SqlType
 
@@ -212,7 +213,7 @@ class Connector(ABC):
         planning and running the query anew may go well (asked once, and only before any row was sent)."""
         return False
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - many connectors hold nothing
         """Releases connections and files."""
 
 

@@ -156,7 +156,7 @@ OID_LIKE = frozenset({"oid", "regproc", "regclass", "regtype", "regprocedure", "
 _CATEGORY = {"bool": "B", "int2": "N", "int4": "N", "int8": "N", "float4": "N", "float8": "N", "numeric": "N",
              "text": "S", "varchar": "S", "bpchar": "S", "name": "S", "char": "Z", "date": "D", "time": "D",
              "timetz": "D", "timestamp": "D", "timestamptz": "D", "interval": "T", "unknown": "X", "record": "P",
-             "void": "P", **{name: "N" for name in OID_LIKE}, "xid": "U", "cid": "U"}
+             "void": "P", **dict.fromkeys(OID_LIKE, "N"), "xid": "U", "cid": "U"}
 PREFERRED = frozenset({"bool", "float8", "text", "timestamptz", "interval", "oid"})
 """pg_type.typispreferred: wins ties in function and UNION resolution."""
 _SQL_NAMES = {"bool": "boolean", "int2": "smallint", "int4": "integer", "int8": "bigint", "float4": "real",

@@ -27,7 +27,8 @@ def connectors() -> str:
     schemes = defaultdict(list)
     for scheme, cls in built_in().items():
         schemes[cls].append(f"`{scheme}:`")
-    lines = [NOTE + "# Connectors\n", "| connector | URLs | read by | can do besides reading | module |", "|---|---|---|---|---|"]
+    lines = [NOTE + "# Connectors\n",
+             "| connector | URLs | read by | can do besides reading | module |", "|---|---|---|---|---|"]
     for cls, names in schemes.items():
         able = ", ".join(text for capability, text in CAPABILITIES.items() if issubclass(cls, capability))
         reader = "the coordinator" if cls.placement == "coordinator" else "workers"

@@ -6,8 +6,10 @@ what is expected below a line `----`:
     statement ok                      the SQL succeeds (several statements may stand in one record)
     statement error SQLSTATE          it fails so; lines `message: ...`, `hint: ...` or `position: ...` below `----`
                                       are compared too
-    query TYPE,TYPE... [rowsort]      its rows, one a line, columns parted by ` | ` in PostgreSQL's text form; types by
-                                      pg_type's names; `rowsort`: order does not matter
+    query TYPE,TYPE... [rowsort] [approx]
+                                      its rows, one a line, columns parted by ` | ` in PostgreSQL's text form; types by
+                                      pg_type's names; `rowsort`: order does not matter; `approx`: numbers as values, to
+                                      15 digits, whatever their trailing digits
     skipif ENGINE / onlyif ENGINE     a line before a header: the record is not for, or only for, `shoal` or `postgres`
     bind VALUE | VALUE                a line after a header: parameters $1, $2 ..., untyped, in text form
 
@@ -23,6 +25,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import psycopg
@@ -31,6 +34,7 @@ from psycopg import pq
 SCRIPTS = Path(__file__).parent / "sql"
 SEPARATOR = " | "
 MARK = "----"
+RELATIVE_ERROR = Decimal("1e-15")
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Record:
     """The SQLSTATE, or "" for success."""
     types: tuple[str, ...] = ()
     rowsort: bool = False
+    approx: bool = False
     expected: tuple[str, ...] = ()
     prefix: tuple[str, ...] = ()
     """Its skipif and onlyif lines."""
@@ -56,7 +61,8 @@ class Record:
         if self.kind == "text":
             return self.sql
         if self.kind == "query":
-            header = " ".join(["query", ",".join(self.types), *(["rowsort"] if self.rowsort else [])]).replace("  ", " ")
+            options = ["rowsort"] * self.rowsort + ["approx"] * self.approx
+            header = " ".join(["query", *([",".join(self.types)] if self.types else []), *options])
         else:
             header = f"statement error {self.expect_error}" if self.expect_error else "statement ok"
         lines = [*self.prefix, header]
@@ -120,16 +126,15 @@ def _record(block: list[str], line: int, name: str) -> Record:
     if not rest:
         raise ScriptError(f"{name}:{line}: no SQL")
     match words:
-        case ["statement", "ok"] | ["query"]:
+        case ["statement", "ok"]:
             return record
         case ["statement", "error", sqlstate]:
             return replace(record, expect_error=sqlstate)
-        case ["query", "rowsort"]:
-            return replace(record, rowsort=True)
-        case ["query", types]:
-            return replace(record, types=tuple(types.split(",")))
-        case ["query", types, "rowsort"]:
-            return replace(record, types=tuple(types.split(",")), rowsort=True)
+        case ["query", *options]:
+            types = options.pop(0) if options and options[0] not in ("rowsort", "approx") else ""
+            if set(options) <= {"rowsort", "approx"}:
+                return replace(record, types=tuple(types.split(",")) if types else (), rowsort="rowsort" in options,
+                               approx="approx" in options)
     raise ScriptError(f"{name}:{line}: not a record: {block[at]}")
 
 
@@ -211,9 +216,26 @@ def difference(record: Record, answer: Answer) -> str:
     want_rows, got_rows = list(record.expected), list(answer.rows)
     if record.rowsort:
         want_rows, got_rows = sorted(want_rows), sorted(got_rows)
+    if record.approx and len(want_rows) == len(got_rows):
+        got_rows = [want if _close(want, got) else got for want, got in zip(want_rows, got_rows)]
     if want_rows != got_rows:
         return "\n".join(["expected", *(f"    {row}" for row in want_rows), "got", *(f"    {row}" for row in got_rows)])
     return ""
+
+
+def _close(want: str, got: str) -> bool:
+    wants, gots = want.split(SEPARATOR), got.split(SEPARATOR)
+    return len(wants) == len(gots) and all(map(_same, wants, gots))
+
+
+def _same(want: str, got: str) -> bool:
+    if want == got:
+        return True
+    try:
+        a, b = Decimal(want), Decimal(got)
+    except InvalidOperation:
+        return False
+    return abs(a - b) <= RELATIVE_ERROR * max(abs(a), 1) if a.is_finite() and b.is_finite() else False
 
 
 def complete(record: Record, answer: Answer) -> Record:
@@ -285,7 +307,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return 0
             return _report(paths, connection, "postgres")
     if options.port:
-        with psycopg.connect(host="127.0.0.1", port=options.port, user="shoal", dbname="memory", autocommit=True) as connection:
+        with psycopg.connect(host="127.0.0.1", port=options.port, user="shoal", dbname="memory",
+                             autocommit=True) as connection:
             return _report(paths, connection, "shoal")
     with Server(["--workers", "2"]) as shoal, shoal.connect("memory") as connection:
         return _report(paths, connection, "shoal")

@@ -91,8 +91,9 @@ def check(first: Host, second: Host, folder: Path) -> list[str]:
         return processes[-1]
 
     try:
-        server = start(first, "serve", data, "--host", first.address, "--port", str(port), "--cluster-port", str(cluster_port),
-                       "--workers", "1", "--secret-file", str(secret), "--config", str(config))
+        server = start(first, "serve", data, "--host", first.address, "--port", str(port),
+                       "--cluster-port", str(cluster_port), "--workers", "1", "--secret-file", str(secret),
+                       "--config", str(config))
         assert server.stdout is not None
         seen: list[str] = []
         for line in server.stdout:
@@ -144,8 +145,8 @@ with psycopg.connect(host=host, port=port, user='shoal', password=password, dbna
 
 def _rows(host: Host, port: int, sql: str) -> list[list[str]]:
     """Runs a statement from a client on the coordinator's host."""
-    done = subprocess.run([*host.enter, sys.executable, "-c", CLIENT, host.address, str(port), PASSWORD, sql], capture_output=True,
-                          text=True, timeout=60)
+    done = subprocess.run([*host.enter, sys.executable, "-c", CLIENT, host.address, str(port), PASSWORD, sql],
+                          capture_output=True, text=True, timeout=60)
     if done.returncode:
         raise AssertionError(done.stderr)
     rows: list[list[str]] = json.loads(done.stdout)

@@ -30,7 +30,9 @@ class Selection:
         found = self._over.get(id(inner))
         if found is None:
             if self.nullable:
-                composed = np.where(self.indices < 0, -1, inner.indices[self.indices]) if len(inner.indices) else self.indices
+                composed = self.indices
+                if len(inner.indices):
+                    composed = np.where(self.indices < 0, -1, inner.indices[self.indices])
             else:
                 composed = inner.indices[self.indices]
             found = self._over[id(inner)] = (Selection(composed, self.nullable or inner.nullable), inner)

@@ -22,6 +22,12 @@ class Names(Protocol):
     def oid_of(self, kind: str, name: str) -> int | None:
         """The oid that a name means as a reg* type."""
 
+    def is_visible(self, oid: int) -> bool | None:
+        """Whether a relation is found by its bare name; None for no such relation."""
+
+    def existing_path(self) -> Sequence[str]:
+        """The schemas of the search path that exist, in its order."""
+
     def text_of(self, function: str, arguments: Sequence[Any]) -> str | None:
         """The answer of a catalog function that gives text, such as pg_get_viewdef or obj_description."""
 

@@ -36,7 +36,7 @@ class Launcher(Protocol):
         """Ends them all; they have been drained if there was time."""
 
 
-class LocalLauncher:
+class LocalLauncher(Launcher):
     """`count` worker processes on this machine, named worker-1, worker-2 ..."""
 
     def __init__(self, count: int, memory_bytes: int, spill_dir: str = "") -> None:

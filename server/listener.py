@@ -154,7 +154,6 @@ class ClientConnection(asyncio.Protocol):
         self._lost = False
         self._paused_reading = False
         self._paused_writing = False
-        self._authenticated = False
         self._process_id = 0
         self._address = ""
         self.secret = b""

@@ -243,6 +243,8 @@ class Session:
     async def _run_simple(self, part: lexer.StatementText, utility: Utility | None) -> None:
         async with self.interrupts.statement(self.settings.number("statement_timeout") / 1000):
             statement = await self.prepare("", part, utility, ())
+            if statement.parameters:
+                raise UndefinedParameter("there is no parameter $1")
             portal = Portal("", statement, fields=self.fields_of(statement))
             try:
                 tag = await self.open(portal)

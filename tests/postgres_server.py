@@ -41,11 +41,11 @@ class PostgresServer:
     def run(self, script: str, database: str = "postgres") -> None:
         """Runs a script of statements, each in its own transaction."""
         with psycopg.connect(self.url(database), autocommit=True) as connection:
-            connection.execute(script)  # type: ignore[call-overload]
+            connection.execute(script)
 
     def query(self, sql: str, database: str = "postgres") -> list[tuple]:
         with psycopg.connect(self.url(database), autocommit=True) as connection:
-            return connection.execute(sql).fetchall()  # type: ignore[call-overload]
+            return connection.execute(sql).fetchall()
 
 
 def find_binaries() -> Path | None:

@@ -75,6 +75,16 @@ def test_every_folder_with_code_is_packaged() -> None:
     assert listed == there
 
 
+def test_every_data_file_is_packaged() -> None:
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    packages = {ROOT.joinpath(*package.split(".")[1:]) for package in setuptools["packages"]}
+    patterns = setuptools["package-data"]["*"]
+    packaged = {path for package in packages for pattern in patterns for path in package.glob(pattern)}
+    there = {path for layer in LAYERS for path in (ROOT / layer).rglob("*")
+             if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert there == packaged
+
+
 @pytest.mark.parametrize("path", sources(*LAYERS, "conformance"), ids=name)
 def test_files_stay_readable(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= MOST_LINES, f"{name(path)} has grown too long: split it by family"

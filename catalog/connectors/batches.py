@@ -8,6 +8,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
+
 from shoal.catalog.connector import TableHandle
 from shoal.catalog.errors import UndefinedColumn
 from shoal.catalog.types import MAX_INT64_DIGITS, SqlType, storage_type

@@ -16,6 +16,7 @@ from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
+
 from shoal.catalog.config import parse_size
 from shoal.catalog.connector import (
     CatalogDefinition,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
 from shoal.catalog.connector import ColumnInfo, ColumnStatistics, TableStatistics
 from shoal.catalog.types import SqlType, to_python
 

@@ -20,6 +20,7 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 from pyarrow import csv
+
 from shoal.catalog.connector import (
     CatalogDefinition,
     ColumnInfo,

@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
 from shoal.catalog.connector import CatalogDefinition
 from shoal.catalog.errors import (
     ConfigurationError,

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from psycopg import Connection, sql
+
 from shoal.catalog.connector import Predicate, TableHandle
 from shoal.catalog.connectors.postgres_types import RemoteColumn
 

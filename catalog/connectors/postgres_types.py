@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
 from shoal.catalog.errors import DataCorrupted, DatetimeOverflow, FeatureNotSupported, NumericOutOfRange
 from shoal.catalog.types import (
     BPCHAR,

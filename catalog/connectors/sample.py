@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+
 from shoal.catalog.connector import (
     CatalogDefinition,
     ColumnInfo,

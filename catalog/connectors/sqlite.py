@@ -24,6 +24,7 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 import pyarrow as pa
+
 from shoal.catalog.connector import (
     CatalogDefinition,
     ColumnInfo,

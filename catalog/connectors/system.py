@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
+
 from shoal.catalog.connector import (
     CatalogDefinition,
     ColumnInfo,

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pyarrow as pa
+
 from shoal.catalog.connector import (
     CatalogDefinition,
     Constraint,

@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any
 
 import pyarrow as pa
+
 from shoal.catalog.connector import (
     CatalogDefinition,
     ColumnInfo,

@@ -80,6 +80,11 @@ class SessionNames:
             return None
         return self.namespace.visible(relation.namespace.catalog, relation.namespace.schema)
 
+    def existing_path(self) -> list[str]:
+        """The schemas of the search path that exist, in its order."""
+        known = {"pg_catalog", "information_schema", *(n.name for n in self.snapshot.namespaces)}
+        return [schema for schema in self.namespace.search_path if schema in known]
+
     def text_of(self, function: str, arguments: Sequence[Any]) -> str | None:
         """The answer of a catalog function that gives text; None for one that has nothing to say here."""
         answer = self._texts.get(function)

@@ -16,7 +16,6 @@ Receiving end, `InputQueue`: pages of one stream in sequence, with the credit th
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,7 +69,6 @@ class OutputBuffer:
         self.partitions, self.capacity_bytes = partitions, capacity_bytes
         self.state: State = "open"
         self.error: SqlError | None = None
-        self.pages_added = 0
         self.rows_added = 0
         self.bytes_added = 0
         self._shared = shared
@@ -103,7 +101,6 @@ class OutputBuffer:
         """Appends to one partition (of a shared buffer: to all). Pages for a closed partition are dropped."""
         assert self.state == "open", f"a page for a buffer that is {self.state}"
         queue = self._queues[0 if self._shared else partition]
-        self.pages_added += 1
         self.rows_added += page.rows
         self.bytes_added += page.size_bytes
         if self.abandoned if self._shared else self._closed[partition]:
@@ -200,10 +197,6 @@ class InputQueue:
         self._waiting_bytes = 0
 
     @property
-    def waiting_bytes(self) -> int:
-        return self._waiting_bytes
-
-    @property
     def credit_bytes(self) -> int:
         """What may still be asked for; 0: wait until pages were taken."""
         return max(0, self.capacity_bytes - self._waiting_bytes)
@@ -220,10 +213,6 @@ class InputQueue:
         self._waiting_bytes += page.size_bytes
         self._pages.append(page)
         return True
-
-    def put_all(self, first: int, pages: Sequence[Page]) -> None:
-        for offset, page in enumerate(pages):
-            self.put(first + offset, page)
 
     def end(self, error: SqlError | None = None) -> None:
         if not self.ended:

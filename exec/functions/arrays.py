@@ -61,10 +61,8 @@ def subscript_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Arra
 
 
 def slice_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
-    bounds: list[np.ndarray | None] = []
-    for arg in args[1:]:
-        bounds.append(None if isinstance(arg, pa.Scalar) and not arg.is_valid else views.values(column(arg, rows)))
-    return arrays.sliced(_lists(args[0], call.args[0].type, rows), bounds[0], bounds[1])
+    low, high = (views.values(column(arg, rows)) for arg in args[1:])
+    return arrays.sliced(_lists(args[0], call.args[0].type, rows), low, high)
 
 
 def quantified_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
@@ -254,7 +252,7 @@ def trim_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     bad = (count < 0) | (count > lengths)
     if (bad if valid is None else bad & valid).any():
         raise ArraySubscriptError(f"number of elements to trim must be between 0 and {int(lengths[np.flatnonzero(bad)[0]])}")
-    return arrays.sliced(lists, None, lengths - count)
+    return arrays.sliced(lists, np.ones(len(lists), np.int64), lengths - count)
 
 
 declare("array", "anycompatible", returns=_of_first, variadic=True, strict=False, hidden=True, raises=False,
@@ -262,7 +260,7 @@ declare("array", "anycompatible", returns=_of_first, variadic=True, strict=False
         family="array", doc="ARRAY[a, b, ...]")
 declare("subscript", "anyarray int4", returns=_element, hidden=True, raises=False, kernel=subscript_kernel, family="array",
         doc="a[i], NULL outside.")
-declare("slice", "anyarray int4 int4", returns=_first, strict=False, hidden=True, raises=False, kernel=slice_kernel,
+declare("slice", "anyarray int4 int4", returns=_first, hidden=True, raises=False, kernel=slice_kernel,
         family="array",
         doc="a[i:j]; a NULL bound is an open one.")
 for _operator in ("eq", "ne", "lt", "le", "gt", "ge", "like", "not_like", "ilike", "regex_match"):

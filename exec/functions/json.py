@@ -24,10 +24,6 @@ Args = list[Any]
 _MISSING = object()
 
 
-def _is_binary(call: Call) -> bool:
-    return any(arg.type.name == "jsonb" for arg in call.args) or call.type.name == "jsonb"
-
-
 def _dump(value: Any, binary: bool) -> str:
     return json_text.dump(value) if binary else json_text.dump_compact(value)
 

@@ -32,7 +32,6 @@ from shoal.exec.kernels.parameters import column, parameters
 from shoal.exec.plan.expr import Call
 
 Args = list[Any]
-_DEGREES: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
 
 
 def abs_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
@@ -403,6 +402,7 @@ declare("pi", "-> float8", kernel=pi_kernel, family="math", raises=False)
 declare("div", "numeric numeric", returns=numeric_types.whole, kernel=div_kernel, family="math",
         doc="The truncated quotient.",
         example="div(9, 4)")
+declare("div_truncated", "numeric numeric", returns=numeric_types.whole, kernel=div_kernel, family="math", hidden=True)
 for _name in ("gcd", "lcm"):
     declare(_name, "int4 int4 -> int4", "int8 int8 -> int8", kernel=gcd_kernel, family="math", example=f"{_name}(1071, 462)")
     declare(_name, "numeric numeric", returns=numeric_types.merged, kernel=gcd_kernel, family="math")

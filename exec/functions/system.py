@@ -49,6 +49,12 @@ def setting(context: Any, name: str) -> str | None:
     return known.get(fold)
 
 
+def _path(context: Any) -> list[str]:
+    """The search path, without schemas that do not exist where the catalog can be asked."""
+    names = getattr(context, "names", None)
+    return list(names.existing_path() if names is not None else _session(context, "search_path", ["public"]))
+
+
 def session_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Scalar:
     """Functions without arguments whose answer is one per statement."""
     user = _session(context, "user", "shoal")
@@ -56,7 +62,7 @@ def session_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Scalar
         "version": lambda: f"PostgreSQL {SERVER_VERSION}",
         "current_database": lambda: _session(context, "database", "shoal"),
         "current_catalog": lambda: _session(context, "database", "shoal"),
-        "current_schema": lambda: next(iter(_session(context, "search_path", ["public"])), None),
+        "current_schema": lambda: next(iter(_path(context)), None),
         "current_user": lambda: user, "session_user": lambda: user, "user": lambda: user, "current_role": lambda: user,
         "current_query": lambda: _session(context, "query", None),
         "pg_backend_pid": lambda: int(_session(context, "backend_pid", 0)),
@@ -81,7 +87,7 @@ def by_row(call: Call, args: Args, rows: int, function: Callable[..., Any]) -> p
 
 
 def schemas_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
-    path = list(_session(context, "search_path", ["public"]))
+    path = _path(context)
     return by_row(call, args, rows, lambda implicit: None if implicit is None else
                   (["pg_catalog", *path] if implicit and "pg_catalog" not in path else path))
 
@@ -168,6 +174,12 @@ def true_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Scalar:
     return pa.scalar(True)
 
 
+def table_visible_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    """Whether a relation is found by its bare name; without a catalog at hand, each is."""
+    return by_row(call, args, rows, lambda oid: None if oid is None else
+                  True if context.names is None else context.names.is_visible(oid))
+
+
 def void_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     """Advisory locks guard nothing here: reading needs none. They answer so that clients carry on."""
     return pa.array(["" if call.type.name == "void" else True] * rows, storage_type(call.type))
@@ -247,7 +259,8 @@ declare("gen_random_uuid", "-> uuid", volatility="volatile", raises=False, kerne
 declare("pg_sleep", "float8 -> void", volatility="volatile", kernel=sleep_kernel, family="system")
 declare("pg_column_size", "any -> int4", kernel=column_size_kernel, **_INFORMATION)
 declare("pg_size_pretty", "int8 -> text", "numeric -> text", raises=False, kernel=size_pretty_kernel, family="system")
-for _name in ("table", "type", "function", "operator", "opclass", "opfamily", "collation", "conversion", "ts_config",
+declare("pg_table_is_visible", "oid -> bool", kernel=table_visible_kernel, **_INFORMATION)
+for _name in ("type", "function", "operator", "opclass", "opfamily", "collation", "conversion", "ts_config",
               "ts_dict", "ts_parser", "ts_template", "statistics_obj"):
     declare(f"pg_{_name}_is_visible", "oid -> bool", kernel=true_kernel, **_INFORMATION)
 for _name in ("table", "any_column", "database", "schema", "function", "language", "sequence", "tablespace", "type",

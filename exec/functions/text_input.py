@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 
 from shoal.catalog.errors import (
     FeatureNotSupported,
-    InvalidParameterValue,
     InvalidTextRepresentation,
     NumericOutOfRange,
     StringTooLong,
@@ -24,6 +23,7 @@ from shoal.exec.functions import datetime_input
 from shoal.exec.functions.json_text import canonical_jsonb, checked_json
 from shoal.exec.kernels import decimals, nulls, views
 from shoal.exec.kernels.constants import array_of_values
+from shoal.exec.kernels.encodings import from_hex
 
 if TYPE_CHECKING:
     from shoal.exec.evaluation_context import EvaluationContext, Names
@@ -202,13 +202,7 @@ def parse_bytea(text: str) -> bytes:
     """Hex (\\x...) or escape format. Raises: InvalidTextRepresentation (22P02),
     InvalidParameterValue (22023) for bad hex."""
     if text.startswith("\\x"):
-        body = "".join(text[2:].split())
-        bad = re.search(r"[^0-9a-fA-F]", body)
-        if bad is not None:
-            raise InvalidParameterValue(f'invalid hexadecimal digit: "{bad[0]}"')
-        if len(body) % 2:
-            raise InvalidParameterValue("invalid hexadecimal data: odd number of digits")
-        return bytes.fromhex(body)
+        return from_hex(text[2:])
     if "\\" not in text:
         return text.encode()
     if "\\" in _ESCAPED.sub("", text):

@@ -5,8 +5,7 @@ Spec: PostgreSQL 15 documentation, 9.19.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -64,18 +63,11 @@ def as_element(array: pa.Array, sql_type: SqlType, element_type: SqlType) -> pa.
     return pc.cast(array, want)
 
 
-def mapped_lists(array: pa.Array, function: Callable[..., Any], arrow: pa.DataType, *others: Any) -> pa.Array:
-    """function(list, other values ...) row by row; a NULL list comes as None."""
-    rows = len(array)
-    extra = [other.to_pylist() if isinstance(other, (pa.Array, pa.ChunkedArray)) else [other] * rows for other in others]
-    return pa.array([function(items, *values) for items, *values in zip(array.to_pylist(), *extra, strict=True)], arrow)
-
-
-def sliced(array: pa.Array, low: np.ndarray | None, high: np.ndarray | None) -> pa.Array:
+def sliced(array: pa.Array, low: np.ndarray, high: np.ndarray) -> pa.Array:
     """array[low:high], empty where nothing is inside."""
     starts, lengths = offsets_of(array)
-    first = np.zeros(len(array), np.int64) if low is None else np.maximum(low.astype(np.int64) - 1, 0)
-    last = lengths.astype(np.int64) if high is None else np.minimum(high.astype(np.int64), lengths)
+    first = np.maximum(low.astype(np.int64) - 1, 0)
+    last = np.minimum(high.astype(np.int64), lengths)
     count = np.maximum(last - first, 0)
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(count)])
     indices = np.repeat(starts + first - offsets[:-1], count) + np.arange(offsets[-1])

@@ -129,12 +129,6 @@ def wide_bytes(limbs: np.ndarray) -> pa.Array:
     return fixed.cast(pa.binary())
 
 
-def wide_decimals(values: pa.Array, scale: int) -> pa.Array:
-    """What `wide_bytes` made, as decimal256(76, scale)."""
-    data = b"".join(values.to_pylist())
-    return pa.Array.from_buffers(pa.decimal256(76, scale), len(values), [None, pa.py_buffer(data)])
-
-
 def texts(array: pa.Array, sql_type: SqlType) -> Texts:
     """The normal form of a column whose type is not `is_integers`."""
     valid = validity(array)

@@ -81,12 +81,5 @@ def physical_of(scalar: pa.Scalar, sql_type: SqlType) -> Any:
     return scalar.as_py()
 
 
-def constant_text(arg: pa.Array | pa.Scalar) -> str | None:
-    """The one value of a string argument that is a constant; None where rows differ."""
-    if isinstance(arg, pa.Scalar):
-        return arg.as_py()
-    return arg[0].as_py() if len(arg) == 1 else None
-
-
 def zeros(rows: int, arrow: pa.DataType) -> pa.Array:
     return views.array_of(np.zeros(rows), arrow)

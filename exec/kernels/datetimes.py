@@ -17,7 +17,7 @@ from shoal.exec.kernels import views
 from shoal.exec.kernels.calendar import JULIAN_1970, add_months, civil_from_days, days_from_civil, iso_week, month_length
 from shoal.exec.kernels.timezones import DATE_INFINITY, DATE_MINUS_INFINITY, DAY_US, INFINITY, MINUS_INFINITY, SECOND_US
 
-MIN_TIMESTAMP, MAX_TIMESTAMP = -210_866_803_200_000_000, 9_224_318_015_999_999_999
+MIN_TIMESTAMP = -210_866_803_200_000_000
 _HOUR_US, _MINUTE_US = 3600 * SECOND_US, 60 * SECOND_US
 _INT64_SAFE_DAYS = 106_751_990
 
@@ -368,9 +368,6 @@ def truncate_interval(parts: tuple[Any, Any, Any], name: str, rows: int) -> pa.A
     if unit in time_steps:
         return interval_array(months, days, _towards_zero(us, time_steps[unit]) * time_steps[unit], rows, None)
     raise unsupported_unit(name, "interval")
-
-
-Fielded = Callable[[np.ndarray], np.ndarray]
 
 
 def checked_dates(year: np.ndarray, month: np.ndarray, day: np.ndarray, valid: np.ndarray | None,

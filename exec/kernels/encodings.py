@@ -41,13 +41,7 @@ def decode(text: str, form: str) -> bytes:
     """Raises: InvalidParameterValue (22023) for text the form does not allow."""
     match form.lower():
         case "hex":
-            body = "".join(text.split())
-            bad = re.search(r"[^0-9a-fA-F]", body)
-            if bad is not None:
-                raise InvalidParameterValue(f'invalid hexadecimal digit: "{bad[0]}"')
-            if len(body) % 2:
-                raise InvalidParameterValue("invalid hexadecimal data: odd number of digits")
-            return bytes.fromhex(body)
+            return from_hex(text)
         case "base64":
             body = "".join(text.split())
             bad = re.search(r"[^A-Za-z0-9+/=]", body)
@@ -62,6 +56,17 @@ def decode(text: str, form: str) -> bytes:
             from shoal.exec.functions.text_input import parse_bytea
             return parse_bytea(text) if not text.startswith("\\x") else text.encode()
     raise InvalidParameterValue(f'unrecognized encoding: "{form}"')
+
+
+def from_hex(text: str) -> bytes:
+    """Pairs of hexadecimal digits, with white space anywhere. Raises: InvalidParameterValue (22023)."""
+    body = "".join(text.split())
+    bad = re.search(r"[^0-9a-fA-F]", body)
+    if bad is not None:
+        raise InvalidParameterValue(f'invalid hexadecimal digit: "{bad[0]}"')
+    if len(body) % 2:
+        raise InvalidParameterValue("invalid hexadecimal data: odd number of digits")
+    return bytes.fromhex(body)
 
 
 _UNICODE = re.compile(r"\\(?:(\\)|([0-9A-Fa-f]{4})|\+([0-9A-Fa-f]{6})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8}))")

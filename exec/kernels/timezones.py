@@ -68,14 +68,6 @@ def _spelled(name: str) -> str:
         return next((known for known in available_timezones() if known.lower() == name.lower()), name)
 
 
-def is_utc(zone: str) -> bool:
-    return zone.lower() in _UTC or zone_of(zone) == 0
-
-
-def _arrow_zone(zone: str) -> str:
-    return _spelled(zone)
-
-
 def utc_to_local(us: Any, zone: str) -> Any:
     """Local wall-clock microseconds of UTC instants (array or int); infinities stay."""
     fixed = zone_of(zone)
@@ -85,7 +77,7 @@ def utc_to_local(us: Any, zone: str) -> Any:
         return us if us in (INFINITY, MINUS_INFINITY) else us + utc_offset(us, zone) * SECOND_US
     finite = _finite(us)
     stamps = views.array_of(us if finite is None else np.where(finite, us, 0), pa.timestamp("us", "UTC"))
-    local = pc.local_timestamp(stamps.cast(pa.timestamp("us", _arrow_zone(zone))))
+    local = pc.local_timestamp(stamps.cast(pa.timestamp("us", _spelled(zone))))
     result = views.values(local)
     return result if finite is None else np.where(finite, result, us)
 
@@ -101,7 +93,7 @@ def local_to_utc(us: Any, zone: str) -> Any:
     plain = us if finite is None else np.where(finite, us, 0)
     stamps = views.array_of(plain, pa.timestamp("us"))
     try:
-        aware = pc.assume_timezone(stamps, _arrow_zone(zone), ambiguous="raise", nonexistent="raise")
+        aware = pc.assume_timezone(stamps, _spelled(zone), ambiguous="raise", nonexistent="raise")
         result = views.values(aware.view(pa.int64()))
     except pa.ArrowInvalid:
         result = _local_to_utc_slow(plain, fixed)

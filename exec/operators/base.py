@@ -89,5 +89,5 @@ class Operator(ABC):
     def batches(self) -> Output:
         """The node's rows. Called once."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most operators hold nothing but batches
         """Lets go of everything, also after an error or half way; called once, inputs are closed by the task."""

@@ -21,11 +21,6 @@ EXCHANGE_NS = 2_000_000.0
 """One more exchange: tasks, connections, and waiting for one another."""
 
 
-def join_ns(build_rows: float, probe_rows: float, output_rows: float) -> float:
-    """A hash join on one core."""
-    return build_rows * BUILD_NS + probe_rows * PROBE_NS + output_rows * OUTPUT_NS
-
-
 def nested_join_ns(left_rows: float, right_rows: float, output_rows: float) -> float:
     """A join without equality keys: every pair is looked at."""
     return max(left_rows, 1.0) * max(right_rows, 1.0) * NESTED_PAIR_NS + output_rows * OUTPUT_NS

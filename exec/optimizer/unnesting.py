@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from shoal.catalog.errors import FeatureNotSupported
-from shoal.catalog.types import BOOL, INT8, SqlType
+from shoal.catalog.types import BOOL, INT8, OID_LIKE, SqlType
 from shoal.exec.optimizer.columns import columns, filtered, free_columns, output_ids, passed_on, refresh
 from shoal.exec.optimizer.context import OptimizerContext
 from shoal.exec.plan.expr import (
@@ -205,15 +205,15 @@ def _pull_through_limit(node: Limit | TopN, outer: set[int], context: OptimizerC
     return Project(limited, with_fields(project, columns(*pulled), limited)), pulled
 
 
-_SENTINELS: dict[str, Any] = {"bool": False, "interval": (0, 0, 0), "float4": 0.0, "float8": 0.0}
+_SENTINELS: dict[str, Any] = {
+    "bool": False, "interval": (0, 0, 0), "float4": 0.0, "float8": 0.0,
+    **dict.fromkeys(("text", "varchar", "bpchar", "name", "bytea", "uuid"), ""),
+    **dict.fromkeys(("int2", "int4", "int8", "numeric", "date", "time", "timestamp", "timestamptz", *OID_LIKE), 0)}
 
 
 def _sentinel(sql_type: SqlType) -> Literal | None:
-    if sql_type.is_string or sql_type.name == "bytea":
-        return Literal(sql_type, "") if sql_type.name in ("text", "varchar", "bpchar", "name", "bytea") else None
-    if sql_type.is_array:
-        return None
-    return Literal(sql_type, _SENTINELS.get(sql_type.name, 0))
+    """Some value of the type; None for a type that is compared without a join's keys (arrays, json, vectors)."""
+    return Literal(sql_type, _SENTINELS[sql_type.name]) if sql_type.name in _SENTINELS else None
 
 
 def join_null_safe(kind: str, left: PlanNode, right: PlanNode, pairs: Pairs, context: OptimizerContext, *,

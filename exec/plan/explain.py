@@ -377,7 +377,8 @@ class _Describer:
         if node.predicate is not None:
             details.append(("filter", self.print.text(node.predicate)))
         if self.catalogs is not None:
-            pushed = self.catalogs.connector(node.handle.catalog).explain(node.handle, [column.source for column in node.columns])
+            connector = self.catalogs.connector(node.handle.catalog)
+            pushed = connector.explain(node.handle, [column.source for column in node.columns])
             if pushed:
                 details.append(("pushed down", pushed))
         if node.pruning:

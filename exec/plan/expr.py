@@ -186,7 +186,8 @@ class WindowCall:
     filter: ColumnRef | None = None
 
     def __str__(self) -> str:
-        return f"{self.name}({', '.join(map(str, self.args)) or '*' if self.name == 'count' else ', '.join(map(str, self.args))})"
+        args = ", ".join(map(str, self.args))
+        return f"{self.name}({args or '*' if self.name == 'count' else args})"
 
 
 TRUE, FALSE = Literal(BOOL, True), Literal(BOOL, False)

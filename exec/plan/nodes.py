@@ -109,7 +109,8 @@ class Scan(PlanNode):
 
 @dataclass(frozen=True, slots=True)
 class Values(PlanNode):
-    """Constant rows; expressions without columns. `rows=((),)` with no fields is the one-row relation of a SELECT without FROM."""
+    """Constant rows; expressions without columns. `rows=((),)` with no fields is the one row that a SELECT without FROM
+    reads."""
 
     fields: tuple[Field, ...]
     rows: tuple[tuple[Expr, ...], ...]

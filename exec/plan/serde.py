@@ -43,7 +43,8 @@ def to_json(value: Any) -> Any:
         name = type(value).__name__
         if _REGISTERED.get(name) is not type(value):
             raise TypeError(f"{name} is not registered to travel")
-        return {"@": name, **{f: to_json(item) for f in _field_names(type(value)) if (item := getattr(value, f)) is not None}}
+        return {"@": name,
+                **{f: to_json(item) for f in _field_names(type(value)) if (item := getattr(value, f)) is not None}}
     if isinstance(value, (tuple, list)):
         return [to_json(item) for item in value]
     if isinstance(value, Mapping):

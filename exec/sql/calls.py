@@ -28,7 +28,7 @@ from shoal.exec.plan import expr as e
 from shoal.exec.plan.expr import Call, Expr, Literal
 from shoal.exec.plan.nodes import Field
 from shoal.exec.sql import syntax as s
-from shoal.exec.sql.coercion import coerce, function_for, operator, unify
+from shoal.exec.sql.coercion import coerce, elements_held, function_for, operator, unify
 from shoal.exec.sql.context import (
     AGGREGATE,
     FILTER,
@@ -52,6 +52,8 @@ _ARGUMENT_NAMES = {"make_interval": ("years", "months", "weeks", "days", "hours"
                    "jsonb_set": ("jsonb_in", "path", "replacement", "create_if_missing")}
 _ORDERED_SET = frozenset({"mode", "percentile_cont", "percentile_disc"})
 _PRECISE = frozenset({"current_timestamp", "localtimestamp", "current_time", "localtime"})
+_MEANT = {"current_catalog": "current_database", "div": "div_truncated"}
+"""SQL's names for functions that the registry has under another; its "div" is the operator /."""
 _UNIFYING = {"coalesce": "COALESCE", "greatest": "GREATEST", "least": "LEAST"}
 
 
@@ -107,7 +109,7 @@ def resolve(b: ExpressionBinder, node: s.Function, args: list[Expr]) -> tuple[Re
     places = [arg.pos for arg in node.args]
     places += [node.pos] * (len(args) - len(places))
     typed = [coerce(b.context, arg, want, pos) for arg, want, pos in zip(args, found.arguments, places, strict=False)]
-    return found, typed
+    return found, elements_held(found, typed)
 
 
 def scalar_call(b: ExpressionBinder, node: s.Function, args: list[Expr]) -> Expr:
@@ -120,9 +122,7 @@ def scalar_call(b: ExpressionBinder, node: s.Function, args: list[Expr]) -> Expr
     function = found.function
     if function.name == "cast_value":
         return b.cast(args[0], found.returns, node.pos, node.args[0].pos)
-    if function.name == "current_catalog":
-        return Call(found.returns, "current_database", ())
-    return Call(found.returns, function.name, tuple(typed), function.volatility == "volatile")
+    return Call(found.returns, _MEANT.get(function.name, function.name), tuple(typed), function.volatility == "volatile")
 
 
 def _type_function(node: s.Function) -> SqlType | None:

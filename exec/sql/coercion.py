@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal as OneOf
 
-from shoal.catalog.errors import CannotCoerce, DatatypeMismatch, SqlError
+from shoal.catalog.errors import CannotCoerce, DatatypeMismatch, NumericOutOfRange, SqlError
 from shoal.catalog.types import BOOL, NUMERIC, OID_LIKE, TEXT, SqlType, numeric
 from shoal.exec.functions.casts import can_coerce, cast_result, common_type, literal_type, parse_literal
 from shoal.exec.functions.registry import Resolution
@@ -46,6 +46,33 @@ def function_for(name: str, args: Sequence[Expr]) -> Resolution:
 
 def coerce(context: Context, expr: Expr, target: SqlType, pos: int, how: CastContext = "implicit") -> Expr:
     """`expr` as `target`. Raises: CannotCoerce (42846), and for bad constants what parse_literal raises, at `pos`."""
+    made = _coerced(context, expr, target, pos, how)
+    return held(made, target) if how == "assignment" and target.name == "numeric" else made
+
+
+def held(expr: Expr, target: SqlType) -> Expr:
+    """A numeric as columns and arrays of exactly this type store it. Raises: NumericOutOfRange (22003) for a constant
+    with more digits after the point than an undeclared numeric keeps."""
+    if expr.type == target:
+        return expr
+    shift = (target.scale or 0) - (expr.type.scale or 0)
+    if type(expr) is Literal and target.trim:
+        if expr.value is None or shift >= 0:
+            return Literal(target, None if expr.value is None else expr.value * 10 ** shift)
+        if expr.value % 10 ** -shift:
+            raise NumericOutOfRange(f"a numeric column keeps {target.scale} digits after the point unless it is declared "
+                                    "with more", hint="Declare it as numeric(precision, scale).")
+    return Cast(target, expr, False)
+
+
+def elements_held(found: Resolution, args: Sequence[Expr]) -> list[Expr]:
+    """Arguments of a function on arrays of numerics: those that are or become elements, in the elements' form."""
+    if found.returns.name != "_numeric" and not any(arg.type.name == "_numeric" for arg in args):
+        return list(args)
+    return [held(arg, NUMERIC) if arg.type.name == "numeric" else arg for arg in args]
+
+
+def _coerced(context: Context, expr: Expr, target: SqlType, pos: int, how: CastContext) -> Expr:
     source = expr.type
     if source == target:
         return expr
@@ -187,10 +214,12 @@ def operator(context: Context, symbol: str, left: Expr | None, right: Expr, pos:
         error.position = error.position or pos + 1
         raise
     wanted = found.arguments
+    args: tuple[Expr, ...]
     if left is None:
-        args: tuple[Expr, ...] = (coerce(context, right, wanted[0], right_pos),)
+        args = (coerce(context, right, wanted[0], right_pos),)
     else:
         args = (coerce(context, left, wanted[0], left_pos), coerce(context, right, wanted[1], right_pos))
+    args = tuple(elements_held(found, args))
     function = found.function
     result = found.returns
     if result.name == "numeric" and callable(function.returns):

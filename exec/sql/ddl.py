@@ -12,6 +12,7 @@ from shoal.catalog.errors import (
     InvalidParameterValue,
     InvalidTableDefinition,
     ReadOnlyTransaction,
+    SqlError,
     SqlSyntaxError,
 )
 from shoal.catalog.types import JSON, TEXT
@@ -131,9 +132,8 @@ def bind_truncate(context: Context, tree: Any) -> Bound:
     for target in tree.expressions:
         try:
             context.namespace.resolve(target.parts)
-        except Exception as error:
-            if hasattr(error, "position"):
-                error.position = error.position or target.pos + 1
+        except SqlError as error:
+            error.position = error.position or target.pos + 1
             raise
     return _bound(context, "truncate", Truncate(tables), "TRUNCATE TABLE")
 

@@ -21,14 +21,14 @@ from shoal.catalog.errors import (
     SqlSyntaxError,
     UndefinedColumn,
 )
-from shoal.catalog.types import BOOL, INT4, INT8, NUMERIC, OIDS, UNKNOWN, SqlType, array_of, numeric
+from shoal.catalog.types import BOOL, FLOAT8, INT4, INT8, NUMERIC, OIDS, UNKNOWN, SqlType, array_of, numeric
 from shoal.exec.functions.casts import literal_type, parse_literal
 from shoal.exec.plan import expr as e
 from shoal.exec.plan.expr import Expr, Literal, call
 from shoal.exec.plan.nodes import Aggregate, Limit, Project, Sort
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.calls import bind_function
-from shoal.exec.sql.coercion import coerce, coerce_boolean, operator, settle, unify
+from shoal.exec.sql.coercion import coerce, coerce_boolean, held, operator, settle, unify
 from shoal.exec.sql.context import Clause, Level, PendingApply, Query, fail
 from shoal.exec.sql.predicates import (
     bind_between,
@@ -164,6 +164,10 @@ class ExpressionBinder:
         return operator(self.context, symbol, left, right, node.pos, node.left.pos, node.right.pos)
 
     def _prefix_operation(self, node: s.Operation) -> Expr:
+        inner = node.right
+        if (node.symbol == "-" and isinstance(inner, s.Operation) and inner.left is None and inner.symbol == "-"
+                and isinstance(inner.right, s.Constant)):
+            return self.bind(inner.right)  # -(-5) is the constant 5
         if isinstance(node.right, s.Constant) and node.right.kind in ("integer", "decimal") and node.symbol in ("-", "+"):
             if node.symbol == "+":
                 return self.bind(node.right)
@@ -290,7 +294,8 @@ class ExpressionBinder:
             fail(DatatypeMismatch, f"cannot subscript type {arg.type.sql} because it does not support subscripting",
                  s.place(node.arg))
         if node.slice:
-            bounds = [Literal(INT4, None) if b is None else self.bind_as(b, INT4) for b in (node.low, node.high)]
+            bounds = [Literal(INT4, whole) if bound is None else self.bind_as(bound, INT4)
+                      for bound, whole in ((node.low, 1), (node.high, (1 << 31) - 1))]
             return e.Call(arg.type, "slice", (arg, *bounds))
         element = SqlType("int2" if arg.type.name == "int2vector" else "oid") if vector else arg.type.element
         return e.Call(element, "subscript", (arg, self.bind_as(node.low, INT4)))
@@ -326,12 +331,16 @@ class ExpressionBinder:
         column = query.fields[0]
         target = array_of(column.type)
         gathered = self.context.field("array", target)
-        source = query.plan
+        source, value = query.plan, column.ref()
         if isinstance(source, Project) and isinstance(source.input, (Sort, Limit)):
             source = source.input  # keeps the hidden columns that it is ordered by
         sort = source.input if isinstance(source, Limit) else source
         order = sort.keys if isinstance(sort, Sort) else ()
-        aggregate = e.AggregateCall("array_agg", (column.ref(),), target, order_by=order)
+        if target.name == "_numeric":
+            element = self.context.field(column.name, target.element)
+            source = Project(source, (*((f, f.ref()) for f in source.output), (element, held(value, target.element))))
+            value = element.ref()
+        aggregate = e.AggregateCall("array_agg", (value,), target, order_by=order)
         plan = Aggregate(source, (), ((gathered, aggregate),))
         nested = Query(plan, (gathered,), (None,), query.places, query.refs)
         return e.Call(target, "coalesce", (self.apply("scalar", nested, target, "array"), Literal(target, ())))
@@ -361,8 +370,16 @@ def integer_literal(text: str) -> Literal:
 
 
 def decimal_literal(text: str, settings: Any) -> Literal:
-    """A constant with a point or an exponent: numeric with just its digits."""
-    target = literal_type(text, NUMERIC)
+    """A constant with a point or an exponent: numeric with just its digits, or float8 where numeric cannot hold it.
+
+    Raises: NumericOutOfRange (22003), FeatureNotSupported (0A000) for more than 76 digits written out.
+    """
+    try:
+        target = literal_type(text, NUMERIC)
+    except FeatureNotSupported:
+        if "e" not in text.lower():
+            raise
+        return Literal(FLOAT8, parse_literal(text, FLOAT8, settings))
     return Literal(target, parse_literal(text, target, settings))
 
 

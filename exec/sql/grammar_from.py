@@ -206,18 +206,15 @@ class FromGrammar(ExpressionGrammar):
         return False
 
     def _alias(self, item: s.FromItem) -> None:
-        token = self._curr
         if self._match(T.ALIAS):
             if self._curr.token_type == T.L_PAREN and isinstance(item, s.FunctionRef):
                 item.definitions = self._definitions()
                 return
-            token = self._curr
             item.alias = self.name()
-        elif self.is_column_id(token):
+        elif self.is_column_id(self._curr):
             item.alias = self.name()
         else:
             return
-        item.alias_pos = token.start
         if self._curr.token_type == T.L_PAREN:
             if isinstance(item, s.FunctionRef) and self._tokens[self._index + 2].token_type not in (T.COMMA, T.R_PAREN):
                 item.definitions = self._definitions()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from shoal.exec.plan.expr import ColumnRef, Expr, Literal, Parameter, columns_of, conjunction, conjuncts
+from shoal.exec.plan.expr import ColumnRef, Expr, Literal, Parameter, conjunction, conjuncts
 from shoal.exec.plan.nodes import Apply, Field, Filter, PlanNode, Project, TableFunction, Values
 from shoal.exec.sql.context import Context, PendingApply, PendingSet
 
@@ -75,7 +75,3 @@ def filtered(plan: PlanNode, predicate: Expr | None) -> PlanNode:
     """Filter with one flat conjunction; nothing for TRUE."""
     parts = conjuncts(predicate)
     return Filter(plan, conjunction(parts)) if parts else plan
-
-
-def reads(expr: Expr, ids: Iterable[int]) -> bool:
-    return not columns_of(expr).isdisjoint(ids)

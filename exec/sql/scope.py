@@ -115,6 +115,8 @@ def resolve_column(level: Level, parts: tuple[str, ...], pos: int) -> tuple[Scop
             fail(UndefinedColumn, f"column {'.'.join(parts[-2:])} does not exist", pos,
                  hint=_near([f"{relation.name}.{c.name}" for c in relation.columns if not c.hidden], name, relation.name))
         at = at.parent
+    if len(parts) > 4:
+        fail(SqlSyntaxError, f"improper qualified name (too many dotted names): {'.'.join(parts)}", pos)
     missing_table(level, parts[:-1], pos)
 
 

@@ -227,7 +227,6 @@ class SortItem(Node):
     arg: Any
     descending: bool = False
     nulls_first: bool = False
-    using: str = ""
 
 
 @dataclass(slots=True)
@@ -298,7 +297,6 @@ class FromItem(Node):
 
     alias: str = field(default="", kw_only=True)
     columns: list[str] | None = field(default=None, kw_only=True)
-    alias_pos: int = field(default=-1, kw_only=True)
 
 
 @dataclass(slots=True)
@@ -318,7 +316,6 @@ class FunctionRef(FromItem):
     functions: list[Function]
     lateral: bool = False
     ordinality: bool = False
-    rows_from: bool = False
     definitions: list[tuple[str, TypeName]] | None = None
 
 
@@ -341,7 +338,6 @@ class ColumnDefinition(Node):
     type: TypeName | None = None
     not_null: bool = False
     default: Any = None
-    unsupported: str = ""
 
 
 @dataclass(slots=True)

@@ -16,7 +16,6 @@ from shoal.exec.exchange.handshake import GREETING_BYTES, NONCE_BYTES, PROOF_BYT
 
 PING: Final = b"?"
 PONG: Final = b"!"
-NAME_BYTES: Final = 255
 SILENCE_S: Final = 30.0
 
 

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+
 from shoal.catalog.access import Namespace
 from shoal.catalog.connector import CatalogDefinition, ColumnInfo
 from shoal.catalog.connectors.memory import MemoryConnector
@@ -166,11 +167,3 @@ def test_case_folding_needs_one_answer(catalogs: Catalogs) -> None:
     with pytest.raises(UndefinedTable, match="ambiguous") as caught:
         where(catalogs, "mem2", "pair")
     assert caught.value.hint == 'It could be one of mem2.public."PAIR", mem2.public."Pair".'
-
-
-def test_the_database_itself(catalogs: Catalogs) -> None:
-    Namespace(catalogs, "shoal").require_database()
-    Namespace(catalogs, "s").require_database()
-    with pytest.raises(UndefinedDatabase) as caught:
-        Namespace(catalogs, "shoall").require_database()
-    assert caught.value.hint == 'Did you mean "shoal"?'

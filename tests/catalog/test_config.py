@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from shoal.catalog.config import Config, Secret, catalog_definition, load, parse_duration_s, parse_size, parse_workers
 from shoal.catalog.connector import CatalogDefinition
 from shoal.catalog.errors import ConfigurationError

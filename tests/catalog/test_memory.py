@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+
 from shoal.catalog.connector import CatalogDefinition, ColumnInfo, TableHandle
 from shoal.catalog.connectors.batches import from_rows
 from shoal.catalog.connectors.memory import MemoryConnector
@@ -28,7 +29,6 @@ from shoal.catalog.errors import (
     UndefinedTable,
 )
 from shoal.catalog.types import DATE, INT4, INT8, TEXT, numeric
-
 from tests.catalog.connector_contract import ConnectorContract, KnownTable
 
 COLUMNS = (ColumnInfo("id", INT8, nullable=False), ColumnInfo("word", TEXT), ColumnInfo("amount", numeric(8, 2)))

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 import pytest
+
 from shoal.catalog.connector import CatalogDefinition, Predicate, TableHandle
 from shoal.catalog.connectors.postgres import PostgresConnector, block_bounds
 from shoal.catalog.errors import (
@@ -27,7 +28,6 @@ from shoal.catalog.errors import (
     SqlError,
 )
 from shoal.catalog.types import NUMERIC, SqlType, numeric
-
 from tests.catalog.connector_contract import ConnectorContract, KnownTable
 from tests.postgres_server import PostgresServer, find_binaries, running
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from shoal.catalog.connector import CatalogDefinition
 from shoal.catalog.connectors.system import SystemConnector
 from shoal.catalog.errors import ConfigurationError, DuplicateObject, UndefinedDatabase

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from shoal.catalog.connector import CatalogDefinition
 from shoal.catalog.connectors.sample import SampleConnector
-
 from tests.catalog.connector_contract import ConnectorContract, KnownTable, rows_of
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from shoal.catalog.connector import CatalogDefinition, Predicate, TableHandle
 from shoal.catalog.connectors.sqlite import SqliteConnector
 from shoal.catalog.errors import ConfigurationError, DataCorrupted, DatatypeMismatch, ExternalError, UndefinedFile
 from shoal.catalog.types import FLOAT8, INT8, TEXT, numeric
-
 from tests.catalog.connector_contract import ConnectorContract, KnownTable
 
 SCHEMA = """

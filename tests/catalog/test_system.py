@@ -6,9 +6,9 @@ import datetime
 from typing import Any
 
 import pytest
+
 from shoal.catalog.connector import CatalogDefinition
 from shoal.catalog.connectors.system import TABLES, SystemConnector
-
 from tests.catalog.connector_contract import ConnectorContract, KnownTable, rows_of
 
 STARTED = datetime.datetime(2024, 5, 6, 7, 8, 9, tzinfo=datetime.UTC)

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from shoal.catalog.connector import CatalogDefinition
 from shoal.catalog.connectors.tpch import TpchConnector
 from shoal.catalog.errors import ConfigurationError, IoError
-
 from tests.catalog.connector_contract import ConnectorContract, KnownTable, rows_of
 
 

@@ -20,7 +20,8 @@ from tests.postgres_server import PostgresServer
 QUERY = """
     SELECT c.city, r.label, count(*) AS orders, sum(o.amount) AS total, min(o.day) AS first, max(c.name) AS last_name
     FROM {orders} o JOIN {customers} c ON c.id = o.customer_id JOIN {regions} r ON r.id = c.region_id
-    WHERE o.day >= DATE '2024-03-01' AND c.active AND c.credit > 100.5 AND r.label <> 'nowhere' AND c.city IN ('Oslo', 'Bern')
+    WHERE o.day >= DATE '2024-03-01' AND c.active AND c.credit > 100.5 AND r.label <> 'nowhere'
+      AND c.city IN ('Oslo', 'Bern')
     GROUP BY c.city, r.label HAVING count(*) > 1 ORDER BY total DESC, c.city, r.label"""
 CUSTOMERS, ORDERS = 500, 20_000
 

@@ -8,6 +8,7 @@ Hop 6 (worker reads a split). Spec: Arrow columnar format 1.5, "Serialization an
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -53,9 +54,8 @@ def _positions(columns: Sequence[FileColumn], wanted: Wanted) -> list[int]:
     return [i for i, column in enumerate(columns) if column.name in names]
 
 
-class ArrowFormat(Format):
-    name = "arrow"
-    suffixes = (".arrow", ".feather", ".ipc", ".arrows")
+class _InPieces(Format):
+    """A format whose files say their schema and how many pieces, batches or stripes, can be read on their own."""
 
     def __init__(self) -> None:
         self._known: Kept[tuple[FileSchema, int]] = Kept(_SCHEMAS_KEPT)
@@ -63,15 +63,26 @@ class ArrowFormat(Format):
     def schema(self, source: Source) -> FileSchema:
         return self._look(source)[0]
 
+    def _look(self, source: Source) -> tuple[FileSchema, int]:
+        """The schema and the number of pieces, -1 where the file does not say."""
+        return self._known.get(source.key, lambda: self._load(source))
+
+    @abstractmethod
+    def _load(self, source: Source) -> tuple[FileSchema, int]:
+        """What `_look` keeps, read from the file."""
+
+
+class ArrowFormat(_InPieces):
+    """A stream, unlike a file, does not say how many record batches it has."""
+
+    name = "arrow"
+    suffixes = (".arrow", ".feather", ".ipc", ".arrows")
+
     def units(self, source: Source, columns: Sequence[str], predicates: Sequence[Predicate]) -> list[Unit]:
         known, batches = self._look(source)
         if batches < 0:
             return [Unit(-1, known.rows, source.file.size)]
         return [Unit(i, known.rows // batches, source.file.size // batches) for i in range(batches)] if known.rows else []
-
-    def _look(self, source: Source) -> tuple[FileSchema, int]:
-        """The schema and the number of record batches, -1 for a stream, which does not say."""
-        return self._known.get(source.key, lambda: self._load(source))
 
     def _load(self, source: Source) -> tuple[FileSchema, int]:
         try:
@@ -118,22 +129,13 @@ def _is_file(source: Source, file: pa.NativeFile) -> bool:
     return head == b"ARROW1"
 
 
-class OrcFormat(Format):
+class OrcFormat(_InPieces):
     name = "orc"
     suffixes = (".orc",)
-
-    def __init__(self) -> None:
-        self._known: Kept[tuple[FileSchema, int]] = Kept(_SCHEMAS_KEPT)
-
-    def schema(self, source: Source) -> FileSchema:
-        return self._look(source)[0]
 
     def units(self, source: Source, columns: Sequence[str], predicates: Sequence[Predicate]) -> list[Unit]:
         known, stripes = self._look(source)
         return [Unit(i, known.rows // stripes, source.file.size // stripes) for i in range(stripes)]
-
-    def _look(self, source: Source) -> tuple[FileSchema, int]:
-        return self._known.get(source.key, lambda: self._load(source))
 
     def _load(self, source: Source) -> tuple[FileSchema, int]:
         from pyarrow import orc

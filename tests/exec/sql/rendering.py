@@ -43,8 +43,8 @@ class Renderer:
                                   r in zip(node.conditions, node.results, strict=True))
                 return f"case({whens}, else {self.expr(node.default)})"
             case e.SortKey():
-                return (self.expr(node.column) + (" desc" if node.descending else "")
-                        + ("" if node.nulls_first == node.descending else " nulls first" if node.nulls_first else " nulls last"))
+                nulls = "" if node.nulls_first == node.descending else " nulls first" if node.nulls_first else " nulls last"
+                return self.expr(node.column) + (" desc" if node.descending else "") + nulls
             case e.AggregateCall():
                 text = f"{node.name}({'distinct ' if node.distinct else ''}{', '.join(map(self.expr, node.args))}"
                 text += f" order by {', '.join(map(self.expr, node.order_by))})" if node.order_by else ")"
