@@ -220,9 +220,9 @@ def _serve(options: argparse.Namespace) -> int:
     secret = read_secret(config.server.cluster_secret_file)
     _check_folder(config.server.data_dir, "--data-dir")
     _check_folder(config.server.spill_dir, "--spill-dir")
-    from shoal.exec.missing_imports import remember_missing_pandas
+    from shoal.exec.missing_imports import remember_missing_imports
     from shoal.server.serving import serve
-    remember_missing_pandas()
+    remember_missing_imports()
     asked = options.cluster_port
     if asked is None and config.server.cluster_port != DEFAULT_CLUSTER_PORT:
         asked = config.server.cluster_port
@@ -243,9 +243,9 @@ def _check_folder(path: Path | None, option: str) -> None:
 
 
 def _query(options: argparse.Namespace) -> int:
-    from shoal.exec.missing_imports import remember_missing_pandas
+    from shoal.exec.missing_imports import remember_missing_imports
     from shoal.server.oneshot import run
-    remember_missing_pandas()
+    remember_missing_imports()
     config = _config(options)
     _check_folder(config.server.spill_dir, "--spill-dir")
     return run(config, options.command, csv=options.csv, database=options.database)

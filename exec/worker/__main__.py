@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from shoal.catalog.errors import SqlError
 from shoal.exec.memory import parse_bytes
-from shoal.exec.missing_imports import remember_missing_pandas
+from shoal.exec.missing_imports import remember_missing_imports
 
 SWITCH_INTERVAL_S = 0.0005
 
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=os.environ.get("SHOAL_LOG", "INFO"), stream=sys.stderr,
                         format="%(levelname)s %(name)s %(message)s")
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    remember_missing_pandas()
+    remember_missing_imports()
 
     import pyarrow
 
