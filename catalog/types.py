@@ -263,8 +263,8 @@ def normalize(array: pa.Array | pa.ChunkedArray, sql_type: SqlType) -> pa.Array:
     if sql_type.name == "json" or (want == pa.string() and (t.is_nested(have) or t.is_binary(have) or t.is_union(have))):
         return pa.array([None if v is None else v if isinstance(v, str) else json.dumps(v, default=str)
                          for v in array.to_pylist()], pa.string())
-    if t.is_timestamp(want) and t.is_timestamp(have):
-        return pc.cast(array, want, safe=False)
+    if (t.is_timestamp(want) and t.is_timestamp(have)) or (t.is_time(want) and t.is_time(have)):
+        return pc.cast(array, want, safe=False)  # nanoseconds are cut off
     if t.is_null(have):
         return pa.nulls(len(array), want)
     return pc.cast(array, want)

@@ -231,11 +231,14 @@ def _close(want: str, got: str) -> bool:
 def _same(want: str, got: str) -> bool:
     if want == got:
         return True
+    if want.startswith("{") and got.startswith("{"):
+        wants, gots = want[1:-1].split(","), got[1:-1].split(",")
+        return len(wants) == len(gots) and all(map(_same, wants, gots))
     try:
         a, b = Decimal(want), Decimal(got)
     except InvalidOperation:
         return False
-    return abs(a - b) <= RELATIVE_ERROR * max(abs(a), 1) if a.is_finite() and b.is_finite() else False
+    return a.is_finite() and b.is_finite() and abs(a - b) <= RELATIVE_ERROR * max(abs(a), Decimal(1))
 
 
 def complete(record: Record, answer: Answer) -> Record:

@@ -14,7 +14,6 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -26,7 +25,7 @@ from shoal.catalog.errors import AdminShutdown, ConfigurationError, FeatureNotSu
 from shoal.catalog.pg_catalog import PgCatalog
 from shoal.catalog.registry import SYSTEM
 from shoal.catalog.types import INT8, SqlType
-from shoal.exec.coordinator.coordinator import Coordinator, QueryRun
+from shoal.exec.coordinator.coordinator import Coordinator, Member, QueryRun
 from shoal.exec.coordinator.scheduler import QuerySubmitted
 from shoal.exec.execution import Execution, QueryExecution, ResultField, RowsExecution
 from shoal.exec.explaining import analyzed, explained
@@ -35,6 +34,7 @@ from shoal.exec.launcher import LocalLauncher
 from shoal.exec.memory import parse_bytes
 from shoal.exec.plan.nodes import Field, PlanNode, TableWrite, walk_plan
 from shoal.exec.planning import PlannedQuery, plan_query
+from shoal.exec.planning_threads import PlanningThreads
 from shoal.exec.session_names import session_names
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ __all__ = ["Engine", "EngineOptions", "Execution", "Prepared", "ResultField"]
 
 WORKERS_START_S: Final = 30.0
 WORKERS_WAIT_S: Final = 10.0
-PLANNING_THREADS: Final = 8
 DRAIN_S: Final = 30.0
 SWITCH_INTERVAL_S: Final = 0.001
 """Planning and compute threads let the event loop in this often."""
@@ -100,7 +99,7 @@ class Engine:
         self.catalogs, self.options = catalogs, options or EngineOptions()
         self.history = History()
         self._secret = self.options.secret or secrets.token_bytes(32)
-        self._threads = ThreadPoolExecutor(PLANNING_THREADS, thread_name_prefix="planning")
+        self._threads = PlanningThreads()
         self._launcher: LocalLauncher | None = None
         self._executions: dict[str, Execution] = {}
         self._number = 0
@@ -118,7 +117,7 @@ class Engine:
         options = self.options
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._coordinator = Coordinator(self._secret, self.catalogs.connector,
-                                        lambda settings: session_names(self.catalogs, settings))
+                                        lambda settings: session_names(self.catalogs, settings), self._lost)
         try:
             await self._coordinator.start(options.host, options.cluster_port)
         except OSError as error:
@@ -151,7 +150,11 @@ class Engine:
         if self._launcher is not None:
             await self._launcher.stop()
         await self._coordinator.stop()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.stop()
+
+    def _lost(self, member: Member) -> None:
+        if self._launcher is not None and not self._stopping:
+            self._launcher.lost(member.node.name, member.pid)
 
     @property
     def cluster_address(self) -> tuple[str, int]:
@@ -236,10 +239,14 @@ class Engine:
             own_id = query_id if attempt == 0 else f"{query_id}r{attempt}"
             planned = await self._plan(lambda: plan_query(
                 own_id, plan, parameters, bound.parameters, self.catalogs, settings, self.workers or self.options.workers))
-            if not self.workers and any(f.partitioning != "coordinator" for f in planned.fragments):
-                await self._coordinator.wait_for_workers(1, WORKERS_WAIT_S)
-            submitted = QuerySubmitted(own_id, planned.fragments, planned.splits, planned.catalogs, settings)
-            return self._coordinator.submit(submitted), planned
+            try:
+                if not self.workers and any(f.partitioning != "coordinator" for f in planned.fragments):
+                    await self._coordinator.wait_for_workers(1, WORKERS_WAIT_S)
+                submitted = QuerySubmitted(own_id, planned.fragments, planned.splits, planned.catalogs, settings)
+                return self._coordinator.submit(submitted), planned
+            except BaseException:
+                self._threads.submit(planned.end)
+                raise
 
         async def again(error: SqlError) -> tuple[QueryRun, PlannedQuery] | None:
             nonlocal attempt
@@ -258,9 +265,9 @@ class Engine:
 
     async def _plan(self, work: Callable[[], PlannedQuery]) -> PlannedQuery:
         """Plans in a thread; lets go of what planning pinned if nobody waits for it any more."""
-        planning = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        planning = self._threads.start(work)
 
-        def drop(done: asyncio.Future[PlannedQuery]) -> None:
+        def drop(done: asyncio.Task[PlannedQuery]) -> None:
             if not done.cancelled() and done.exception() is None and done.result().snapshots:
                 self._threads.submit(done.result().end)
 
@@ -362,14 +369,14 @@ class Engine:
         return Namespace(self.catalogs, session.database, session.search_path)
 
     def _settings(self, session: SessionContext) -> TaskSettings:
-        own = {name: parse_bytes(session.settings[name]) for name in SETTINGS if name in session.settings}
+        own = {name: parse_bytes(session.settings[name]) for name in SETTINGS if session.settings.get(name)}
         return session.task_settings(
             seed=int.from_bytes(os.urandom(6), "big"), batch_rows=own.get("shoal.batch_rows", self.options.batch_rows),
             memory_bytes=own.get("shoal.query_memory", self.options.memory_bytes) // max(1, self.workers),
             exchange_bytes=own.get("shoal.exchange_bytes", self.options.exchange_bytes))
 
     async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        return await self._threads.run(work, *arguments)
 
 
 def _write_into(plan: PlanNode, handle: Any) -> TableWrite:

@@ -35,6 +35,9 @@ class Launcher(Protocol):
     async def stop(self) -> None:
         """Ends them all; they have been drained if there was time."""
 
+    def lost(self, name: str, pid: int) -> None:
+        """The coordinator has given up the worker that called itself so: it is no use any more, if it was one of these."""
+
 
 class LocalLauncher(Launcher):
     """`count` worker processes on this machine, named worker-1, worker-2 ..."""
@@ -74,6 +77,12 @@ class LocalLauncher(Launcher):
             killed = code < 0  # by a signal, so not a fault of how it was started
             backoff_s = 0.0 if killed or loop.time() - started > STABLE_S else min(MAX_BACKOFF_S, backoff_s * 2 or 0.1)
             await asyncio.sleep(backoff_s)
+
+    def lost(self, name: str, pid: int) -> None:
+        for own, process in self._processes.items():
+            if process.pid == pid and process.returncode is None and name.startswith(own):
+                log.warning("%s (process %d) is no longer a member; killing it", own, pid)
+                process.kill()
 
     async def _spawn(self, name: str, join: tuple[str, int], secret: bytes) -> asyncio.subprocess.Process:
         arguments = ["-m", "shoal.exec.worker", "--join", f"{join[0]}:{join[1]}", "--secret-stdin", "--name", name,

@@ -1,14 +1,16 @@
 """Memory accounting on one worker: what each query's operators and buffers say they hold, against its budget.
 
-Estimates by the operators themselves, so honest only as far as they are; the limit is per query and worker.
+Estimates by the operators themselves, so honest only as far as they are. A query has a limit of its own, and all queries of
+a process have one together.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
-from shoal.catalog.errors import InvalidParameterValue, OutOfMemory
+from shoal.catalog.errors import InvalidParameterValue, OutOfMemory, SqlError
 
 _SIZE: Final = re.compile(r"\s*(\d+)\s*([kMGT]?B?)\s*", re.IGNORECASE)
 _POWERS: Final = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
@@ -22,29 +24,79 @@ def parse_bytes(text: str) -> int:
     return int(match[1]) << _POWERS[match[2].upper().rstrip("B")]
 
 
-class QueryMemory:
-    """The account of one query in this process. Used by the compute thread only."""
+class WorkerMemory:
+    """The account of a process: all its queries together hold no more than `limit_bytes`.
+
+    When they would, the query that holds most gives way, whoever asked. Used by the compute thread only.
+    """
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         self.held_bytes = 0
+        self._queries: list[QueryMemory] = []
+
+    def open(self, limit_bytes: int, evict: Callable[[SqlError], object]) -> QueryMemory:
+        """The account of a query, which may hold `limit_bytes`; `evict` ends the query. To be closed."""
+        query = QueryMemory(min(limit_bytes, self.limit_bytes), self, evict)
+        self._queries.append(query)
+        return query
+
+    def forget(self, query: QueryMemory) -> None:
+        self._queries.remove(query)
+
+    def make_room(self, query: QueryMemory, more_bytes: int) -> None:
+        """Raises: OutOfMemory (53200) when it is `query` that has to give way."""
+        if self.held_bytes + more_bytes <= self.limit_bytes:
+            return
+        largest = max(self._queries, key=lambda one: one.held_bytes + (more_bytes if one is query else 0))
+        error = OutOfMemory(
+            f"the queries on one worker together need more than its {megabytes(self.limit_bytes)} of memory, and this one holds "
+            f"most of it", hint="Run fewer queries at a time, or raise --memory.")
+        if largest is query:
+            raise error
+        largest.evict(error)  # it lets go at its next turn
+
+
+class QueryMemory:
+    """The account of one query in this process. Used by the compute thread only."""
+
+    def __init__(self, limit_bytes: int, worker: WorkerMemory | None = None,
+                 evict: Callable[[SqlError], object] = lambda error: None) -> None:
+        self.limit_bytes = limit_bytes
+        self.held_bytes = 0
         self.peak_bytes = 0
+        self.evict = evict
+        self._worker = worker
         self._by_holder: dict[int, int] = {}
 
     def reserve(self, holder: int, bytes_held: int) -> None:
         """`holder` now holds `bytes_held` in all. Raises: OutOfMemory (53200); the account is then unchanged."""
-        before = self._by_holder.get(holder, 0)
-        total = self.held_bytes - before + bytes_held
-        if bytes_held > before and total > self.limit_bytes:
+        more = bytes_held - self._by_holder.get(holder, 0)
+        if more > 0 and self.held_bytes + more > self.limit_bytes:
             raise OutOfMemory(
-                f"the query needs more than its {self.limit_bytes >> 20} MB of memory on one worker",
-                hint="Raise --memory, or filter or aggregate earlier.")
-        self.held_bytes = total
-        self.peak_bytes = max(self.peak_bytes, total)
+                f"the query needs more than its {megabytes(self.limit_bytes)} of memory on one worker",
+                hint="Filter or aggregate earlier, or raise --memory, or shoal.query_memory where that is set lower.")
+        if self._worker is not None:
+            if more > 0:
+                self._worker.make_room(self, more)
+            self._worker.held_bytes += more
+        self.held_bytes += more
+        self.peak_bytes = max(self.peak_bytes, self.held_bytes)
         if bytes_held:
             self._by_holder[holder] = bytes_held
         else:
             self._by_holder.pop(holder, None)
 
     def release(self, holder: int) -> None:
-        self.held_bytes -= self._by_holder.pop(holder, 0)
+        self.reserve(holder, 0)
+
+    def close(self) -> None:
+        """The query has ended. Idempotent."""
+        if self._worker is not None:
+            self._worker.held_bytes -= self.held_bytes
+            self._worker.forget(self)
+            self._worker = None
+
+
+def megabytes(size: int) -> str:
+    return f"{size >> 20} MB" if size >> 20 else f"{size >> 10} kB"

@@ -34,7 +34,7 @@ DAYS_TO_2000 = 10_957
 MICROSECONDS_TO_2000 = DAYS_TO_2000 * 86_400_000_000
 _NUMERIC_NEGATIVE = 0x4000
 NOTHING = pa.scalar(b"", pa.binary())
-"""The separator of joins. (A bare b"" would be inferred anew each time, which takes 100 µs where pandas is missing.)"""
+"""The separator of joins. (The type of a bare b"" would be inferred anew each time.)"""
 _JSONB_VERSION = pa.scalar(b"\x01", pa.binary())
 _ZERO_UUID = "00000000-0000-0000-0000-000000000000"
 

@@ -30,10 +30,10 @@ class Token:
 _TOKEN = re.compile(r"""
     (?P<space>\s+ | --[^\n\r]*)
   | (?P<comment>/\*)
-  | (?P<estring>[eE]'(?:[^'\\]|\\.|'')*')
+  | (?P<estring>[eE]'(?:[^'\\]++|\\.|'')*+')
   | (?P<open>[eE]')
-  | (?P<string>(?:[bBxXnN]|[uU]&)?'(?:[^']|'')*')
-  | (?P<quoted>(?:[uU]&)?"(?:[^"]|"")*")
+  | (?P<string>(?:[bBxXnN]|[uU]&)?'(?:[^']++|'')*+')
+  | (?P<quoted>(?:[uU]&)?"(?:[^"]++|"")*+")
   | (?P<dollar>\$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z_0-9\x80-\U0010ffff]*)?\$)
   | (?P<parameter>\$\d+)
   | (?P<word>[A-Za-z_\x80-\U0010ffff][A-Za-z_0-9$\x80-\U0010ffff]*)

@@ -28,6 +28,7 @@ from shoal.catalog.errors import (
     SqlError,
     SqlSyntaxError,
     UndefinedObject,
+    UndefinedParameter,
 )
 from shoal.catalog.types import NAMES_BY_OID, NUMERIC, OID_LIKE, SqlType
 from shoal.exec.engine import Engine, ResultField

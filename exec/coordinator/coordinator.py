@@ -76,6 +76,8 @@ class Member:
     seen_s: float
     """Unix time."""
     leaving: bool = False
+    watched: bool = False
+    """Its liveness connection has come."""
     outbox: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
 
 
@@ -126,11 +128,12 @@ class QueryRun:
 
 
 class Coordinator:
-    """`connector` gives the coordinator's own connectors by catalog name."""
+    """`connector` gives the coordinator's own connectors by catalog name. `lost` hears of workers that have gone."""
 
     def __init__(self, secret: bytes, connector: Callable[[str], Connector],
-                 names: Callable[[TaskSettings], Names | None] = lambda settings: None) -> None:
-        self._secret, self._connector, self._names = secret, connector, names
+                 names: Callable[[TaskSettings], Names | None] = lambda settings: None,
+                 lost: Callable[[Member], None] = lambda member: None) -> None:
+        self._secret, self._connector, self._names, self._lost = secret, connector, names, lost
         self._listener = Listener(secret, self._serve)
         self._members: dict[str, Member] = {}
         self._runs: dict[str, QueryRun] = {}
@@ -316,6 +319,7 @@ class Coordinator:
         if member is None:
             return
         name, reason = member.node.name, "it left"
+        asyncio.get_running_loop().call_later(JOIN_TIMEOUT_S, lambda: member.watched or connection.abort())
         sender = asyncio.ensure_future(self._forward(member))
         try:
             while True:
@@ -331,6 +335,8 @@ class Coordinator:
             await asyncio.gather(sender, return_exceptions=True)
             if self._members.get(name) is member:
                 del self._members[name]
+            if not member.leaving:
+                self._lost(member)
             log.info('worker "%s" has gone: %s', name, reason)
             self._on(WorkerLost(name, reason))
             for run in (*self._runs.values(), *self._released.values()):
@@ -354,7 +360,11 @@ class Coordinator:
         except (KeyError, TypeError, ValueError) as error:
             raise ProtocolViolation(f"a malformed join: {error}") from None
         self._members[name] = member
-        await connection.send({"op": "welcome", "node": name})
+        try:
+            await connection.send({"op": "welcome", "node": name})
+        except BaseException:
+            del self._members[name]
+            raise
         self._on(WorkerJoined(node))
         self._joined.set()
         return member
@@ -384,21 +394,27 @@ class Coordinator:
             case "leaving":
                 member.leaving = True
                 self._on(WorkerLeaving(member.node.name))
+                member.outbox.put_nowait({"op": "left"})  # after all tasks it was sent
             case other:
                 raise ProtocolViolation(f'worker "{member.node.name}" sent an unknown message {other!r}')
 
     async def _watch(self, connection: Connection) -> None:
         """Asks a worker every second whether it lives; cuts it off after a long silence."""
-        size = (await connection.read_exactly(1))[0]
-        member = self._members.get(bytes(await connection.read_exactly(size)).decode(errors="replace"))
-        while member is not None and not member.connection.lost:
-            try:
+        async with asyncio.timeout(JOIN_TIMEOUT_S):
+            size = (await connection.read_exactly(1))[0]
+            name = bytes(await connection.read_exactly(size)).decode(errors="replace")
+        member = self._members.get(name)
+        if member is None or member.watched:
+            return
+        member.watched = True
+        try:
+            while not member.connection.lost:
                 async with asyncio.timeout(SILENCE_S):
                     connection.write(PING)
                     await connection.read_exactly(1)
-            except TimeoutError:
-                log.warning('worker "%s" has not answered for %.0f s', member.node.name, SILENCE_S)
-                member.connection.abort()
-                return
-            member.seen_s = time.time()
-            await asyncio.sleep(HEARTBEAT_S)
+                member.seen_s = time.time()
+                await asyncio.sleep(HEARTBEAT_S)
+        except TimeoutError:
+            log.warning('worker "%s" has not answered for %.0f s', name, SILENCE_S)
+        finally:
+            member.connection.abort()  # nobody would notice its silence any more

@@ -24,7 +24,8 @@ class ColumnEstimate:
     def __init__(self, ndv: float, domain: float, nulls: float = 0.0, low: float | None = None, high: float | None = None,
                  width: float = 8.0, relation: int = 0, base_rows: float = math.inf, key: bool = False,
                  guessed: bool = False, aggregated: bool = False) -> None:
-        self.ndv, self.domain, self.nulls, self.low, self.high, self.width = ndv, domain, nulls, low, high, width
+        self.ndv, self.domain = ndv or 1.0, domain or 1.0  # an empty table's columns have none, and others divide by them
+        self.nulls, self.low, self.high, self.width = nulls, low, high, width
         self.relation, self.base_rows, self.key = relation, base_rows, key
         self.guessed, self.aggregated = guessed, aggregated
 

@@ -92,6 +92,6 @@ def make_join(kind: JoinKind, left: PlanNode, right: PlanNode, parts: Iterable[E
         wanted = key_type(sides[0].type, sides[1].type)
         assert wanted is not None
         pair = a.column(sides[0], wanted), b.column(sides[1], wanted)
-        if pair not in made and pair not in keys:
+        if pair not in made and (null_aware or pair not in keys):  # IN compares beside what correlates
             made.append(pair)
     return Join(kind, a.built(), b.built(), (*made, *keys), conjunction(rest) if rest else None, null_aware, mark)

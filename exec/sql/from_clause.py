@@ -304,27 +304,47 @@ def _joined(level: Level, item: s.JoinRef, left: Source, right: Source, conditio
     if reads:
         if right.function is not None and condition is None:
             return _with_input(right.function, left.plan, outer=kind == "left")
-        right = _over_one_row(right)
-        if applies:
-            fail(FeatureNotSupported, "a subquery in the condition of a lateral join is not supported", item.pos)
-        return Apply(kind, left.plan, right.plan, correlation=tuple(sorted(reads)),  # type: ignore[arg-type]
-                     condition=condition)
     right = _over_one_row(right)
-    if not applies:
-        return Join(kind, left.plan, right.plan, condition=condition)
-    if kind == "inner":
-        return filtered(attach(context, Join("inner", left.plan, right.plan), applies), condition)
+    if applies and kind == "inner":
+        return filtered(attach(context, _pair(kind, left.plan, right.plan, None, reads), applies), condition)
     sides = [left.plan, right.plan]
     ids = [{f.id for f in side.output} for side in sides]
-    both = ids[0] | ids[1]
     for pending in applies:
-        needs = (pending.refs | {i for c in pending.comparand for i in e.columns_of(c)}) & both
+        needs = (pending.refs | {i for c in pending.comparand for i in e.columns_of(c)}) & (ids[0] | ids[1])
         side = 1 if needs <= ids[1] else 0
         if not needs <= ids[side]:
-            fail(FeatureNotSupported, "a subquery in an outer join's condition that reads both sides is not supported",
-                 item.pos)
+            return _with_condition_inside(level, item, left.plan, right.plan, condition, applies, reads)
         sides[side] = attach(context, sides[side], [pending])
-    return Join(kind, sides[0], sides[1], condition=condition)
+        ids[side].add(pending.mark.id)
+    return _pair(kind, sides[0], sides[1], condition, reads)
+
+
+def _pair(kind: str, left: PlanNode, right: PlanNode, condition: Expr | None, reads: Set[int]) -> PlanNode:
+    """A join, lateral where the right side reads columns of the left."""
+    if not reads:
+        return Join(kind, left, right, condition=condition)  # type: ignore[arg-type]
+    return Apply(kind, left, right, correlation=tuple(sorted(reads)), condition=condition)  # type: ignore[arg-type]
+
+
+def _with_condition_inside(level: Level, item: s.JoinRef, left: PlanNode, right: PlanNode, condition: Expr | None,
+                           applies: list[PendingApply], reads: frozenset[int]) -> PlanNode:
+    """An outer join whose condition has subqueries that read both sides: each row of the kept side with the rows of the
+    other that meet the condition.
+
+        Apply(left)
+          kept side
+          Filter(condition)
+            Apply(subqueries)
+              other side
+    """
+    if item.kind == "full":
+        fail(FeatureNotSupported, "a subquery in a full join's condition that reads both sides is not supported", item.pos)
+    kept, other = (left, right) if item.kind == "left" else (right, left)
+    used = set(e.columns_of(condition)) if condition is not None else set()
+    for pending in applies:
+        used |= pending.refs.union(*(e.columns_of(c) for c in pending.comparand))
+    inside = filtered(attach(level.context, other, applies), condition)
+    return _pair("left", kept, inside, None, reads | (used & {f.id for f in kept.output}))
 
 
 def _merge_columns(level: Level, item: s.JoinRef, left: Scope, right: Scope, using: list[str]) -> _Merged:

@@ -106,7 +106,7 @@ class FromGrammar(ExpressionGrammar):
             self.expect(T.L_PAREN)
             functions = self._parse_csv(self._from_function)
             self.expect(T.R_PAREN)
-            item = s.FunctionRef(token.start, functions, lateral, self._ordinality(), True)
+            item = s.FunctionRef(token.start, functions, lateral, self._ordinality())
         else:
             only = self._match(T.ONLY)
             start = self._curr

@@ -184,7 +184,8 @@ class Grouping:
             plan, mapping = self._with_empty_set(context, plan, number)
             present = mapping[present.id]
             calls = [(f, _remapped(call, mapping)) for f, call in calls]
-            calls = [(f, call if pending.strict else _where_present(call, present))
+            calls = [(f, call if pending.strict and not isinstance(call.args[0], (Literal, Parameter))
+                      else _where_present(call, present))
                      for (f, call), pending in zip(calls, self.level.aggregates, strict=True)]
             self.fields = {key: mapping[f.id] for key, f in self.fields.items()}
             groups = [mapping[f.id] for f in groups]
@@ -193,13 +194,13 @@ class Grouping:
         return self._with_groupings(plan, number)
 
     def _with_empty_set(self, context: Context, plan: PlanNode, number: Field) -> tuple[PlanNode, dict[int, Field]]:
-        """The rows plus one of NULLs for the empty grouping set."""
+        """The rows plus one of NULLs for each empty grouping set."""
         assert self.sets is not None
-        empty = self.sets.index(())
         fields = tuple(context.field(f.name, f.type) for f in plan.output)
-        row = tuple(Literal(f.type, empty if f.id == number.id else None) for f in plan.output)
+        rows = tuple(tuple(Literal(f.type, index if f.id == number.id else None) for f in plan.output)
+                     for index, chosen in enumerate(self.sets) if not chosen)
         lone = tuple(context.field(f.name, f.type) for f in plan.output)
-        union = Union((plan, Values(lone, (row,))), fields, (tuple(f.id for f in plan.output), tuple(f.id for f in lone)))
+        union = Union((plan, Values(lone, rows)), fields, (tuple(f.id for f in plan.output), tuple(f.id for f in lone)))
         return union, {old.id: new for old, new in zip(plan.output, fields, strict=True)}
 
     def _with_groupings(self, plan: PlanNode, number: Field) -> PlanNode:
@@ -234,7 +235,7 @@ def _remapped(call: AggregateCall, mapping: dict[int, Field]) -> AggregateCall:
 
 
 def _where_present(call: AggregateCall, present: Field) -> AggregateCall:
-    """An aggregate that counts NULLs, kept from seeing the row that stands for the empty set."""
+    """An aggregate that counts NULLs, or constants, kept from seeing the row that stands for the empty set."""
     if call.name == "count" and not call.args and call.filter is None:
         return AggregateCall("count", (present.ref(),), call.type)
     if call.filter is not None:

@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from shoal.catalog.connector import TableHandle
-from shoal.catalog.errors import AmbiguousColumn, DuplicateAlias, UndefinedColumn, UndefinedTable, did_you_mean
+from shoal.catalog.errors import (
+    AmbiguousColumn,
+    DuplicateAlias,
+    SqlSyntaxError,
+    UndefinedColumn,
+    UndefinedTable,
+    did_you_mean,
+)
 from shoal.exec.plan.expr import Expr
 from shoal.exec.sql.bound import Origin
 from shoal.exec.sql.context import Level, fail

@@ -1,7 +1,8 @@
 """Answers the coordinator's heartbeats from a thread of its own, over a connection of its own.
 
 Liveness is apart from work: neither a busy event loop nor a full data connection delays an answer, and no kernel keeps
-the thread from running for longer than it holds the interpreter's lock (design/faults.md).
+the thread from running for longer than it holds the interpreter's lock (design/faults.md). The coordinator asks every
+second, so its silence means as much: it is gone, or the network between is.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from collections.abc import Callable
 from typing import Final
 
 from shoal.catalog.errors import SqlError
@@ -16,13 +18,15 @@ from shoal.exec.exchange.handshake import GREETING_BYTES, NONCE_BYTES, PROOF_BYT
 
 PING: Final = b"?"
 PONG: Final = b"!"
-SILENCE_S: Final = 30.0
+SILENCE_S: Final = 15.0
+"""More than the coordinator may be busy, and less than anyone wants to wait for a worker that could join again."""
 
 
 class LivenessThread:
-    """Started once the coordinator has given this node its id; ends when the connection does."""
+    """Started once the coordinator has given this node its id; ends when the connection does, and then calls `ended`."""
 
-    def __init__(self, host: str, port: int, secret: bytes, node_id: str) -> None:
+    def __init__(self, host: str, port: int, secret: bytes, node_id: str, ended: Callable[[], object]) -> None:
+        self._ended = ended
         self._address, self._secret, self._node_id = (host, port), secret, node_id
         self._socket: socket.socket | None = None
         self._stopped = False
@@ -44,9 +48,11 @@ class LivenessThread:
                         return
                     connection.sendall(PONG)
         except (OSError, SqlError):
-            return  # the control connection notices that the coordinator is gone, and acts on it
+            return
         finally:
             self._socket = None
+            if not self._stopped:
+                self._ended()
 
     def stop(self) -> None:
         self._stopped = True

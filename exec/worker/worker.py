@@ -5,9 +5,9 @@ Messages, JSON (exchange/connection.py):
     worker -> coordinator   join {name host port cores memory pid version} | report {...} | filter {task id keys}
                             progress {tasks} | leaving
     coordinator -> worker   welcome {node} | start {tasks} | cancel {query error} | release {query} | filter {query id keys}
-                            drain | refuse {reason}
+                            drain | left | refuse {reason}
 
-A worker keeps nothing that outlives the coordinator's connection: when it is lost all work is dropped, and the worker
+`left` answers `leaving`: no more tasks come. A worker keeps nothing that outlives the coordinator's connection: when it is lost all work is dropped, and the worker
 leaves (local ones) or tries to join again for a while.
 """
 
@@ -38,8 +38,8 @@ PROGRESS_S: Final = 0.5
 IDLE_TURNS: Final = 4
 """So many progress intervals without work, and freed memory goes back to the system."""
 DRAIN_S: Final = 3600.0
-LAST_STARTS_S: Final = 0.2
-"""Tasks sent before the coordinator knew of the drain have come by then."""
+LAST_STARTS_S: Final = 10.0
+"""How long to wait for the coordinator's word that no more tasks come."""
 
 log = logging.getLogger("shoal.worker")
 
@@ -66,6 +66,8 @@ class Worker:
         self._runner: TaskRunner | None = None
         self._outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._draining = asyncio.Event()
+        self._left = asyncio.Event()
+        """The coordinator knows that this worker is leaving."""
         self._stopped = asyncio.Event()
         self._changed = asyncio.Event()
         """Some task or query has ended."""
@@ -97,6 +99,7 @@ class Worker:
     def _terminate(self) -> None:
         if self._draining.is_set():
             self._stopped.set()
+            self._left.set()
         self._draining.set()
         self._changed.set()
 
@@ -109,6 +112,7 @@ class Worker:
         listener = Listener(options.secret, self._serve)
         liveness: LivenessThread | None = None
         self._outbox = asyncio.Queue()
+        self._left.clear()
         try:
             listen_host = options.listen[0] or connection.local[0]
             try:
@@ -126,7 +130,10 @@ class Worker:
             if welcome.get("op") != "welcome":
                 raise InvalidAuthorization(f"the coordinator refused this worker: {welcome.get('reason', '')}")
             self._connection = connection
-            liveness = LivenessThread(host, port, options.secret, str(welcome["node"]))
+            loop = asyncio.get_running_loop()
+            # A cut that nobody tells of looks like silence: without the coordinator's questions the session is over.
+            liveness = LivenessThread(host, port, options.secret, str(welcome["node"]),
+                                      lambda: loop.is_closed() or loop.call_soon_threadsafe(connection.abort))
             await self._work(connection)
         except TimeoutError:
             raise ConnectionFailure("the coordinator did not answer") from None
@@ -183,6 +190,8 @@ class Worker:
                 runner.set_filter(str(message["query"]), int(message["id"]), keys)
             case "drain":
                 self._draining.set()
+            case "left":
+                self._left.set()
             case other:
                 raise ProtocolViolation(f"the coordinator sent an unknown message {other!r}")
 
@@ -211,7 +220,11 @@ class Worker:
         assert self._runner is not None
         try:
             async with asyncio.timeout(DRAIN_S):
-                await asyncio.sleep(LAST_STARTS_S)
+                try:
+                    async with asyncio.timeout(LAST_STARTS_S):
+                        await self._left.wait()
+                except TimeoutError:
+                    log.warning("the coordinator has not answered that this worker may leave")
                 while not self._runner.idle and not self._stopped.is_set():
                     self._changed.clear()
                     await self._changed.wait()

@@ -141,7 +141,7 @@ def test_odd_types_and_names(tmp_path: Path, connector: FilesConnector) -> None:
         pa.array([1], pa.uint64()), pa.array([2 ** 32 - 1], pa.uint32()), pa.array([datetime.timedelta(seconds=90)],
                                                                                    pa.duration("us")),
         pa.array(["x"], pa.large_string()), pa.array([b"y"], pa.large_binary()),
-        pa.array([datetime.time(1, 2)], pa.time32("ms")),
+        pa.array([3_661_000_002_123], pa.time64("ns")),
         pa.array([1_600_000_000_123_456_789], pa.timestamp("ns")), pa.array([{"k": [1, 2]}]), pa.nulls(1),
         pa.array([["a", None]]),
         pa.array(["z"]).dictionary_encode(), pa.array([1.5], pa.float16()), pa.array([[("k", 1)]], pa.map_(pa.string(),
@@ -158,6 +158,7 @@ def test_odd_types_and_names(tmp_path: Path, connector: FilesConnector) -> None:
     assert (row["u64"], row["u32"], row["Large"], row["select"], row["null"]) == (1, 2 ** 32 - 1, "x", b"y", None)
     assert row["span"] == pa.MonthDayNano([0, 0, 90_000_000_000])
     assert row["ns"] == datetime.datetime(2020, 9, 13, 12, 26, 40, 123456)
+    assert row["time"] == datetime.time(1, 1, 1, 2)
     assert (row["a.b"], row["list"], row["column10"], row["half"]) == ('{"k": [1, 2]}', ["a", None], "z", 1.5)
     for name in batch.schema.names:
         some, = read_batches(connector, handle, [name])

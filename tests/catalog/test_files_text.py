@@ -275,6 +275,18 @@ def test_broken_json_names_the_line(folder: Folder, text: str, line: int) -> Non
         _ = folder.rows
 
 
+@pytest.mark.parametrize("text, line", [('a,b\n1,"abc\n2,x\n', 2), ('a,b\n1,"x\ny"\n2,"abc', 4), ('a\n"b', 2)])
+def test_a_quote_that_is_not_closed(folder: Folder, text: str, line: int) -> None:
+    for name in ("t.csv", "t.csv.gz"):
+        folder.put(gzip.compress(text.encode()) if name.endswith("gz") else text, name)
+        with pytest.raises(BadCopyFileFormat, match=rf"t\.csv.*line {line}: a quoted field has no end"):
+            _ = folder.rows
+
+
+def test_a_lone_quote_within_a_field(folder: Folder) -> None:
+    assert folder.put('a,b\n1,5" pipe\n2,x\n').rows == [(1, '5" pipe'), (2, "x")]
+
+
 def test_deep_json_is_an_error(folder: Folder) -> None:
     folder.put('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", "t.json")
     with pytest.raises(SqlError, match=r"t\.json"):

@@ -2,7 +2,8 @@
 
 An empty field is NULL, a quoted empty one is the empty string. Large files without any quote character are read in
 byte ranges by several workers. A row with a wrong number of fields, or a value that is not of its column's type,
-is an error that names file and line; in the latter case `doubt` reads all of the file and widens the type.
+is an error that names file and line; in the latter case `doubt` reads all of the file and widens the type. So is a
+quote that opens a field and is never closed.
 
 Hops 2 (columns) and 6 (reading). Spec: RFC 4180.
 """
@@ -11,8 +12,9 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, replace
 from typing import Any, NoReturn
 
@@ -140,18 +142,32 @@ class DelimitedFormat(Format):
         while True:
             try:
                 with text(source, dialect.encoding, start, end) as stream:
+                    counted = _QuoteCount(stream, dialect.quote.encode())
                     skip = done
-                    for batch in _open(stream, dialect, types, block):
+                    for batch in _open(stream if end >= 0 else pa.PythonFile(counted, "r"), dialect, types, block):
                         kept = batch.slice(min(skip, batch.num_rows))
                         skip -= batch.num_rows - kept.num_rows
                         done += kept.num_rows
                         if kept.num_rows:
                             yield kept
+                if counted.quotes % 2:
+                    self._expect_closed_quotes(source, dialect)
                 return
             except _FAILURES as error:
                 if "straddling" not in str(error) or block > _LARGEST_RECORD_BYTES:
                     self._explain(source, dialect, error)
                 block *= 8
+
+    def _expect_closed_quotes(self, source: Source, dialect: Dialect) -> None:
+        """Raises: BadCopyFileFormat (22P04) if the file ends within a quoted field. Slow, for files that may."""
+        with text(source, dialect.encoding, dialect.start) as stream:
+            lines = io.TextIOWrapper(stream, "utf-8", "surrogateescape", newline="")
+            reader = _csv_reader(itertools.chain(lines, ["end"]), dialect)
+            last, line, before = [], 1, 0
+            for row in reader:
+                last, line, before = row, before + 1, reader.line_num
+        if last != ["end"]:
+            raise BadCopyFileFormat(f'file "{source.display}", line {dialect.line - 1 + line}: a quoted field has no end')
 
     def _array(self, array: pa.Array, kind: str, want: SqlType) -> pa.Array:
         if kind.endswith("?") and not want.is_string:
@@ -192,8 +208,7 @@ class DelimitedFormat(Format):
         try:
             with text(source, dialect.encoding, dialect.start) as stream:
                 lines = io.TextIOWrapper(stream, "utf-8", "surrogateescape", newline="")
-                reader = csv.reader(lines, delimiter=dialect.delimiter, quotechar=dialect.quote,
-                                    escapechar=dialect.escape or None, doublequote=not dialect.escape)
+                reader = _csv_reader(lines, dialect)
                 line = before + 1
                 for row in reader:
                     if row and is_it(row):
@@ -202,6 +217,29 @@ class DelimitedFormat(Format):
         except (csv.Error, *_FAILURES):
             pass
         return ""
+
+
+class _QuoteCount:
+    """A stream that counts the quote characters that are read: an odd number may be a quote that is not closed."""
+
+    closed = False
+
+    def __init__(self, stream: pa.NativeFile, quote: bytes) -> None:
+        self._stream, self._quote = stream, quote
+        self.quotes = 0
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        self.quotes += data.count(self._quote)
+        return data
+
+    def close(self) -> None:
+        """The stream's owner closes it."""
+
+
+def _csv_reader(lines: Iterable[str], dialect: Dialect) -> Any:
+    return csv.reader(lines, delimiter=dialect.delimiter, quotechar=dialect.quote, escapechar=dialect.escape or None,
+                      doublequote=not dialect.escape)
 
 
 def _options(dialect: Dialect, types: dict[str, pa.DataType], block: int) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from shoal.catalog.types import BOOL, INT8
 from shoal.exec.optimizer.columns import columns, free_columns, output_ids, passed_on, references, refresh
@@ -224,7 +225,7 @@ class _Decorrelation:
         try:
             right, pulled = pull_up(node.right, outer, self.context)
         except CannotPullUp:
-            return self.by_domain(node, node.right, outer, condition)
+            return self.by_domain(replace(node, mark=mark), node.right, outer, condition)
         return Join("mark", node.left, right, (), conjunction([*pulled, *conjuncts(condition)]), mark=mark)
 
     def null_aware(self, node: Apply, outer: set[int], pair: tuple[ColumnRef, ColumnRef]) -> PlanNode | None:

@@ -1,0 +1,127 @@
+"""Differential fuzzer: random SELECTs on PostgreSQL and on Shoal must give the same rows.
+
+`python -m conformance.fuzz_queries --seed 1 --count 2000` starts a PostgreSQL and a Shoal with two workers, fills the same
+tables in both, and runs every statement on PostgreSQL once and on Shoal twice: as it is, and with batches of 7 rows.
+Rows are compared as bags, or as lists where ORDER BY fixes their order; numerics by value. An error counts as the same
+answer when both engines refuse with the same SQLSTATE. Each difference is printed with its seed; `--seed N --count 1` is
+that statement again. Exit code 1 when there was any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+
+from conformance.fuzz_grammar import Generator, Statement, schema
+from conformance.server import Server
+from conformance.slt import Answer, ask
+from tests.postgres_server import find_binaries, running
+
+SCHEMA_SEED = 7
+NUMBERS = frozenset({"numeric", "int2", "int4", "int8", "float4", "float8"})
+EITHER_WAY = frozenset({"22012", "22003", "21000", "42P10"})
+"""Errors of single rows: which of them a statement meets, and whether at all, depends on what the plan evaluates. And
+42P10: which constants count as one expression in DISTINCT and ORDER BY is a matter of taste."""
+UNSUPPORTED = "0A000"
+"""Shoal may refuse a statement by name; such statements are counted."""
+
+
+def rows(answer: Answer, ordered: bool) -> Any:
+    """The rows in a comparable form: a list where the order counts, else a bag."""
+    made = [tuple(_value(value, kind) for value, kind in zip(row.split(" | "), answer.types, strict=False))
+            for row in answer.rows]
+    return made if ordered else Counter(made)
+
+
+def _value(text: str, kind: str) -> Any:
+    return Decimal(text).normalize() if kind in NUMBERS and text not in ("NULL", "NaN", "Infinity", "-Infinity") else text
+
+
+def difference(want: Answer, got: Answer, ordered: bool) -> str:
+    """What differs; "" for nothing."""
+    if want.sqlstate or got.sqlstate:
+        if want.sqlstate == got.sqlstate or {want.sqlstate, got.sqlstate} - {""} <= EITHER_WAY:
+            return ""
+        return f"postgres: {_outcome(want)}\nshoal:    {_outcome(got)}"
+    if want.types != got.types:
+        return f"types: postgres {want.types}, shoal {got.types}"
+    if rows(want, ordered) == rows(got, ordered):
+        return ""
+    missing, extra = Counter(want.rows) - Counter(got.rows), Counter(got.rows) - Counter(want.rows)
+    return (f"postgres {len(want.rows)} rows, shoal {len(got.rows)}"
+            + "".join(f"\n  only postgres: {row}" for row in list(missing.elements())[:5])
+            + "".join(f"\n  only shoal:    {row}" for row in list(extra.elements())[:5]))
+
+
+def _outcome(answer: Answer) -> str:
+    return f"error {answer.sqlstate}: {answer.fields.get('message')}" if answer.sqlstate else f"{len(answer.rows)} rows"
+
+
+class Fuzzer:
+    def __init__(self, postgres: psycopg.Connection, shoal: psycopg.Connection) -> None:
+        self.postgres, self.shoal = postgres, shoal
+        self.refused = 0
+        """Statements that PostgreSQL refused."""
+        self.rows = 0
+        """PostgreSQL's, in all."""
+        self.unsupported: Counter[str] = Counter()
+
+    def fill(self) -> None:
+        for statement in schema(SCHEMA_SEED):
+            self.postgres.execute(statement.encode())
+            self.shoal.execute(statement.encode())
+
+    def run(self, seed: int) -> tuple[Statement, str]:
+        """One statement, and what was different about it."""
+        statement = Generator(seed).statement()
+        want = ask(self.postgres, statement.sql)
+        self.refused += bool(want.sqlstate)
+        self.rows += len(want.rows)
+        for setting in ("RESET shoal.batch_rows", "SET shoal.batch_rows = 7"):
+            ask(self.shoal, setting)
+            got = ask(self.shoal, statement.sql)
+            if got.sqlstate == UNSUPPORTED:
+                self.unsupported[got.fields["message"]] += 1
+                return statement, ""
+            found = difference(want, got, statement.ordered)
+            if found:
+                return statement, f"{setting}\n{found}"
+        return statement, ""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser("conformance.fuzz_queries", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seed", type=int, default=1, help="of the first statement; each next one has the next seed")
+    parser.add_argument("--count", type=int, default=2000)
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args(arguments)
+    binaries = find_binaries()
+    if binaries is None:
+        parser.error("there is no PostgreSQL here")
+    started, count = time.monotonic(), 0
+    with (running(binaries) as server, psycopg.connect(server.url(), autocommit=True) as postgres,
+          Server(["--workers", str(options.workers)]) as shoal, shoal.connect("memory") as connection):
+        fuzzer = Fuzzer(postgres, connection)
+        fuzzer.fill()
+        for seed in range(options.seed, options.seed + options.count):
+            statement, found = fuzzer.run(seed)
+            if found:
+                count += 1
+                print(f"--- seed {seed}\n{statement.sql};\n{found}\n", flush=True)
+    for message, times in fuzzer.unsupported.most_common():
+        print(f"{times} times: {message}")
+    print(f"{options.count} statements from seed {options.seed} gave {fuzzer.rows} rows, {fuzzer.refused} were refused by "
+          f"PostgreSQL, {fuzzer.unsupported.total()} not supported by Shoal; {count} differences, "
+          f"{time.monotonic() - started:.0f} s")
+    return 1 if count else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
