@@ -11,10 +11,13 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-TYPES = ("int", "num", "text", "date", "bool", "big")
+TYPES = ("int", "num", "text", "date", "bool", "big", "ts", "char")
+COMPARABLE = ({"int", "num", "big"}, {"date", "ts"}, {"text", "char"})
+"""Kinds whose values may be compared with one another."""
 COLUMNS = {"id": "int", "i": "int", "j": "int", "b": "big", "n": "num", "m": "num", "s": "text", "t": "text", "d": "date",
-           "f": "bool"}
-SQL_TYPES = {"int": "int", "big": "bigint", "num": "numeric(8,2)", "text": "text", "date": "date", "bool": "boolean"}
+           "f": "bool", "p": "ts", "c": "char"}
+SQL_TYPES = {"int": "int", "big": "bigint", "num": "numeric(8,2)", "text": "text", "date": "date", "bool": "boolean",
+             "ts": "timestamp", "char": "char(3)"}
 TABLES = {"ta": 9, "tb": 14, "tc": 40, "te": 0}
 """Names and row counts."""
 WORDS = ("a", "b", "ab", "B", "", "foo", "bar", "a%", "é", "x_y")
@@ -52,6 +55,10 @@ def literal(rng: random.Random, kind: str) -> str:
         return rng.choice(("0.00", "1.00", "1.50", "-2.25", "10.10", "3.00", "999.99", "0.01"))
     if kind == "text":
         return "'" + rng.choice(WORDS) + "'"
+    if kind == "ts":
+        return f"timestamp '{rng.choice(DATES)} {rng.choice(('00:00', '00:00', '12:30:01.5'))}'"
+    if kind == "char":
+        return "CAST('" + rng.choice(WORDS) + "' AS char(3))"
     if kind == "date":
         return f"date '{rng.choice(DATES)}'"
     return rng.choice(("true", "false"))
@@ -231,7 +238,9 @@ class Generator:
 
     def join_condition(self, left: list[Column], right: list[Column]) -> str:
         """An equality that hash and merge joins take, of columns of one kind on both sides."""
-        pairs = [(a, b) for a in left for b in right if a.kind == b.kind and a.kind != "bool"]
+        mixed = self.chance(0.3)
+        pairs = [(a, b) for a in left for b in right if a.kind != "bool" and (a.kind == b.kind or (
+            mixed and any({a.kind, b.kind} <= kinds for kinds in COMPARABLE)))]
         if not pairs:
             return "1 = 1"
         a, b = self.rng.choice(pairs)
@@ -438,6 +447,14 @@ class Generator:
         return self.rng.choice((f"({a} + {self.rng.choice((0, 1, 30))})", f"CAST(date_trunc('month', {a}) AS date)",
                                 f"CAST({a} + interval '1 month' AS date)"))
 
+    def _ts(self, scope: list[Column], depth: int) -> str:
+        a = self.expression(scope, "ts", depth)
+        return self.rng.choice((f"({a} + interval '1 day 2 hours')", f"date_trunc('day', {a})",
+                                f"({a} - interval '1 month')", f"CAST({self.expression(scope, 'date', depth)} AS timestamp)"))
+
+    def _char(self, scope: list[Column], depth: int) -> str:
+        return f"CAST({self.expression(scope, 'text', depth)} AS char(3))"
+
     def _bool(self, scope: list[Column], depth: int) -> str:
         return f"({self.predicate(scope, depth)})"
 
@@ -447,7 +464,7 @@ class Generator:
         return self.rng.choice(("=", "<>", "<", "<=", ">", ">="))
 
     def predicate(self, scope: list[Column], depth: int) -> str:
-        choice = self.rng.randrange(16)
+        choice = self.rng.randrange(18)
         if depth > 0 and choice < 3:
             word = self.rng.choice((" AND ", " OR "))
             return "(" + word.join(self.predicate(scope, depth - 1) for _ in range(self.rng.choice((2, 2, 3)))) + ")"
@@ -455,7 +472,14 @@ class Generator:
             return f"NOT ({self.predicate(scope, depth - 1)})"
         if depth > 0 and self.budget > 0 and choice in (4, 5):
             return self.subquery_predicate(scope)
-        kind = self.rng.choice(("int", "num", "text", "date", "int", "big"))
+        kind = self.rng.choice(("int", "num", "text", "date", "int", "big", "ts", "char"))
+        if choice == 16:
+            items = ", ".join(self.constant("int") for _ in range(self.rng.choice((1, 3))))
+            quantifier = self.rng.choice(("ANY", "ALL"))
+            return f"{self.expression(scope, 'int', depth)} {self.comparison()} {quantifier} (ARRAY[{items}])"
+        if choice == 17:
+            pairs = [", ".join((self.expression(scope, "int", 0), self.expression(scope, "text", 0))) for _ in range(2)]
+            return f"({pairs[0]}) {self.comparison()} ({pairs[1]})"
         a = self.expression(scope, kind, depth)
         if choice == 6:
             return f"{a} IS {self.rng.choice(('', 'NOT '))}NULL"
@@ -474,7 +498,8 @@ class Generator:
             return self.rng.choice((test, f"{test} IS TRUE", f"{test} IS NOT FALSE", f"{test} IS UNKNOWN", f"NOT {test}"))
         if choice == 11:
             return f"{a} IS {self.rng.choice(('', 'NOT '))}DISTINCT FROM {self.expression(scope, kind, depth)}"
-        other = kind if self.chance(0.8) or kind not in ("int", "num") else self.rng.choice(("int", "num"))
+        kinds = next((sorted(kinds) for kinds in COMPARABLE if kind in kinds), [kind])
+        other = kind if self.chance(0.7) else self.rng.choice(kinds)
         return f"{a} {self.comparison()} {self.expression(scope, other, depth)}"
 
     def subquery_predicate(self, scope: list[Column]) -> str:
@@ -485,9 +510,14 @@ class Generator:
             correlation += f" AND {self.predicate(inner + scope, 1)}"
         if self.chance(0.4):
             return f"{self.rng.choice(('', 'NOT '))}EXISTS (SELECT 1 FROM {source} WHERE {correlation})"
-        kind = self.rng.choice(("int", "text", "num"))
-        subject, item = self.expression(scope, kind, 1), self.expression(inner, kind, 1)
+        kinds = sorted(self.rng.choice(COMPARABLE))
+        kind = self.rng.choice(kinds)
+        subject = self.expression(scope, kind, 1)
+        item = self.expression(inner, kind if self.chance(0.6) else self.rng.choice(kinds), 1)
         where = f" WHERE {correlation}" if self.chance(0.6) else ""
+        if self.chance(0.15):
+            subject, item = (f"{a}, {self.expression(b, 'text', 0)}" for a, b in ((subject, scope), (item, inner)))
+            return f"({subject}) {self.rng.choice(('', 'NOT '))}IN (SELECT {item} FROM {source}{where})"
         if self.chance(0.7):
             return f"{subject} {self.rng.choice(('', 'NOT '))}IN (SELECT {item} FROM {source}{where})"
         return f"{subject} {self.comparison()} {self.rng.choice(('ANY', 'ALL'))} (SELECT {item} FROM {source}{where})"

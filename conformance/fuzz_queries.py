@@ -1,7 +1,10 @@
 """Differential fuzzer: random SELECTs on PostgreSQL and on Shoal must give the same rows.
 
-`python -m conformance.fuzz_queries --seed 1 --count 2000` starts a PostgreSQL and a Shoal with two workers, fills the same
-tables in both, and runs every statement on PostgreSQL once and on Shoal twice: as it is, and with batches of 7 rows.
+`python -m conformance.fuzz_queries --seed 1 --count 2000` starts a PostgreSQL and a Shoal with two workers, gives both the
+same tables, and runs every statement on PostgreSQL once and on Shoal three times (`VARIANTS`): over the catalog `memory`,
+which the coordinator reads; the same with batches of 7 rows; and over Parquet files, which the workers read, with every
+join and aggregation partitioned and every plan checked after each rule.
+
 Rows are compared as bags, or as lists where ORDER BY fixes their order; numerics by value. An error counts as the same
 answer when both engines refuse with the same SQLSTATE. Each difference is printed with its seed; `--seed N --count 1` is
 that statement again. Exit code 1 when there was any.
@@ -10,27 +13,44 @@ that statement again. Exit code 1 when there was any.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from conformance.fuzz_grammar import Generator, Statement, schema
+from conformance.fuzz_grammar import COLUMNS, TABLES, Generator, Statement, schema
 from conformance.server import Server
 from conformance.slt import Answer, ask
 from tests.postgres_server import find_binaries, running
 
 SCHEMA_SEED = 7
+ARROW = {"int": pa.int32(), "big": pa.int64(), "num": pa.decimal128(8, 2), "text": pa.string(), "date": pa.date32(),
+         "bool": pa.bool_(), "ts": pa.timestamp("us"), "char": pa.string()}
+FILES_PER_TABLE = 3
+VARIANTS = {
+    "memory": (),
+    "memory, small batches": ("SET shoal.batch_rows = 7",),
+    "files, partitioned": ("SET shoal.batch_rows = 7", "SET shoal.join_distribution = partitioned",
+                           "SET shoal.max_gathered_groups = 0", "SET shoal.validate_plans = on"),
+}
+"""By name: the catalog is its first word; the settings are the session's."""
 NUMBERS = frozenset({"numeric", "int2", "int4", "int8", "float4", "float8"})
 EITHER_WAY = frozenset({"22012", "22003", "21000", "42P10"})
 """Errors of single rows: which of them a statement meets, and whether at all, depends on what the plan evaluates. And
 42P10: which constants count as one expression in DISTINCT and ORDER BY is a matter of taste."""
 UNSUPPORTED = "0A000"
 """Shoal may refuse a statement by name; such statements are counted."""
+_CHAR_COLUMN = re.compile(r"\bq\d+\.c\b")
+"""Parquet has no char(n)."""
 
 
 def rows(answer: Answer, ordered: bool) -> Any:
@@ -64,8 +84,22 @@ def _outcome(answer: Answer) -> str:
     return f"error {answer.sqlstate}: {answer.fields.get('message')}" if answer.sqlstate else f"{len(answer.rows)} rows"
 
 
+def write_files(postgres: psycopg.Connection, folder: Path) -> None:
+    """Every table as a folder of Parquet files."""
+    arrow = pa.schema([(column, ARROW[kind]) for column, kind in COLUMNS.items()])
+    for name in TABLES:
+        found = postgres.execute(f"SELECT * FROM {name} ORDER BY id".encode()).fetchall()
+        table = pa.Table.from_pylist([dict(zip(COLUMNS, row, strict=True)) for row in found], arrow)
+        (folder / name).mkdir()
+        for part in range(FILES_PER_TABLE):
+            first, last = (len(found) * i // FILES_PER_TABLE for i in (part, part + 1))
+            pq.write_table(table.slice(first, last - first), folder / name / f"part-{part}.parquet", row_group_size=4)
+
+
 class Fuzzer:
-    def __init__(self, postgres: psycopg.Connection, shoal: psycopg.Connection) -> None:
+    """`shoal`: a connection for each of VARIANTS."""
+
+    def __init__(self, postgres: psycopg.Connection, shoal: dict[str, psycopg.Connection]) -> None:
         self.postgres, self.shoal = postgres, shoal
         self.refused = 0
         """Statements that PostgreSQL refused."""
@@ -73,26 +107,22 @@ class Fuzzer:
         """PostgreSQL's, in all."""
         self.unsupported: Counter[str] = Counter()
 
-    def fill(self) -> None:
-        for statement in schema(SCHEMA_SEED):
-            self.postgres.execute(statement.encode())
-            self.shoal.execute(statement.encode())
-
     def run(self, seed: int) -> tuple[Statement, str]:
         """One statement, and what was different about it."""
         statement = Generator(seed).statement()
         want = ask(self.postgres, statement.sql)
         self.refused += bool(want.sqlstate)
         self.rows += len(want.rows)
-        for setting in ("RESET shoal.batch_rows", "SET shoal.batch_rows = 7"):
-            ask(self.shoal, setting)
-            got = ask(self.shoal, statement.sql)
+        for name, connection in self.shoal.items():
+            if name.startswith("files") and _CHAR_COLUMN.search(statement.sql):
+                continue
+            got = ask(connection, statement.sql)
             if got.sqlstate == UNSUPPORTED:
                 self.unsupported[got.fields["message"]] += 1
                 return statement, ""
             found = difference(want, got, statement.ordered)
             if found:
-                return statement, f"{setting}\n{found}"
+                return statement, f"{name}: {found}"
         return statement, ""
 
 
@@ -106,15 +136,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if binaries is None:
         parser.error("there is no PostgreSQL here")
     started, count = time.monotonic(), 0
-    with (running(binaries) as server, psycopg.connect(server.url(), autocommit=True) as postgres,
-          Server(["--workers", str(options.workers)]) as shoal, shoal.connect("memory") as connection):
-        fuzzer = Fuzzer(postgres, connection)
-        fuzzer.fill()
-        for seed in range(options.seed, options.seed + options.count):
-            statement, found = fuzzer.run(seed)
-            if found:
-                count += 1
-                print(f"--- seed {seed}\n{statement.sql};\n{found}\n", flush=True)
+    with tempfile.TemporaryDirectory() as folder, running(binaries) as server, \
+            psycopg.connect(server.url(), autocommit=True) as postgres:
+        statements = schema(SCHEMA_SEED)
+        for statement in statements:
+            postgres.execute(statement.encode())
+        write_files(postgres, Path(folder))
+        with Server(["--workers", str(options.workers), folder]) as shoal:
+            connections = {}
+            for name, settings in VARIANTS.items():
+                connections[name] = shoal.connect(re.split(r"\W", name)[0])
+                for setting in settings:
+                    connections[name].execute(setting.encode())
+            for statement in statements:
+                connections["memory"].execute(statement.encode())
+            fuzzer = Fuzzer(postgres, connections)
+            for seed in range(options.seed, options.seed + options.count):
+                made, found = fuzzer.run(seed)
+                if found:
+                    count += 1
+                    print(f"--- seed {seed}\n{made.sql};\n{found}\n", flush=True)
+            for connection in connections.values():
+                connection.close()
     for message, times in fuzzer.unsupported.most_common():
         print(f"{times} times: {message}")
     print(f"{options.count} statements from seed {options.seed} gave {fuzzer.rows} rows, {fuzzer.refused} were refused by "

@@ -51,6 +51,10 @@ DRAIN_S: Final = 30.0
 SWITCH_INTERVAL_S: Final = 0.001
 """Planning and compute threads let the event loop in this often."""
 
+_LEAST_EXCHANGE_BYTES: Final = 1 << 20
+_EXCHANGE_SHARE: Final = 32
+"""What may wait at an exchange is a small part of a worker's memory."""
+
 SETTINGS: Final = ("shoal.batch_rows", "shoal.query_memory", "shoal.exchange_bytes")
 """Sizes a session can set for its statements."""
 
@@ -63,8 +67,8 @@ class EngineOptions:
     """How an engine runs. `workers`: local worker processes (0: remote ones are waited for).
 
     `exchange_bytes`: what may wait in a task's output, and at each of its inputs.
-    `memory_bytes`: what a query may hold in all local workers together, in equal shares. `secret` is shared with the
-    workers; without one a random one is made, which only local workers know.
+    `memory_bytes`: what all queries may hold in all local workers together, in equal shares; a remote worker says itself.
+    `secret` is shared with the workers; without one a random one is made, which only local workers know.
     """
 
     workers: int = 2
@@ -117,7 +121,8 @@ class Engine:
         options = self.options
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._coordinator = Coordinator(self._secret, self.catalogs.connector,
-                                        lambda settings: session_names(self.catalogs, settings), self._lost)
+                                        lambda settings: session_names(self.catalogs, settings), self._lost,
+                                        self._share_bytes)
         try:
             await self._coordinator.start(options.host, options.cluster_port)
         except OSError as error:
@@ -128,7 +133,7 @@ class Engine:
         if SYSTEM not in self.catalogs:
             self.catalogs.add(PgCatalog(self.catalogs))
         if options.workers:
-            self._launcher = LocalLauncher(options.workers, options.memory_bytes // options.workers, options.spill_dir)
+            self._launcher = LocalLauncher(options.workers, self._share_bytes, options.spill_dir)
             host = "127.0.0.1" if options.host in ("0.0.0.0", "") else "::1" if options.host == "::" else options.host
             await self._launcher.start((host, self._coordinator.port), self._secret)
             if not await self._coordinator.wait_for_workers(options.workers, WORKERS_START_S):
@@ -370,10 +375,18 @@ class Engine:
 
     def _settings(self, session: SessionContext) -> TaskSettings:
         own = {name: parse_bytes(session.settings[name]) for name in SETTINGS if session.settings.get(name)}
+        # Workers have limits of their own; a session can only ask for less.
+        memory_bytes = own["shoal.query_memory"] // max(1, self.workers) if "shoal.query_memory" in own else 1 << 62
         return session.task_settings(
             seed=int.from_bytes(os.urandom(6), "big"), batch_rows=own.get("shoal.batch_rows", self.options.batch_rows),
-            memory_bytes=own.get("shoal.query_memory", self.options.memory_bytes) // max(1, self.workers),
-            exchange_bytes=own.get("shoal.exchange_bytes", self.options.exchange_bytes))
+            memory_bytes=memory_bytes,
+            exchange_bytes=own.get("shoal.exchange_bytes") or min(
+                self.options.exchange_bytes, max(_LEAST_EXCHANGE_BYTES, self._share_bytes // _EXCHANGE_SHARE)))
+
+    @property
+    def _share_bytes(self) -> int:
+        """What one local worker's queries may hold, and the coordinator's own tasks."""
+        return self.options.memory_bytes // max(1, self.options.workers)
 
     async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
         return await self._threads.run(work, *arguments)

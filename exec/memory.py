@@ -27,7 +27,8 @@ def parse_bytes(text: str) -> int:
 class WorkerMemory:
     """The account of a process: all its queries together hold no more than `limit_bytes`.
 
-    When they would, the query that holds most gives way, whoever asked. Used by the compute thread only.
+    When they would, the query that holds most gives way, whoever asked. Queries are opened and closed under the
+    runner's lock; all else is the compute thread's.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -48,10 +49,10 @@ class WorkerMemory:
         """Raises: OutOfMemory (53200) when it is `query` that has to give way."""
         if self.held_bytes + more_bytes <= self.limit_bytes:
             return
-        largest = max(self._queries, key=lambda one: one.held_bytes + (more_bytes if one is query else 0))
+        largest = max(list(self._queries), key=lambda one: one.held_bytes + (more_bytes if one is query else 0))
         error = OutOfMemory(
-            f"the queries on one worker together need more than its {megabytes(self.limit_bytes)} of memory, and this one holds "
-            f"most of it", hint="Run fewer queries at a time, or raise --memory.")
+            f"the queries on one worker together need more than its {megabytes(self.limit_bytes)} of memory, and this one "
+            f"holds most of it", hint="Run fewer queries at a time, or raise --memory.")
         if largest is query:
             raise error
         largest.evict(error)  # it lets go at its next turn
@@ -93,7 +94,7 @@ class QueryMemory:
     def close(self) -> None:
         """The query has ended. Idempotent."""
         if self._worker is not None:
-            self._worker.held_bytes -= self.held_bytes
+            assert not self.held_bytes, "a query that has ended holds memory"
             self._worker.forget(self)
             self._worker = None
 

@@ -55,12 +55,14 @@ def plan_query(query_id: str, plan: PlanNode, values: Sequence[Any], types: Sequ
     """
     from shoal.exec.fragmenter import fragment
     from shoal.exec.optimizer import OptimizerContext, optimize
+    from shoal.exec.optimizer.context import session_switches
 
     started = time.perf_counter()
     steps: list[tuple[str, PlanNode]] = []
     record: Callable[[str, PlanNode], None] | None = (lambda rule, changed: steps.append((rule, changed))) if trace else None
     bound = bind_parameters(plan, values, types)
-    optimized = optimize(bound, OptimizerContext(catalogs, settings, max(1, workers), trace=record))
+    switches = session_switches(settings.session.get("settings") or {})
+    optimized = optimize(bound, OptimizerContext(catalogs, settings, max(1, workers), record, switches))
     fragments = fragment(optimized, catalogs)
     planned = PlannedQuery(query_id, fragments, {}, (), settings, trace=steps)
     planned.optimize_s = time.perf_counter() - started

@@ -1,8 +1,8 @@
 """Threads for work that blocks: connectors that are asked for names, sizes and splits; the planner itself.
 
-A few run at once, as planning is bound by the interpreter's lock. Work that has waited for a moment gets a thread of its own:
-those before it may be waiting for a remote system that does not answer, which must not hold up anybody else. The threads
-are daemons, so that one that is stuck does not keep the process from ending.
+A few run at once, as planning is bound by the interpreter's lock. Work that has waited for a moment gets a thread of its
+own: those before it may be waiting for a remote system that does not answer, which must not hold up anybody else. The
+threads are daemons, so that one that is stuck does not keep the process from ending.
 """
 
 from __future__ import annotations

@@ -137,12 +137,15 @@ def split(sql: str) -> list[StatementText]:
     return found
 
 
-_FIRST_WORD = re.compile(r"[\s(]*([A-Za-z_]+)")
+_FIRST_WORD = re.compile(r"[\s(]*+(?:([A-Za-z_]++)|(--|/\*))?")
 
 
 def first_word(sql: str) -> str:
     """The statement's first keyword in lower case; "" when it does not start with a word. Comments are skipped."""
     match = _FIRST_WORD.match(sql)
-    if match is not None:
-        return match.group(1).lower()
-    return next((token.value for token in tokens(sql) if token.kind == "word"), "")
+    assert match is not None
+    word, comment = match.groups()
+    if comment is not None:
+        first = next((token for token in tokens(sql) if token.kind != "symbol" or token.value != "("), None)
+        return first.value if first is not None and first.kind == "word" else ""
+    return "" if word is None else word.lower()

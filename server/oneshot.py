@@ -30,7 +30,7 @@ def run(config: Config, sql: str, *, csv: bool = False, database: str | None = N
 
 async def _run(config: Config, sql: str, csv: bool, database: str | None) -> int:
     from shoal.exec.engine import Engine, EngineOptions
-    from shoal.server.serving import add_system_schemas, load_planner, memory_per_worker, worker_count
+    from shoal.server.serving import add_system_schemas, load_planner, memory_bytes, worker_count
 
     catalogs = Catalogs(config.catalogs)
     names = catalogs.names()
@@ -38,7 +38,7 @@ async def _run(config: Config, sql: str, csv: bool, database: str | None) -> int
     if chosen not in (*names, FEDERATED):
         raise ConfigurationError(f'there is no catalog "{chosen}"', hint=f"There are: {', '.join(sorted(names))}.")
     workers = max(worker_count(config), 1)
-    engine = Engine(catalogs, EngineOptions(workers=workers, memory_bytes=memory_per_worker(config, workers),
+    engine = Engine(catalogs, EngineOptions(workers=workers, memory_bytes=memory_bytes(config),
                                             spill_dir=str(config.server.spill_dir or "")))
     add_system_schemas(catalogs)
     warm = asyncio.get_running_loop().run_in_executor(None, load_planner)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 PORTS_TRIED = 100
 _MEMORY_SHARE = 0.6
-_MIN_WORKER_BYTES = 64 << 20
 
 log = logging.getLogger("shoal.server")
 
@@ -46,12 +45,11 @@ def worker_count(config: Config) -> int:
     return config.server.workers if config.server.workers is not None else os.cpu_count() or 1
 
 
-def memory_per_worker(config: Config, workers: int) -> int:
-    """What the queries of one worker may hold: the given memory divided, or a share of the machine's."""
-    total = config.server.memory_bytes
-    if total is None:
-        total = int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * _MEMORY_SHARE)
-    return max(total // max(workers, 1), _MIN_WORKER_BYTES)
+def memory_bytes(config: Config) -> int:
+    """What all queries may hold in all local workers together: what was given, or a share of the machine's memory."""
+    if config.server.memory_bytes is not None:
+        return config.server.memory_bytes
+    return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * _MEMORY_SHARE)
 
 
 async def _serve(config: Config, secret: bytes, cluster_port: int | None) -> int:
@@ -75,7 +73,7 @@ async def _serve(config: Config, secret: bytes, cluster_port: int | None) -> int
     cluster_host = host if secret else "127.0.0.1"
     engine = Engine(catalogs, EngineOptions(
         workers=workers, host=cluster_host, cluster_port=_cluster_port(cluster_host, cluster_port), secret=secret,
-        memory_bytes=memory_per_worker(config, workers), spill_dir=str(config.server.spill_dir or "")))
+        memory_bytes=memory_bytes(config), spill_dir=str(config.server.spill_dir or "")))
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, interrupted)
     add_system_schemas(catalogs)
@@ -125,6 +123,8 @@ def server_options(config: Config) -> ServerOptions:
     settings = {}
     if config.limits.statement_timeout_s:
         settings["statement_timeout"] = f"{int(config.limits.statement_timeout_s * 1000)}ms"
+    if config.limits.query_memory_bytes:
+        settings["shoal.query_memory"] = str(config.limits.query_memory_bytes)
     tls = config.tls
     return ServerOptions(
         users=users, tls=server_context(tls.certificate, tls.key, tls.client_ca) if tls else None,

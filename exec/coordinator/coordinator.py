@@ -132,8 +132,9 @@ class Coordinator:
 
     def __init__(self, secret: bytes, connector: Callable[[str], Connector],
                  names: Callable[[TaskSettings], Names | None] = lambda settings: None,
-                 lost: Callable[[Member], None] = lambda member: None) -> None:
+                 lost: Callable[[Member], None] = lambda member: None, memory_bytes: int = 1 << 62) -> None:
         self._secret, self._connector, self._names, self._lost = secret, connector, names, lost
+        self._memory_bytes = memory_bytes
         self._listener = Listener(secret, self._serve)
         self._members: dict[str, Member] = {}
         self._runs: dict[str, QueryRun] = {}
@@ -148,7 +149,7 @@ class Coordinator:
         self._scheduler = Scheduler(self.host, self.port)
         self._runner = TaskRunner(COORDINATOR, self._secret, lambda spec, name: self._connector(name),
                                   lambda report: self._reported(COORDINATOR, report), self._published,
-                                  self._names)
+                                  self._names, self._memory_bytes)
         self._runner.address = ("", self.port)
 
     async def stop(self) -> None:
@@ -319,7 +320,7 @@ class Coordinator:
         if member is None:
             return
         name, reason = member.node.name, "it left"
-        asyncio.get_running_loop().call_later(JOIN_TIMEOUT_S, lambda: member.watched or connection.abort())
+        asyncio.get_running_loop().call_later(JOIN_TIMEOUT_S, lambda: None if member.watched else connection.abort())
         sender = asyncio.ensure_future(self._forward(member))
         try:
             while True:

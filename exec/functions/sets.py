@@ -7,12 +7,13 @@ Spec: PostgreSQL 15 documentation, 9.25 "Set Returning Functions".
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from shoal.catalog.errors import InvalidParameterValue
+from shoal.catalog.errors import InsufficientResources, InvalidParameterValue
 from shoal.catalog.types import SqlType, storage_type
 from shoal.exec.functions import json_text, numeric_types
 from shoal.exec.functions.arrays import split_text
@@ -24,8 +25,10 @@ from shoal.exec.plan.expr import Call
 
 Args = list[Any]
 Rows = tuple[np.ndarray, tuple[pa.Array, ...]]
-_MAX_ROWS = 1 << 28
-"""A series longer than this is refused rather than held in memory at once."""
+_MAX_ROWS = 1 << 24
+"""A series that cannot be computed piece by piece is refused beyond this length rather than held in memory at once."""
+
+_MAX_STEPS = 1 << 20
 
 
 def _element(types: Sequence[SqlType]) -> SqlType:
@@ -39,41 +42,71 @@ def _known(args: Args, rows: int) -> np.ndarray:
 
 def _check_counts(counts: np.ndarray) -> None:
     if counts.sum(dtype=np.float64) > _MAX_ROWS:
-        from shoal.catalog.errors import InsufficientResources
         raise InsufficientResources(f"a series of more than {_MAX_ROWS} rows is not supported")
 
 
-def _steps(start: np.ndarray, stop: np.ndarray, step: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(counts, values) of integer series, ends included."""
-    if ((step == 0) & known).any():
-        raise InvalidParameterValue("step size cannot equal zero")
-    safe = np.where(step == 0, 1, step)
-    span = stop.astype(object) - start if len(start) and max(abs(int(stop.max())),
-                                                             abs(int(start.min()))) >= 1 << 62 else stop - start
-    counts = np.where(known, np.maximum(span // safe + 1, 0), 0).astype(np.int64)
-    counts = np.where((span != 0) & ((span > 0) != (safe > 0)), 0, counts)
-    _check_counts(counts)
-    ends = np.cumsum(counts)
-    within = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - counts, counts)
-    return counts, np.repeat(start, counts) + within * np.repeat(safe, counts)
+@dataclass(frozen=True, slots=True)
+class Series:
+    """generate_series by arithmetic: row r becomes `counts[r]` values start[r], start[r] + step[r], ..."""
+
+    counts: np.ndarray
+    start: np.ndarray
+    step: np.ndarray
+    pack: Callable[[np.ndarray], pa.Array]
+
+    def values(self, rows: np.ndarray, within: np.ndarray) -> pa.Array:
+        """The values number `within` of the input rows `rows`."""
+        return self.pack(self.start.take(rows) + within * self.step.take(rows))
 
 
-def series_kernel(call: Call, args: Args, rows: int, context: Any) -> Rows:
+def series_of(call: Call, args: Args, rows: int, context: Any) -> Series | None:
+    """The series of a generate_series call; None for timestamps whose steps have months or follow a zone's clock."""
     known = _known(args, rows)
-    if call.type.name == "numeric":
+    name = call.type.name
+    if name == "numeric":
         scale = call.type.scale or 0
         given = [np.asarray(decimals.rescaled(decimals.unscaled(arg), scale - (expr.type.scale or 0)))
                  for arg, expr in zip(args, call.args, strict=True)]
         step = given[2] if len(given) > 2 else np.full(rows, decimals.POWERS[scale])
-        counts, data = _steps(given[0], given[1], step, known)
-        return counts, (decimals.packed(data, scale),)
+        return _series(given[0], given[1], step, known, lambda data: decimals.packed(data, scale))
+    storage = storage_type(call.type)
+    if name in ("timestamp", "timestamptz"):
+        months, days, us = (np.asarray(part) for part in datetimes.parts_of(args[2]))
+        if (known & ((months != 0) | ((days != 0) & (name == "timestamptz") & (context.time_zone != "UTC")))).any():
+            return None
+        step = days * 86_400_000_000 + us
+    else:
+        step = views.values(args[2]).astype(np.int64) if len(args) > 2 else np.ones(rows, np.int64)
     start, stop = (views.values(arg).astype(np.int64) for arg in args[:2])
-    step = views.values(args[2]).astype(np.int64) if len(args) > 2 else np.ones(rows, np.int64)
-    counts, data = _steps(start, stop, step, known)
-    return counts, (views.array_of(data, storage_type(call.type)),)
+    return _series(start, stop, step, known, lambda data: views.array_of(data, storage))
 
 
-def time_series_kernel(call: Call, args: Args, rows: int, context: Any) -> Rows:
+def _series(start: np.ndarray, stop: np.ndarray, step: np.ndarray, known: np.ndarray,
+            pack: Callable[[np.ndarray], pa.Array]) -> Series:
+    """Ends included."""
+    if ((step == 0) & known).any():
+        raise InvalidParameterValue("step size cannot equal zero")
+    safe = np.where(step == 0, 1, step)
+    wide = len(start) and max(abs(int(bound)) for edge in (start, stop) for bound in (edge.min(), edge.max())) >= 1 << 62
+    span = stop.astype(object) - start if wide else stop - start
+    counts = np.where(known & ((span == 0) | ((span > 0) == (safe > 0))), np.maximum(span // safe + 1, 0), 0)
+    if len(counts) and sum(counts.tolist()) >= 1 << 62:
+        raise InsufficientResources("a series of so many rows has no end")
+    return Series(counts.astype(np.int64), start, safe, pack)
+
+
+def series_kernel(call: Call, args: Args, rows: int, context: Any) -> Rows:
+    series = series_of(call, args, rows, context)
+    if series is None:
+        return _calendar_series(call, args, rows, context)
+    _check_counts(series.counts)
+    ends = np.cumsum(series.counts)
+    total = int(ends[-1]) if len(ends) else 0
+    within = np.arange(total) - np.repeat(ends - series.counts, series.counts)
+    return series.counts, (series.values(np.repeat(np.arange(rows), series.counts), within),)
+
+
+def _calendar_series(call: Call, args: Args, rows: int, context: Any) -> Rows:
     """Timestamps a step apart; steps with months are taken one after another, as PostgreSQL does."""
     known = _known(args, rows)
     start, stop = (views.values(arg) for arg in args[:2])
@@ -94,15 +127,12 @@ def time_series_kernel(call: Call, args: Args, rows: int, context: Any) -> Rows:
 
 
 def _time_steps(start: int, stop: int, months: int, days: int, us: int, sign: int, zone: str) -> np.ndarray:
-    if not months and (not days or zone == "UTC"):
-        step = days * 86_400_000_000 + us
-        count = max((stop - start) // step + 1, 0)
-        _check_counts(np.array([count]))
-        return start + np.arange(count, dtype=np.int64) * step
     out: list[int] = []
     current = np.array([start], np.int64)
     while (int(current[0]) - stop) * sign <= 0:
         out.append(int(current[0]))
+        if len(out) > _MAX_STEPS:
+            raise InsufficientResources(f"a series of more than {_MAX_STEPS} steps by the calendar is not supported")
         local = datetimes.plus_interval(np.asarray(utc_to_local(current, zone)), months, days, 0, None)
         current = np.asarray(local_to_utc(local, zone)) + us
     return np.array(out, np.int64)
@@ -210,9 +240,9 @@ declare("generate_series", "int4 int4 -> int4", "int4 int4 int4 -> int4", "int8 
         kind="set", kernel=series_kernel, family="set", example="generate_series(1, 3)")
 declare("generate_series", "numeric numeric", "numeric numeric numeric", returns=numeric_types.merged, kind="set",
         kernel=series_kernel, family="set")
-declare("generate_series", "timestamp timestamp interval -> timestamp", kind="set", kernel=time_series_kernel, family="set")
+declare("generate_series", "timestamp timestamp interval -> timestamp", kind="set", kernel=series_kernel, family="set")
 declare("generate_series", "timestamptz timestamptz interval -> timestamptz", kind="set", volatility="stable",
-        kernel=time_series_kernel, family="set")
+        kernel=series_kernel, family="set")
 declare("generate_subscripts", "anyarray int4 -> int4", "anyarray int4 bool -> int4", kind="set", raises=False,
         kernel=subscripts_kernel, family="set")
 declare("unnest", "anyarray", returns=_element, kind="set", raises=False, kernel=unnest_kernel, family="set",

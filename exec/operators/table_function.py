@@ -14,7 +14,7 @@ from shoal.catalog.errors import FeatureNotSupported
 from shoal.catalog.types import storage_type
 from shoal.exec.batch import BLOCKED, Batch, Column, Output, Selection
 from shoal.exec.evaluator import EvaluationContext, compile_expressions
-from shoal.exec.functions import registry
+from shoal.exec.functions import registry, sets
 from shoal.exec.kernels import concat, nulls, views
 from shoal.exec.operators import streams
 from shoal.exec.operators.base import Operator
@@ -37,31 +37,34 @@ class TableFunction(Operator):
                 yield BLOCKED
                 continue
             for piece in batch.split(_INPUT_ROWS):
-                yield from streams.sliced(self._expand(piece, functions, evaluation), self.context.settings.batch_rows)
+                yield from self._expand(piece, functions, evaluation)
                 if self.context.turn_over():
                     yield BLOCKED
+        self.context.reserve(self.metrics, 0)
 
-    def _expand(self, batch: Batch, functions: list[_Function], evaluation: EvaluationContext) -> Batch:
+    def _expand(self, batch: Batch, functions: list[_Function], evaluation: EvaluationContext) -> Output:
+        """The rows of one batch, a window at a time: they may be many more than fit into memory."""
         found = [function.run(batch, evaluation) for function in functions]
-        longest = found[0][0]
-        for counts, _ in found[1:]:
-            longest = np.maximum(longest, counts)
+        self.context.reserve(self.metrics, sum(one.nbytes for one in found))
+        longest = found[0].counts
+        for one in found[1:]:
+            longest = np.maximum(longest, one.counts)
         rows = np.maximum(longest, 1) if self.node.outer else longest
-        total = int(rows.sum())
-        source = Selection(np.repeat(np.arange(batch.rows), rows))
         ends = np.cumsum(rows)
-        within = np.arange(total) - np.repeat(ends - rows, rows)
-        columns = [column.take(source) for column in batch.columns]
-        for counts, arrays in found:
-            starts = np.cumsum(counts) - counts
-            inside = within < counts[source.indices]
-            index = np.where(inside, starts[source.indices] + within, -1)
-            columns += [Column(array, Selection(index, nullable=True)) for array in arrays]
-        columns = columns[:len(batch.columns)] + [self._typed(c, i) for i, c in enumerate(columns[len(batch.columns):])]
-        if self.node.ordinality is not None:
-            present = within < longest[source.indices]
-            columns.append(Column(views.array_of(within + 1, pa.int64(), None if present.all() else present)))
-        return Batch(columns, total)
+        total, step = int(ends[-1]) if len(ends) else 0, max(1, self.context.settings.batch_rows)
+        for start in range(0, total, step):
+            index = np.arange(start, min(start + step, total))
+            source = np.searchsorted(ends, index, side="right")
+            within = index - (ends - rows).take(source)
+            columns = [column.take(Selection(source)) for column in batch.columns]
+            made = [column for one in found for column in one.columns(source, within)]
+            columns += [self._typed(column, position) for position, column in enumerate(made)]
+            if self.node.ordinality is not None:
+                present = within < longest.take(source)
+                columns.append(Column(views.array_of(within + 1, pa.int64(), None if present.all() else present)))
+            yield Batch(columns, len(index))
+            if self.context.turn_over():
+                yield BLOCKED
 
     def _typed(self, column: Column, position: int) -> Column:
         wanted = storage_type(self.node.fields[position].type)
@@ -83,10 +86,14 @@ class _Function:
         self._function, self._call = found, Call(returns, name, args)
         self._args = compile_expressions(args, where) if args else None
 
-    def run(self, batch: Batch, evaluation: EvaluationContext) -> tuple[np.ndarray, tuple[pa.Array, ...]]:
-        """How many rows each input row becomes, and the columns with all of them."""
+    def run(self, batch: Batch, evaluation: EvaluationContext) -> _Held | _Computed:
+        """What each input row becomes."""
         args = self._args(batch, evaluation) if self._args is not None else []
         args = [nulls.decoded(arg) for arg in args]
+        if self._call.name == "generate_series":
+            series = sets.series_of(self._call, args, batch.rows, evaluation)
+            if series is not None:
+                return _Computed(series)
         assert self._function.kernel is not None
         counts, columns = self._function.kernel(self._call, args, batch.rows, evaluation)
         valid = nulls.merged_validity(args) if self._function.strict else None
@@ -94,4 +101,34 @@ class _Function:
             ends = np.cumsum(counts)
             keep = pa.array(concat.ranges((ends - counts)[valid], ends[valid]))
             counts, columns = np.where(valid, counts, 0), tuple(column.take(keep) for column in columns)
-        return counts, tuple(columns)
+        return _Held(counts, columns)
+
+
+class _Held:
+    """All rows of a function's call, in memory."""
+
+    def __init__(self, counts: np.ndarray, arrays: Sequence[pa.Array]) -> None:
+        self.counts, self._arrays = counts, arrays
+        self._starts = np.cumsum(counts) - counts
+        self.nbytes = sum(array.nbytes for array in arrays)
+
+    def columns(self, source: np.ndarray, within: np.ndarray) -> list[Column]:
+        """The columns of row number `within` of each input row in `source`, NULL beyond the last one."""
+        index = np.where(within < self.counts.take(source), self._starts.take(source) + within, -1)
+        return [Column(array, Selection(index, nullable=True)) for array in self._arrays]
+
+
+class _Computed:
+    """A series, computed when it is asked for."""
+
+    nbytes = 0
+
+    def __init__(self, series: sets.Series) -> None:
+        self.counts, self._series = series.counts, series
+
+    def columns(self, source: np.ndarray, within: np.ndarray) -> list[Column]:
+        inside = within < self.counts.take(source)
+        if inside.all():
+            return [Column(self._series.values(source, within))]
+        values = self._series.values(source, np.where(inside, within, 0))
+        return [Column(values, Selection(np.where(inside, np.arange(len(source)), -1), nullable=True))]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from shoal.catalog.connector import ConnectorLookup
+from shoal.catalog.errors import InvalidParameterValue
 from shoal.catalog.types import SqlType
 from shoal.exec.optimizer.columns import largest_id
 from shoal.exec.plan.fragment import TaskSettings
@@ -37,6 +38,24 @@ class Switches:
     """Aggregates with no more groups are finished in one task instead of one for each hash partition."""
     validate: bool = False
     """Check the plan after each rule (exec/optimizer/validate.py)."""
+
+
+def session_switches(session: Mapping[str, str]) -> Switches:
+    """The switches that a session's settings ask for: `shoal.join_distribution` (cost, broadcast, partitioned),
+    `shoal.max_gathered_groups`, `shoal.validate_plans` (on, off); "" is unset. Raises: InvalidParameterValue (22023)."""
+    changes: dict[str, Any] = {}
+    if distribution := session.get("shoal.join_distribution"):
+        if distribution not in ("cost", "broadcast", "partitioned"):
+            raise InvalidParameterValue(f'invalid value for parameter "shoal.join_distribution": "{distribution}"',
+                                        hint="Available values: cost, broadcast, partitioned.")
+        changes["join_distribution"] = distribution
+    if groups := session.get("shoal.max_gathered_groups"):
+        if not groups.isdecimal():
+            raise InvalidParameterValue(f'invalid value for parameter "shoal.max_gathered_groups": "{groups}"')
+        changes["max_gathered_groups"] = float(groups)
+    if checked := session.get("shoal.validate_plans"):
+        changes["validate"] = checked in ("on", "true", "yes", "1")
+    return Switches(**changes) if changes else Switches()
 
 
 @dataclass

@@ -80,8 +80,15 @@ class _Side:
 def make_join(kind: JoinKind, left: PlanNode, right: PlanNode, parts: Iterable[Expr], context: OptimizerContext, *,
               left_ids: set[int], right_ids: set[int], keys: tuple[tuple[ColumnRef, ColumnRef], ...] = (),
               null_aware: bool = False, mark: Field | None = None) -> Join:
-    """A join on the conjuncts `parts`; given `keys` stay last."""
+    """A join on the conjuncts `parts`; given `keys` stay last. Keys of different types are cast to one on both sides."""
     a, b = _Side(left, context), _Side(right, context)
+
+    def same_type(x: Expr, y: Expr) -> tuple[ColumnRef, ColumnRef]:
+        wanted = key_type(x.type, y.type)
+        assert wanted is not None
+        return a.column(x, wanted), b.column(y, wanted)
+
+    last = tuple([same_type(*pair) for pair in keys])
     made: list[tuple[ColumnRef, ColumnRef]] = []
     rest: list[Expr] = []
     for part in parts:
@@ -89,9 +96,7 @@ def make_join(kind: JoinKind, left: PlanNode, right: PlanNode, parts: Iterable[E
         if sides is None:
             rest.append(part)
             continue
-        wanted = key_type(sides[0].type, sides[1].type)
-        assert wanted is not None
-        pair = a.column(sides[0], wanted), b.column(sides[1], wanted)
-        if pair not in made and (null_aware or pair not in keys):  # IN compares beside what correlates
+        pair = same_type(*sides)
+        if pair not in made and (null_aware or pair not in last):  # IN compares beside what correlates
             made.append(pair)
-    return Join(kind, a.built(), b.built(), (*made, *keys), conjunction(rest) if rest else None, null_aware, mark)
+    return Join(kind, a.built(), b.built(), (*made, *last), conjunction(rest) if rest else None, null_aware, mark)

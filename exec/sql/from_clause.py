@@ -7,6 +7,7 @@ Spec: PostgreSQL 15 documentation, 7.2.1; wording of parse_clause.c and parse_re
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, field
 
 from shoal.catalog.errors import (

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 import threading
 import time
 from collections import Counter, deque
@@ -18,12 +20,12 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from shoal.catalog.connector import Connector
-from shoal.catalog.errors import InternalError, SqlError
+from shoal.catalog.errors import InternalError, OutOfMemory, SqlError, StatementTooComplex
 from shoal.exec.evaluator import Names
 from shoal.exec.exchange.buffer import Reading
 from shoal.exec.exchange.transport import ExchangeClient
 from shoal.exec.kernels.membership import KeySet
-from shoal.exec.memory import QueryMemory
+from shoal.exec.memory import WorkerMemory
 from shoal.exec.plan.fragment import TaskId, TaskInput, TaskSettings, TaskSpec
 from shoal.exec.worker.context import QueryState, RunningTask
 from shoal.exec.worker.streams import LocalStream, RemoteStream, Stream, TaskOutput, Wake, canceled
@@ -36,12 +38,16 @@ log = logging.getLogger("shoal.runner")
 
 
 class TaskRunner:
-    """`address`: where this process serves its buffers. `report` and `publish` are called in the event loop's thread."""
+    """`address`: where this process serves its buffers. `report` and `publish` are called in the event loop's thread.
+
+    `memory_bytes`: what all queries' tasks may hold here, whatever their settings say.
+    """
 
     def __init__(self, name: str, secret: bytes, connector: Callable[[TaskSpec, str], Connector],
                  report: Callable[[TaskReport], None], publish: Callable[[TaskId, int, bytes], None],
-                 names: Callable[[TaskSettings], Names | None] = lambda settings: None) -> None:
+                 names: Callable[[TaskSettings], Names | None] = lambda settings: None, memory_bytes: int = 1 << 62) -> None:
         self.name = name
+        self._memory = WorkerMemory(memory_bytes)
         self.address: tuple[str, int] = ("", 0)
         self.coordinator_host = ""
         """What the host "" of an input means: where the coordinator was found."""
@@ -69,7 +75,9 @@ class TaskRunner:
                 return
             query = self._queries.get(spec.id.query_id)
             if query is None:
-                query = self._queries[spec.id.query_id] = QueryState(QueryMemory(spec.settings.memory_bytes))
+                query_id = spec.id.query_id
+                query = self._queries[query_id] = QueryState(
+                    self._memory.open(spec.settings.memory_bytes, lambda error: self.cancel(query_id, error)))
             if str(spec.id) in query.tasks:
                 return
             task = RunningTask(spec, query, self._connector, self._wake, self._published, self._others_ready,
@@ -118,7 +126,7 @@ class TaskRunner:
                 output.wake_readers()
             query = self._queries.get(query_id)
             if query is not None and all(task.ended for task in query.tasks.values()):
-                del self._queries[query_id]
+                self._forget(query_id)
 
     def set_filter(self, query_id: str, filter_id: int, payload: bytes | None) -> None:
         """A dynamic filter is complete; None: it will not come."""
@@ -196,6 +204,11 @@ class TaskRunner:
             return None
         return self._outputs.setdefault(query_id, {}).setdefault(task, TaskOutput())
 
+    def _forget(self, query_id: str) -> None:
+        query = self._queries.pop(query_id, None)
+        if query is not None:
+            query.memory.close()
+
     def _stream(self, source: TaskInput, capacity_bytes: int, wake: Wake) -> Stream:
         host = source.host or self.coordinator_host
         if (source.host, source.port) == self.address:
@@ -237,7 +250,12 @@ class TaskRunner:
                 if not self._ready:
                     return
                 task = self._ready.popleft()
-            self._turn(task)
+            try:
+                self._turn(task)
+            except BaseException:  # without this thread the process would go on looking alive
+                log.critical("the compute thread fails", exc_info=True)
+                os.kill(os.getpid(), signal.SIGKILL)
+            del task
 
     def _turn(self, task: RunningTask) -> None:
         task.life.on("start" if task.life.state == "queued" else "wake")
@@ -252,9 +270,8 @@ class TaskRunner:
             finished = True
         except SqlError as error:
             task.error = error
-        except Exception as error:
-            log.exception("task %s failed", task.spec.id)
-            task.error = InternalError(f"internal error in task {task.spec.id}: {type(error).__name__}: {error}")
+        except BaseException as error:
+            task.error = _known(error, task.spec.id)
         task.cpu_s += time.thread_time() - started
         if finished or task.error is not None:
             self._end(task)
@@ -289,7 +306,7 @@ class TaskRunner:
             report = task.report()
             query_id = task.spec.id.query_id
             if query_id in self._released and all(other.ended for other in task.query.tasks.values()):
-                self._queries.pop(query_id, None)
+                self._forget(query_id)
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._report, report)
 
@@ -299,6 +316,17 @@ class TaskRunner:
                 task.query.filters[filter_id] = keys
         if filter_id in task.spec.publishes:
             self._loop.call_soon_threadsafe(self._publish, task.spec.id, filter_id, keys.to_bytes())
+
+
+def _known(error: BaseException, task: TaskId) -> SqlError:
+    """What an exception of an operator means to the client."""
+    if isinstance(error, MemoryError):
+        return OutOfMemory("a worker cannot get the memory that the query needs", detail=str(error),
+                           hint="Filter or aggregate earlier.")
+    if isinstance(error, RecursionError):
+        return StatementTooComplex("the statement is too deep to be run")
+    log.error("task %s failed", task, exc_info=error)
+    return InternalError(f"internal error in task {task}: {type(error).__name__}: {error}")
 
 
 def _load_operators() -> None:

@@ -7,8 +7,8 @@ Messages, JSON (exchange/connection.py):
     coordinator -> worker   welcome {node} | start {tasks} | cancel {query error} | release {query} | filter {query id keys}
                             drain | left | refuse {reason}
 
-`left` answers `leaving`: no more tasks come. A worker keeps nothing that outlives the coordinator's connection: when it is lost all work is dropped, and the worker
-leaves (local ones) or tries to join again for a while.
+`left` answers `leaving`: no more tasks come. A worker keeps nothing that outlives the coordinator's connection: when it is
+lost all work is dropped, and the worker leaves (local ones) or tries to join again for a while.
 """
 
 from __future__ import annotations
@@ -108,7 +108,8 @@ class Worker:
         options = self._options
         host, port = options.join
         connection = await connect(host, port, options.secret, "control")
-        runner = TaskRunner(options.name, options.secret, self._connectors, self._report, self._publish)
+        runner = TaskRunner(options.name, options.secret, self._connectors, self._report, self._publish,
+                            memory_bytes=options.memory_bytes)
         listener = Listener(options.secret, self._serve)
         liveness: LivenessThread | None = None
         self._outbox = asyncio.Queue()

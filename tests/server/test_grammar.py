@@ -11,7 +11,7 @@ from conformance.corpora import CORPORA
 from shoal.catalog.errors import FeatureNotSupported, SqlError, SqlSyntaxError
 from shoal.server import grammar
 from shoal.server import statements as s
-from shoal.server.lexer import split
+from shoal.server.lexer import first_word, split
 
 MODES = s.TransactionModes
 
@@ -136,3 +136,15 @@ def test_what_clients_send_is_cut_and_recognised() -> None:
                 if statement is not None:
                     ours.add(type(statement))
     assert len(ours) >= 8
+
+
+@pytest.mark.parametrize("sql, word", [
+    ("SELECT 1", "select"), (" ((Values (1)))", "values"), ("-- no\n( /* a /* b */ */ Commit", "commit"), ("", ""),
+    ("'commit'", ""), ("/**/'commit'", ""), ("(" * 1_000_000, ""), ("(-1)", "")])
+def test_first_word(sql: str, word: str) -> None:
+    assert first_word(sql) == word
+
+
+def test_long_literals_are_cut_at_once() -> None:
+    for literal in ("'" + "it''s " * 1_000_000 + "'", "E'" + "\\'" * 1_000_000 + "'", '"' + "x" * 5_000_000 + '"'):
+        assert [part.text for part in split(f"SELECT {literal}; SELECT 2;")] == [f"SELECT {literal}", "SELECT 2"]

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shoal.catalog.connector import ColumnStatistics, Json, Predicate
+from shoal.catalog.connectors.files import plain_pages
 from shoal.catalog.connectors.files.footer import (
     MAGIC,
     MalformedThrift,
@@ -77,6 +78,26 @@ class _Footer:
     group_rows: tuple[int, ...]
     dictionary_leaves: tuple[int, ...] = ()
     bounds: dict[str, list[Bounds]] = field(default_factory=dict)
+    plain: dict[tuple[int, int], plain_pages.PlainChunk | None] = field(default_factory=dict)
+    """By (row group, leaf): the column chunks that need not be decoded by Arrow."""
+
+    def plain_chunk(self, group: int, column: _Column) -> plain_pages.PlainChunk | None:
+        key = group, column.leaf
+        if key not in self.plain:
+            chunk = plain_pages.plain_chunk(self.metadata, group, column.leaf, column.arrow) if column.leaves == 1 else None
+            self.plain[key] = chunk if chunk is not None and chunk.rows == self.group_rows[group] else None
+        return self.plain[key]
+
+
+@dataclass(slots=True)
+class _Open:
+    """An open file, which one reader has at a time."""
+
+    raw: pa.NativeFile
+    parquet: pq.ParquetFile
+
+    def close(self) -> None:
+        self.parquet.close(force=True)
 
 
 class ParquetFormat(Format):
@@ -87,7 +108,7 @@ class ParquetFormat(Format):
     def __init__(self) -> None:
         self._footers: Kept[_Footer] = Kept(_FOOTERS_KEPT)
         self._lock = threading.Lock()
-        self._idle: OrderedDict[tuple[str, int, int], list[pq.ParquetFile]] = OrderedDict()
+        self._idle: OrderedDict[tuple[str, int, int], list[_Open]] = OrderedDict()
 
     def schema(self, source: Source) -> FileSchema:
         footer = self._footer(source)
@@ -111,19 +132,18 @@ class ParquetFormat(Format):
              predicates: Predicates) -> Iterator[tuple[int, list[pa.Array]]]:
         footer = self._footer(source)
         present = sorted({column.position: column for name, _ in wanted if (column := footer.columns.get(name))}.items())
-        leaves = [leaf for _, column in present for leaf in range(column.leaf, column.leaf + column.leaves)]
         place = {column.info.name: i for i, (_, column) in enumerate(present)}
         for group in units:
             if not 0 <= group < len(footer.group_rows):
                 raise source.error(ValueError(f"no row group {group}"), "Parquet")
             if not self._group_may_match(footer, group, predicates()):
                 continue
-            if not leaves:
+            if not present:
                 source.check()
                 rows = footer.group_rows[group]
                 yield from slices(rows, [pa.nulls(rows, conformed) for conformed in _storage_types(wanted)], batch_rows)
                 continue
-            for rows, arrays in self._group(source, footer, group, leaves, batch_rows):
+            for rows, arrays in self._group(source, footer, group, [column for _, column in present], batch_rows):
                 converted = [pa.nulls(rows, storage) if name not in place else
                              self._array(source, arrays[place[name]], footer.columns[name].info, sql_type)
                              for (name, sql_type), storage in zip(wanted, _storage_types(wanted))]
@@ -138,7 +158,7 @@ class ParquetFormat(Format):
             idle, self._idle = self._idle, OrderedDict()
         for files in idle.values():
             for file in files:
-                file.close(force=True)
+                file.close()
 
     # -- footers
 
@@ -262,26 +282,25 @@ class ParquetFormat(Format):
 
     # -- reading
 
-    def _group(self, source: Source, footer: _Footer, group: int, leaves: list[int],
-               batch_rows: int) -> Iterator[tuple[int, list[pa.ChunkedArray]]]:
+    def _group(self, source: Source, footer: _Footer, group: int, columns: Sequence[_Column],
+               batch_rows: int) -> Iterator[tuple[int, Sequence[pa.Array | pa.ChunkedArray]]]:
         """One row group as it comes out of Arrow: whole, or streamed if it is large."""
         rows = footer.group_rows[group]
         info = footer.metadata.row_group(group)
+        leaves = _leaf_numbers(columns)
         size = sum(info.column(leaf).total_uncompressed_size for leaf in leaves) if rows > 1 << 14 else 0
-        file = self._take(source, footer)
+        file: _Open | None = self._take(source, footer)
         try:
             if rows <= _WHOLE_GROUP_ROWS and size <= _WHOLE_GROUP_BYTES:
-                table = file.reader.read_row_group(group, column_indices=leaves, use_threads=False)
-                if table.num_rows != rows:
-                    raise DataCorrupted(f'file "{source.display}" is not valid Parquet: row group {group} has '
-                                        f"{table.num_rows} rows instead of {rows}")
+                arrays = self._whole_group(source, footer, group, columns, file)
                 self._give_back(source, file)
                 file = None
-                yield rows, table.columns
+                yield rows, arrays
                 return
             step = max(256, min(max(batch_rows, 1 << 16), _WHOLE_GROUP_BYTES * rows // (4 * max(size, 1))))
             seen = 0
-            for batch in file.reader.iter_batches(step, row_groups=[group], column_indices=leaves, use_threads=False):
+            reader = file.parquet.reader
+            for batch in reader.iter_batches(step, row_groups=[group], column_indices=leaves, use_threads=False):
                 seen += batch.num_rows
                 yield batch.num_rows, batch.columns
             if seen != rows:
@@ -293,7 +312,25 @@ class ParquetFormat(Format):
             raise source.error(error, "Parquet") from None
         finally:
             if file is not None:
-                file.close(force=True)
+                file.close()
+
+    def _whole_group(self, source: Source, footer: _Footer, group: int, columns: Sequence[_Column],
+                     file: _Open) -> list[pa.Array | pa.ChunkedArray]:
+        """The columns of a row group, from plain pages where that will do, the others from Arrow together."""
+        found: dict[int, pa.Array | pa.ChunkedArray] = {}
+        for column in columns if not source.root.remote else ():
+            chunk = footer.plain_chunk(group, column)
+            values = plain_pages.read(file.raw, chunk, column.arrow) if chunk is not None else None
+            if values is not None:
+                found[column.leaf] = values
+        others = [column for column in columns if column.leaf not in found]
+        if others:
+            table = file.parquet.reader.read_row_group(group, column_indices=_leaf_numbers(others), use_threads=False)
+            if table.num_rows != footer.group_rows[group]:
+                raise DataCorrupted(f'file "{source.display}" is not valid Parquet: row group {group} has '
+                                    f"{table.num_rows} rows instead of {footer.group_rows[group]}")
+            found.update(zip([column.leaf for column in others], table.columns, strict=True))
+        return [found[column.leaf] for column in columns]
 
     def _array(self, source: Source, array: pa.Array | pa.ChunkedArray, have: FileColumn, want: Any) -> pa.Array:
         try:
@@ -307,7 +344,7 @@ class ParquetFormat(Format):
         except _FAILURES as error:
             raise source.error(error, "Parquet") from None
 
-    def _take(self, source: Source, footer: _Footer) -> pq.ParquetFile:
+    def _take(self, source: Source, footer: _Footer) -> _Open:
         """An open reader that nobody else uses; `source` is checked to be unchanged."""
         source.check()
         with self._lock:
@@ -318,13 +355,14 @@ class ParquetFormat(Format):
                     del self._idle[source.key]
                 return file
         try:
-            return pq.ParquetFile(source.open(), metadata=footer.metadata, read_dictionary=footer.dictionary_leaves,
-                                  pre_buffer=source.root.remote, coerce_int96_timestamp_unit="us",
-                                  page_checksum_verification=True)
+            opened = source.open()
+            return _Open(opened, pq.ParquetFile(
+                opened, metadata=footer.metadata, read_dictionary=footer.dictionary_leaves, pre_buffer=source.root.remote,
+                coerce_int96_timestamp_unit="us", page_checksum_verification=True))
         except _FAILURES as error:
             raise source.error(error, "Parquet") from None
 
-    def _give_back(self, source: Source, file: pq.ParquetFile) -> None:
+    def _give_back(self, source: Source, file: _Open) -> None:
         with self._lock:
             self._idle.setdefault(source.key, []).append(file)
             self._idle.move_to_end(source.key)
@@ -332,7 +370,7 @@ class ParquetFormat(Format):
             while sum(map(len, self._idle.values())) > _OPEN_FILES:
                 dropped += self._idle.popitem(last=False)[1]
         for old in dropped:
-            old.close(force=True)
+            old.close()
 
 
 def _storage_types(wanted: Wanted) -> list[pa.DataType]:
@@ -346,6 +384,10 @@ def _leaves(arrow: pa.DataType) -> int:
     if pa.types.is_map(arrow):
         return _leaves(arrow.key_type) + _leaves(arrow.item_type)
     return sum(_leaves(arrow.field(i).type) for i in range(arrow.num_fields)) if arrow.num_fields else 1
+
+
+def _leaf_numbers(columns: Sequence[_Column]) -> list[int]:
+    return [leaf for column in columns for leaf in range(column.leaf, column.leaf + column.leaves)]
 
 
 def _first_page(chunk: pq.ColumnChunkMetaData) -> int:

@@ -28,6 +28,7 @@ from shoal.catalog.types import BOOL, INT8
 from shoal.exec.optimizer.columns import columns, free_columns, output_ids, passed_on, references, refresh
 from shoal.exec.optimizer.context import OptimizerContext
 from shoal.exec.optimizer.expressions import MIRRORED
+from shoal.exec.optimizer.joins import key_type, make_join
 from shoal.exec.optimizer.unnesting import (
     ZERO,
     CannotPullUp,
@@ -235,7 +236,8 @@ class _Decorrelation:
         except CannotPullUp:
             return None
         left_ids, right_ids = output_ids(node.left), output_ids(right)
-        keys: list[tuple[ColumnRef, ColumnRef]] = []
+        if key_type(pair[0].type, pair[1].type) is None:
+            return None
         for part in pulled:
             if not (isinstance(part, Call) and part.name == "eq" and all(isinstance(a, ColumnRef) for a in part.args)):
                 return None
@@ -243,10 +245,10 @@ class _Decorrelation:
             assert isinstance(a, ColumnRef) and isinstance(b, ColumnRef)
             if b.id in left_ids and a.id in right_ids:
                 a, b = b, a
-            if a.id not in left_ids or b.id not in right_ids:
+            if a.id not in left_ids or b.id not in right_ids or key_type(a.type, b.type) is None:
                 return None
-            keys.append((a, b))
-        return Join("mark", node.left, right, (*keys, pair), null_aware=True, mark=node.mark)
+        return make_join("mark", node.left, right, pulled, self.context, left_ids=left_ids, right_ids=right_ids,
+                         keys=(pair,), null_aware=True, mark=node.mark)
 
     def two_marks(self, node: Apply, outer: set[int], sure: Expr, uncertain: Expr) -> PlanNode:
         """CASE WHEN some row compares TRUE THEN true WHEN some compares NULL THEN NULL ELSE false."""
