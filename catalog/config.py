@@ -120,7 +120,11 @@ class Config:
 
 def parse_size(text: str | int, key: str = "size") -> int:
     """Bytes of `256MB`, `4GB`, `1.5GiB` or a plain number (units are powers of 1024). Raises: ConfigurationError."""
-    return int(_quantity(text, _UNITS, key, "a size such as 256MB or 4GB"))
+    expected = "a size such as 256MB or 4GB"
+    size = int(_quantity(text, _UNITS, key, expected))
+    if not size:
+        raise ConfigurationError(f"{key}: {text!r} is not {expected}")
+    return size
 
 
 def parse_duration_s(text: str | float, key: str = "duration") -> float:

@@ -314,21 +314,19 @@ class Generator:
         return f"{self.rng.choice(('min', 'max'))}({self.expression(scope, kind, 1)}){where}"
 
     def windowed(self, source: str, scope: list[Column], where: str) -> tuple[str, list[str]]:
-        identity = [column.sql for column in scope if column.sql.endswith((".id", ".g"))]
-        unique = identity if len(identity) == source.count(" AS q") - source.count("CAST") else []
         base = self.rng.choice(scope)
+        full = self.total_order(scope)
         items, kinds = [base.sql], [base.kind]
         for _ in range(self.rng.choice((1, 2))):
-            items.append(self.window(scope, unique))
+            items.append(self.window(scope, full))
             kinds.append(self.window_kind)
         named = ", ".join(f"{item} AS c{number}" for number, item in enumerate(items))
         return f"SELECT {named} FROM {source}{where}", kinds
 
-    def window(self, scope: list[Column], unique: list[str]) -> str:
+    def window(self, scope: list[Column], full: str) -> str:
         partition = f"PARTITION BY {self.rng.choice(scope).sql} " if self.chance(0.6) else ""
         column = self.rng.choice(scope)
         order = f"ORDER BY {column.sql}{self.direction()}"
-        full = "ORDER BY " + ", ".join(f"{item.sql}{self.direction()}" for item in self.total_order(scope))
         choice = self.rng.randrange(6)
         self.window_kind = "int"
         if choice == 0:
@@ -341,18 +339,21 @@ class Generator:
         if choice == 2:
             return f"CAST({function}({value}) OVER ({partition}{order}{self.peer_frame(column)}) AS numeric)"
         if choice == 3:
-            return f"CAST({function}({value}) OVER ({partition}{full} {self.row_frame()}) AS numeric)"
+            return f"CAST({function}({value}) OVER ({full} {self.row_frame()}) AS numeric)"
         picked = self.rng.choice(scope)
         self.window_kind = picked.kind
         if choice == 4:
             name = self.rng.choice(("lag", "lead"))
-            return f"{name}({picked.sql}, {self.rng.choice((1, 2, 0))}) OVER ({partition}{full})"
+            return f"{name}({picked.sql}, {self.rng.choice((1, 2, 0))}) OVER ({full})"
         name = self.rng.choice(("first_value({})", "last_value({})", "nth_value({}, 2)")).format(picked.sql)
-        return f"{name} OVER ({partition}{full} {self.row_frame()})"
+        return f"{name} OVER ({full} {self.row_frame()})"
 
-    def total_order(self, scope: list[Column]) -> list[Column]:
-        """All columns: rows that tie in all are equal, so it does not matter which comes first."""
-        return self.rng.sample(scope, len(scope))
+    def total_order(self, scope: list[Column]) -> str:
+        """A partition and an order by all columns, for all windows of one SELECT in which the order counts: rows that tie
+        in all are equal, so it does not matter which comes first as long as it does everywhere."""
+        partition = f"PARTITION BY {self.rng.choice(scope).sql} " if self.chance(0.6) else ""
+        order = ", ".join(f"{column.sql}{self.direction()}" for column in self.rng.sample(scope, len(scope)))
+        return f"{partition}ORDER BY {order}"
 
     def row_frame(self) -> str:
         return "ROWS BETWEEN " + self.rng.choice((
@@ -450,7 +451,8 @@ class Generator:
     def _ts(self, scope: list[Column], depth: int) -> str:
         a = self.expression(scope, "ts", depth)
         return self.rng.choice((f"({a} + interval '1 day 2 hours')", f"date_trunc('day', {a})",
-                                f"({a} - interval '1 month')", f"CAST({self.expression(scope, 'date', depth)} AS timestamp)"))
+                                f"({a} - interval '1 month')",
+                                f"CAST({self.expression(scope, 'date', depth)} AS timestamp)"))
 
     def _char(self, scope: list[Column], depth: int) -> str:
         return f"CAST({self.expression(scope, 'text', depth)} AS char(3))"

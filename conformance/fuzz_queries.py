@@ -18,7 +18,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ import pyarrow.parquet as pq
 from conformance.fuzz_grammar import COLUMNS, TABLES, Generator, Statement, schema
 from conformance.server import Server
 from conformance.slt import Answer, ask
-from tests.postgres_server import find_binaries, running
+from tests.postgres_server import PostgresServer, find_binaries, running
 
 SCHEMA_SEED = 7
 ARROW = {"int": pa.int32(), "big": pa.int64(), "num": pa.decimal128(8, 2), "text": pa.string(), "date": pa.date32(),
@@ -126,6 +127,26 @@ class Fuzzer:
         return statement, ""
 
 
+@contextmanager
+def fuzzer(server: PostgresServer, workers: int, database: str = "postgres") -> Iterator[Fuzzer]:
+    """Both engines with the same tables; those of PostgreSQL are made in `database`."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        postgres = stack.enter_context(psycopg.connect(server.url(database), autocommit=True))
+        statements = schema(SCHEMA_SEED)
+        for statement in statements:
+            postgres.execute(statement.encode())
+        write_files(postgres, Path(folder))
+        shoal = stack.enter_context(Server(["--workers", str(workers), folder]))
+        connections: dict[str, psycopg.Connection] = {}
+        for name, settings in VARIANTS.items():
+            connections[name] = stack.enter_context(shoal.connect(re.split(r"\W", name)[0]))
+            for setting in settings:
+                connections[name].execute(setting.encode())
+        for statement in statements:
+            connections["memory"].execute(statement.encode())
+        yield Fuzzer(postgres, connections)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("conformance.fuzz_queries", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seed", type=int, default=1, help="of the first statement; each next one has the next seed")
@@ -136,32 +157,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if binaries is None:
         parser.error("there is no PostgreSQL here")
     started, count = time.monotonic(), 0
-    with tempfile.TemporaryDirectory() as folder, running(binaries) as server, \
-            psycopg.connect(server.url(), autocommit=True) as postgres:
-        statements = schema(SCHEMA_SEED)
-        for statement in statements:
-            postgres.execute(statement.encode())
-        write_files(postgres, Path(folder))
-        with Server(["--workers", str(options.workers), folder]) as shoal:
-            connections = {}
-            for name, settings in VARIANTS.items():
-                connections[name] = shoal.connect(re.split(r"\W", name)[0])
-                for setting in settings:
-                    connections[name].execute(setting.encode())
-            for statement in statements:
-                connections["memory"].execute(statement.encode())
-            fuzzer = Fuzzer(postgres, connections)
-            for seed in range(options.seed, options.seed + options.count):
-                made, found = fuzzer.run(seed)
-                if found:
-                    count += 1
-                    print(f"--- seed {seed}\n{made.sql};\n{found}\n", flush=True)
-            for connection in connections.values():
-                connection.close()
-    for message, times in fuzzer.unsupported.most_common():
+    with running(binaries) as server, fuzzer(server, options.workers) as engines:
+        for seed in range(options.seed, options.seed + options.count):
+            made, found = engines.run(seed)
+            if found:
+                count += 1
+                print(f"--- seed {seed}\n{made.sql};\n{found}\n", flush=True)
+    for message, times in engines.unsupported.most_common():
         print(f"{times} times: {message}")
-    print(f"{options.count} statements from seed {options.seed} gave {fuzzer.rows} rows, {fuzzer.refused} were refused by "
-          f"PostgreSQL, {fuzzer.unsupported.total()} not supported by Shoal; {count} differences, "
+    print(f"{options.count} statements from seed {options.seed} gave {engines.rows} rows, {engines.refused} were refused by "
+          f"PostgreSQL, {engines.unsupported.total()} not supported by Shoal; {count} differences, "
           f"{time.monotonic() - started:.0f} s")
     return 1 if count else 0
 

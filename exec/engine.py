@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import pyarrow as pa
 
 from shoal.catalog.access import Namespace
+from shoal.catalog.connectors.memory import MemoryConnector
 from shoal.catalog.connectors.system import SystemConnector
 from shoal.catalog.errors import AdminShutdown, ConfigurationError, FeatureNotSupported, InternalError, SqlError
 from shoal.catalog.pg_catalog import PgCatalog
@@ -31,7 +32,7 @@ from shoal.exec.execution import Execution, QueryExecution, ResultField, RowsExe
 from shoal.exec.explaining import analyzed, explained
 from shoal.exec.history import History, QueryRecord
 from shoal.exec.launcher import LocalLauncher
-from shoal.exec.memory import parse_bytes
+from shoal.exec.memory import parse_bytes, trim
 from shoal.exec.plan.nodes import Field, PlanNode, TableWrite, walk_plan
 from shoal.exec.planning import PlannedQuery, plan_query
 from shoal.exec.planning_threads import PlanningThreads
@@ -48,6 +49,7 @@ __all__ = ["Engine", "EngineOptions", "Execution", "Prepared", "ResultField"]
 WORKERS_START_S: Final = 30.0
 WORKERS_WAIT_S: Final = 10.0
 DRAIN_S: Final = 30.0
+TRIM_AFTER_S: Final = 2.0
 SWITCH_INTERVAL_S: Final = 0.001
 """Planning and compute threads let the event loop in this often."""
 
@@ -109,6 +111,7 @@ class Engine:
         self._number = 0
         self._prefix = f"{int(time.time()):x}{os.urandom(2).hex()}"
         self._stopping = False
+        self._trimming: asyncio.TimerHandle | None = None
         self._drained = asyncio.Event()
 
     # -- life
@@ -128,6 +131,7 @@ class Engine:
         except OSError as error:
             raise ConfigurationError(f"cannot listen on {options.host}:{options.cluster_port}: {error.strerror}") from None
         self.history.coordinator = self._coordinator
+        self._limit_memory_tables()
         if "system" not in self.catalogs:
             self.catalogs.add(SystemConnector(source=self.history))
         if SYSTEM not in self.catalogs:
@@ -140,9 +144,18 @@ class Engine:
                 await self.stop(drain=False)
                 raise InternalError(f"local workers did not start within {WORKERS_START_S:.0f} s")
 
+    def _limit_memory_tables(self) -> None:
+        """Tables in memory are held by this process for good, so they may hold what queries may at most."""
+        for name in self.catalogs.names():
+            connector = self.catalogs.connector(name)
+            if isinstance(connector, MemoryConnector):
+                connector.limit(self.options.memory_bytes)
+
     async def stop(self, drain: bool = True) -> None:
         """Ends everything; `drain`: what runs may finish first, for a while."""
         self._stopping = True
+        if self._trimming is not None:
+            self._trimming.cancel()
         if drain and self._executions:
             self._drained.clear()
             try:
@@ -369,6 +382,15 @@ class Engine:
         self._executions.pop(query_id, None)
         if not self._executions:
             self._drained.set()
+            if self._trimming is None:
+                self._trimming = asyncio.get_running_loop().call_later(TRIM_AFTER_S, self._trim)
+
+    def _trim(self) -> None:
+        """Gives freed memory back to the system once nothing has run for a moment."""
+        self._trimming = None
+        if self._executions or self._stopping:
+            return  # the next one to end sees to it
+        self._threads.submit(trim)
 
     def _namespace(self, session: SessionContext) -> Namespace:
         return Namespace(self.catalogs, session.database, session.search_path)

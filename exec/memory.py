@@ -6,6 +6,7 @@ a process have one together.
 
 from __future__ import annotations
 
+import ctypes
 import re
 from collections.abc import Callable
 from typing import Final
@@ -101,3 +102,10 @@ class QueryMemory:
 
 def megabytes(size: int) -> str:
     return f"{size >> 20} MB" if size >> 20 else f"{size >> 10} kB"
+
+
+def trim() -> None:
+    """Gives freed memory back to the system; only glibc keeps it and has the call."""
+    call = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if call is not None:
+        call(0)

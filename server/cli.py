@@ -131,9 +131,13 @@ def _port(text: str) -> int:
 def _config(options: argparse.Namespace) -> Config:
     """The configuration file with the command line's values over it. Raises: ConfigurationError."""
     from shoal.catalog import config
+    from shoal.catalog.errors import ConfigurationError
 
     base = config.load(options.config) if options.config else config.Config()
     catalogs = tuple(config.catalog_definition(text) for text in options.catalog)
+    for i, definition in enumerate(catalogs):
+        if definition.name in {other.name for other in catalogs[:i]}:
+            raise ConfigurationError(f"--catalog: {definition.name} is given twice")
     workers = config.parse_workers(options.workers, "--workers") if options.workers is not None else None
 
     def path(name: str) -> Path | None:
@@ -159,8 +163,8 @@ def _with_mounts(merged: Config) -> Config:
     names = {definition.name for definition in merged.catalogs}
     paths = merged.server.paths
     for path in paths:
-        plain = "://" not in path
-        if plain and not os.path.exists(path) and not glob.glob(path, recursive=True):
+        local = os.path.expanduser(path)
+        if "://" not in path and not os.path.exists(local) and not glob.glob(local, recursive=True):
             raise ConfigurationError(f"{path}: no such file or folder")
     if paths:
         if "files" in names:

@@ -112,12 +112,13 @@ class StatementText:
     offset: int
 
 
-_PLAIN = re.compile(r"[^;'\"$/\-]*;?\s*")
+_PLAIN = re.compile(r"""(?: [^;'"$/\-eE]++ | [eE](?!') | -(?!-) | /(?!\*) | \$(?=\d)
+                          | '(?:[^']++|'')*+' | "(?:[^"]++|"")*+" )*+ ;? \s*""", re.VERBOSE)
 
 
 def split(sql: str) -> list[StatementText]:
     """The statements of a query string; empty ones are left out. Raises: SqlSyntaxError (42601)."""
-    if _PLAIN.fullmatch(sql):  # one statement without quotes or comments: most strings
+    if _PLAIN.fullmatch(sql):  # one statement without comments or odd quotes: most strings, and the long ones
         text = sql.strip().rstrip(";").rstrip()
         return [StatementText(text, sql.index(text))] if text else []
     found: list[StatementText] = []

@@ -86,6 +86,11 @@ class MemoryConnector(Connector, SupportsWrite, SupportsSnapshot, SupportsSchema
         self._row_ids = 0
         self._changes = 0
 
+    def limit(self, max_bytes: int) -> None:
+        """Bounds what all tables hold, unless the definition does."""
+        if self._max_bytes is None:
+            self._max_bytes = max_bytes
+
     # names
 
     def schemas(self) -> list[str]:
@@ -252,8 +257,8 @@ class MemoryConnector(Connector, SupportsWrite, SupportsSnapshot, SupportsSchema
     def require_room(self, size_bytes: int) -> None:
         """Raises: OutOfMemory (53200) when `size_bytes` more would pass the limit."""
         if self._max_bytes is not None and self.bytes_used() + size_bytes > self._max_bytes:
-            raise OutOfMemory(f'catalog "{self.name}" may hold {self._max_bytes} bytes, which this statement exceeds',
-                              hint="Raise the catalog's max_bytes, or delete rows.")
+            raise OutOfMemory(f'catalog "{self.name}" may hold {self._max_bytes >> 10} kB, which this statement exceeds',
+                              hint="Delete rows, or raise --memory or the catalog's max_bytes.")
 
 
 class _Writing(Writer):

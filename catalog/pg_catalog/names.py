@@ -7,6 +7,7 @@ Spec: PostgreSQL 15 documentation, 8.19 "Object Identifier Types" and 9.26 table
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 from shoal.catalog.access import Namespace, quoted
@@ -75,10 +76,16 @@ class SessionNames:
         system = self.snapshot.system_by_oid.get(oid)
         if system is not None:
             return system.schema == "pg_catalog" or system.schema in self.namespace.search_path
-        relation = self.snapshot.by_oid.get(oid)
+        relation = self.snapshot.by_oid.get(oid) or self._indexes.get(oid, (None,))[0]
         if relation is None:
             return None
         return self.namespace.visible(relation.namespace.catalog, relation.namespace.schema)
+
+    @cached_property
+    def _indexes(self) -> dict[int, tuple[Relation, Constraint]]:
+        """By OID: the table and the key of each index that is shown."""
+        return {self.snapshot.index_oid(owner, key): (owner, key) for owner, _, key in self.snapshot.declared_keys()
+                if key.kind != "foreign"}
 
     def existing_path(self) -> list[str]:
         """The schemas of the search path that exist, in its order."""
@@ -96,10 +103,7 @@ class SessionNames:
             return system.name if self.is_visible(oid) else f"{system.schema}.{system.name}"
         relation = self.snapshot.by_oid.get(oid)
         if relation is None:
-            for owner, _, key in self.snapshot.declared_keys():
-                if key.kind != "foreign" and self.snapshot.index_oid(owner, key) == oid:
-                    return quoted(key.name)
-            return None
+            return quoted(self._indexes[oid][1].name) if oid in self._indexes else None
         bare = quoted(relation.table.name)
         return bare if self.is_visible(oid) else f"{quoted(relation.namespace.name)}.{bare}"
 

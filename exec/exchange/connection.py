@@ -27,6 +27,7 @@ from shoal.exec.exchange.handshake import (
 )
 
 HANDSHAKE_TIMEOUT_S: Final = 5.0
+MAX_STRANGERS: Final = 256
 WRITE_TIMEOUT_S: Final = 60.0
 MAX_MESSAGE_BYTES: Final = 256 << 20
 _STAGING_BYTES: Final = 64 << 10
@@ -266,6 +267,8 @@ class Listener:
         self._secret, self._handle = secret, handle
         self._server: asyncio.Server | None = None
         self._running: set[asyncio.Task[None]] = set()
+        self._strangers: dict[Connection, None] = {}
+        """Those that have not shown that they know the secret, the oldest first."""
         self.host, self.port = "", 0
 
     async def start(self, host: str, port: int) -> None:
@@ -275,6 +278,9 @@ class Listener:
         self.host, self.port = self._server.sockets[0].getsockname()[:2]
 
     def _connected(self, connection: Connection) -> None:
+        self._strangers[connection] = None
+        if len(self._strangers) > MAX_STRANGERS:  # a node proves itself at once, so the oldest is none
+            next(iter(self._strangers)).abort()
         task = asyncio.get_running_loop().create_task(self._serve(connection))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -286,6 +292,7 @@ class Listener:
                 connection.write(handshake.greeting())
                 purpose, proof = handshake.verify(bytes(await connection.read_exactly(ANSWER_BYTES)))
                 connection.write(proof)
+            self._strangers.pop(connection, None)
             await self._handle(connection, purpose)
         except InvalidAuthorization as error:
             log.warning("turned away %s:%s: %s", *connection.peer, error)
@@ -298,6 +305,7 @@ class Listener:
         except Exception:
             log.exception("a connection handler failed")
         finally:
+            self._strangers.pop(connection, None)
             connection.abort() if connection.lost else connection.close()
 
     async def stop(self) -> None:

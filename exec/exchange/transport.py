@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from typing import Any, Final, Protocol
 
-from shoal.catalog.errors import ConnectionFailure, ProtocolViolation, SqlError
+from shoal.catalog.errors import ConnectionFailure, InternalError, ProtocolViolation, SqlError
 from shoal.exec.exchange.buffer import Page, Reading
 from shoal.exec.exchange.connection import Connection, connect
 from shoal.exec.exchange.frames import (
@@ -33,11 +34,15 @@ from shoal.exec.plan.fragment import TaskInput
 
 MAX_REQUEST_BYTES: Final = 4096
 POLL_S: Final = 5.0
-RESPONSE_TIMEOUT_S: Final = 30.0
+RESPONSE_TIMEOUT_S: Final = 10.0
+"""A producer with nothing to give says so after POLL_S; one that says nothing is cut off."""
+SLOWEST_BYTES_PER_S: Final = 256 << 10
 IDLE_TIMEOUT_S: Final = 300.0
 RECONNECT_S: Final = 8.0
 CORRUPT_RETRIES: Final = 2
 _IDLE_CONNECTIONS: Final = 16
+
+log = logging.getLogger("shoal.exchange")
 
 
 class PageSource(Protocol):
@@ -92,6 +97,9 @@ async def serve_exchange(connection: Connection, source: PageSource) -> None:
             raise
         except SqlError as error:
             answer["error"] = error.to_fields()
+        except Exception as error:
+            log.exception("serving %s failed", task)
+            answer["error"] = InternalError(f"internal error in an exchange: {type(error).__name__}: {error}").to_fields()
         connection.write(*frame(END, json.dumps(answer).encode()))
         await connection.drain()
 
@@ -110,6 +118,9 @@ class ExchangeClient:
             await self._fetch(source, sink)
         except SqlError as error:
             sink.end(error)
+        except Exception as error:  # a stream that does not end holds up its query for ever
+            log.exception("fetching from %s failed", source.task)
+            sink.end(InternalError(f"internal error in an exchange: {type(error).__name__}: {error}"))
 
     async def _fetch(self, source: TaskInput, sink: PageSink) -> None:
         loop = asyncio.get_running_loop()
@@ -157,6 +168,7 @@ class ExchangeClient:
             try:
                 async with asyncio.timeout(RESPONSE_TIMEOUT_S):
                     header = parse_header(await connection.read_exactly(HEADER_BYTES))
+                async with asyncio.timeout(RESPONSE_TIMEOUT_S + header.length / SLOWEST_BYTES_PER_S):
                     payload = await connection.read_exactly(header.length)
             except TimeoutError:
                 raise ConnectionFailure("no answer in time") from None

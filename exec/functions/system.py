@@ -59,7 +59,7 @@ def session_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Scalar
     """Functions without arguments whose answer is one per statement."""
     user = _session(context, "user", "shoal")
     answers: dict[str, Callable[[], Any]] = {
-        "version": lambda: f"PostgreSQL {SERVER_VERSION}",
+        "version": lambda: f"PostgreSQL {setting(context, 'server_version')}",
         "current_database": lambda: _session(context, "database", "shoal"),
         "current_catalog": lambda: _session(context, "database", "shoal"),
         "current_schema": lambda: next(iter(_path(context)), None),

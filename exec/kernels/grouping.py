@@ -101,9 +101,12 @@ class KeyTable:
         if self._map is not None:
             self._map = _map_of(packed)
         elif product <= max(self._slots_free, self._slots_per_row * self._rows):
-            self._present = np.zeros(product, np.bool_)
-            self._present[packed] = True
-            self._note_moves(size_before, old, packed)
+            before, self._present = self._present, np.zeros(product, np.bool_)
+            if np.array_equal(packed, old):  # the last keys got larger: every code stays
+                self._present[:size_before] = before
+            else:
+                self._present[packed] = True
+                self._note_moves(size_before, old, packed)
         else:
             self._map = _map_of(packed)
             self._note_moves(size_before, old, np.arange(len(old)))

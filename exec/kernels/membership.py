@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import struct
+import zlib
 from typing import Literal
 
 import numpy as np
@@ -25,15 +26,22 @@ MAX_BITMAP_RANGE = 1 << 26
 MAX_SORTED, MAX_TEXTS, MAX_TEXT_BYTES = 1 << 17, 1 << 16, 1 << 22
 MAX_BLOOM_KEYS = 1 << 22
 BLOOM_BITS = 1 << 23
+_MAX_SPARSITY = 64
+"""Bits of a bitmap for each key in it; beyond, the keys are listed."""
 _SMALL_IN = 64
 _UNPACK_RANGE = 1 << 24
 _LENGTH = struct.Struct("<I")
+_PACK_BYTES, _CODEC = 1 << 16, pa.Codec("lz4_raw")
+"""Bitmaps from this size on travel compressed where that halves them: surrogate keys often leave gaps."""
 
 Kind = Literal["none", "any", "bitmap", "sorted", "range", "bloom", "texts"]
 
 
 class KeySet:
-    """The possible keys of `sql_type`. kind "none" holds nothing, "any" everything."""
+    """The possible keys of `sql_type`. kind "none" holds nothing, "any" everything.
+
+    Bit i of a bitmap stands for `base` + i; bases are multiples of 8, so that bitmaps unite byte by byte.
+    """
 
     __slots__ = ("_dense", "_lookup", "_map", "bits", "kind", "maximum", "minimum", "sql_type", "texts", "values")
 
@@ -75,13 +83,14 @@ class KeySet:
         if len(values) == 0:
             return KeySet(sql_type, "none")
         minimum, maximum = int(values.min()), int(values.max())
-        span = maximum - minimum + 1
+        base = minimum & ~7
+        span = maximum - base + 1
         if span <= MAX_BITMAP_RANGE and (span <= _UNPACK_RANGE or span <= 256 * len(values)):
             present = np.zeros(span, np.bool_)
-            present[values - minimum] = True
-            if 64 * np.count_nonzero(present) >= span:
+            present[values - base] = True
+            if _MAX_SPARSITY * np.count_nonzero(present) >= span:
                 return KeySet(sql_type, "bitmap", minimum, maximum, bits=np.packbits(present, bitorder="little"))
-            distinct = np.flatnonzero(present) + minimum  # listing the keys is shorter than a bitmap
+            distinct = np.flatnonzero(present) + base  # listing the keys is shorter than a bitmap
         else:
             distinct = np.unique(values)
         if len(distinct) <= MAX_SORTED:
@@ -101,6 +110,9 @@ class KeySet:
                 return KeySet(self.sql_type, "any")
             assert self.texts is not None and other.texts is not None
             return KeySet._of_texts(pa.concat_arrays([self.texts, other.texts]), self.sql_type)
+        together = self._with_bitmap(other) if self.kind == other.kind == "bitmap" else None
+        if together is not None:
+            return together
         mine, theirs = self._members(), other._members()
         if mine is not None and theirs is not None:
             return KeySet._of_integers(np.concatenate([mine, theirs]), self.sql_type)
@@ -110,11 +122,31 @@ class KeySet:
         bits = (self._as_bloom(mine) | other._as_bloom(theirs))
         return KeySet(self.sql_type, "bloom", minimum, maximum, bits=bits)
 
+    @property
+    def _base(self) -> int:
+        return self.minimum & ~7
+
+    def _with_bitmap(self, other: KeySet) -> KeySet | None:
+        """The union of two bitmaps; None where that is no good as a bitmap."""
+        minimum, maximum = min(self.minimum, other.minimum), max(self.maximum, other.maximum)
+        base = minimum & ~7
+        span = maximum - base + 1
+        if span > MAX_BITMAP_RANGE:
+            return None
+        bits = np.zeros((span + 7) // 8, np.uint8)
+        for one in (self, other):
+            assert one.bits is not None
+            start = (one._base - base) // 8
+            bits[start:start + len(one.bits)] |= one.bits
+        if _MAX_SPARSITY * int(np.bitwise_count(bits).sum(dtype=np.int64)) < span:
+            return None
+        return KeySet(self.sql_type, "bitmap", minimum, maximum, bits=bits)
+
     def _members(self) -> np.ndarray | None:
         if self.kind == "sorted":
             return self.values
         if self.kind == "bitmap":
-            return np.flatnonzero(self._present()) + self.minimum
+            return np.flatnonzero(self._present()) + self._base
         return None
 
     def _as_bloom(self, members: np.ndarray | None) -> np.ndarray:
@@ -126,10 +158,10 @@ class KeySet:
     def _present(self) -> np.ndarray:
         """The set as one boolean per value of the range."""
         if self._dense is None:
-            span = self.maximum - self.minimum + 1
+            span = self.maximum - self._base + 1
             if self.values is not None:
                 self._dense = np.zeros(span, np.bool_)
-                self._dense[self.values - self.minimum] = True
+                self._dense[self.values - self._base] = True
             else:
                 assert self.bits is not None
                 self._dense = np.unpackbits(self.bits, count=span, bitorder="little").view(np.bool_)
@@ -165,9 +197,9 @@ class KeySet:
         return mask if coded.valid is None else mask & coded.valid
 
     def _contains_integers(self, values: np.ndarray) -> np.ndarray:
-        span = self.maximum - self.minimum + 1
+        span = self.maximum - self._base + 1
         if self.kind == "bitmap" or (self.kind == "sorted" and span <= _UNPACK_RANGE):
-            offsets = values - self.minimum
+            offsets = values - self._base
             inside = offsets.view(np.uint64) < np.uint64(span)
             if span <= _UNPACK_RANGE:
                 mask = self._present().take(offsets, mode="clip")
@@ -237,6 +269,10 @@ class KeySet:
             body = self.values.astype("<i8", copy=False).tobytes()
         else:
             body = b"" if self.bits is None else self.bits.tobytes()
+            if len(body) >= _PACK_BYTES:
+                packed = _CODEC.compress(body, asbytes=True)
+                if len(packed) < len(body) // 2:
+                    head["packed"], body = zlib.crc32(body), packed  # lz4 does not tell when its input was cut short
         encoded = json.dumps(head).encode()
         return _LENGTH.pack(len(encoded)) + encoded + body
 
@@ -255,10 +291,14 @@ class KeySet:
                 return KeySet(sql_type, kind, texts=pa.array(json.loads(body), pa.string()))
             if kind == "sorted" and body:
                 return KeySet(sql_type, kind, minimum, maximum, values=np.frombuffer(body, "<i8"))
-            expected = BLOOM_BITS // 8 if kind == "bloom" else (maximum - minimum + 8) // 8
+            expected = BLOOM_BITS // 8 if kind == "bloom" else (maximum - (minimum & ~7) + 8) // 8
+            if "packed" in head and expected <= MAX_BITMAP_RANGE // 8:
+                body = _CODEC.decompress(body, expected, asbytes=True)
+                if zlib.crc32(body) != head["packed"]:
+                    raise ValueError("its bits are damaged")
             if kind in ("bitmap", "bloom") and len(body) == expected and minimum <= maximum:
                 return KeySet(sql_type, kind, minimum, maximum, bits=np.frombuffer(body, np.uint8))
-        except (ValueError, KeyError, TypeError, struct.error) as error:
+        except (ValueError, KeyError, TypeError, OSError, struct.error) as error:
             raise ProtocolViolation(f"a dynamic filter could not be read: {error}") from None
         raise ProtocolViolation("a dynamic filter has a wrong size or kind")
 

@@ -87,7 +87,10 @@ class Aggregate(Operator):
         if not len(codes):
             return
         states.resize(table.size)
+        held = table.nbytes + states.nbytes
+        self.context.reserve(self.metrics, held + codes.nbytes * (1 + len(self.node.output)))
         whole = Batch.of(table.keys(codes) + states.finish(codes), len(codes))
+        self.context.reserve(self.metrics, held + whole.nbytes())
         yield from streams.sliced(whole, self.context.settings.batch_rows)
 
 

@@ -1,8 +1,8 @@
 """Scan: reads the task's splits of a table, drops rows early, gives out the columns that are wanted.
 
 Dynamic filters that a join elsewhere will publish are awaited for a while: then whole row groups are skipped by the
-connector, and rows before their other columns are touched. Where filters keep nothing of whole splits, the columns
-they need are read first and the others only if a row survived.
+connector, and rows before their other columns are touched. Where filters keep nothing of whole pieces of splits (row
+groups), the columns they need are read first and the others only if a row survived.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from shoal.catalog.connector import Connector, Predicate, Split
-from shoal.catalog.types import INT8
+from shoal.catalog.connector import Connector, Predicate, Split, SupportsPieces
 from shoal.exec.batch import BLOCKED, Batch, Column, Output, Selection
 from shoal.exec.evaluator import EvaluationContext, compile_predicate
 from shoal.exec.kernels import views
-from shoal.exec.kernels.concat import concatenated_batches
 from shoal.exec.kernels.membership import KeySet
 from shoal.exec.operators import streams
 from shoal.exec.operators.base import Operator
@@ -27,7 +25,7 @@ from shoal.exec.plan.expr import columns_of
 
 FILTER_WAIT_S = 10.0
 """How long to wait for dynamic filters; the build sides they come from are being read meanwhile."""
-_TRIAL_ROWS = 100_000
+_TRIAL_ROWS, _TRIAL_PIECES = 100_000, 4
 _USELESS_SHARE = 0.9
 
 
@@ -87,7 +85,7 @@ class Scan(Operator):
         found = list(self.node.pruning)
         for test in self._tests:
             if isinstance(test, _KeyTest):
-                found.extend(test.keys.predicates(self._names[test.position]))
+                found.extend(test.predicates(self._names[test.position]))
         return found
 
     # --- reading
@@ -107,43 +105,48 @@ class Scan(Operator):
     def _split(self, connector: Connector, split: Split) -> Iterator[Batch]:
         """The split's rows that pass all tests, in output columns."""
         self._awaiting()
-        first = sorted({position for test in self._tests for position in test.positions})
-        rest = [p for p in range(len(self._names)) if p not in first]
-        worthwhile = self._attempts < 2 or 4 * self._skipped >= self._attempts
-        if not first or not rest or not worthwhile or self.node.limit is not None:
+        pieces = None
+        if isinstance(connector, SupportsPieces) and self._in_two_goes() is not None:
+            pieces = connector.pieces(self.node.handle, split, self._predicates)
+        if pieces is None:
             for batch in self._read(connector, split, range(len(self._names)), self._predicates):
                 yield from self._given(batch)
             return
-        tests, predicates = list(self._tests), self._predicates()
-        place = {position: place for place, position in enumerate(first)}
-        counts: list[int] = []
-        heads: list[Batch] = []  # surviving rows: the scan's columns, row numbers where one is not read yet, and again last
-        for head in self._read(connector, split, first, lambda: predicates):
-            start = sum(counts)
-            numbers = Column(views.array_of(np.arange(start, start + head.rows), pa.int64()))
-            wide = [head.columns[place[p]] if p in place else numbers for p in range(len(self._names))]
-            heads.append(self._tested(Batch([*wide, numbers], head.rows), tests))
-            counts.append(head.rows)
-        self._attempts += 1
-        if not any(head.rows for head in heads):
-            self._skipped += 1
-            self._count("splits_skipped", 1)
+        for piece in pieces:
+            self._awaiting()
+            yield from self._piece(connector, piece)
+
+    def _in_two_goes(self) -> tuple[list[int], list[int]] | None:
+        """(the columns that the tests need, the others), if reading the latter only where rows are left pays."""
+        first = sorted({position for test in self._tests for position in test.positions})
+        rest = [p for p in range(len(self._names)) if p not in first]
+        pays = self._attempts < _TRIAL_PIECES or 4 * self._skipped >= self._attempts
+        return (first, rest) if first and rest and pays and self.node.limit is None else None
+
+    def _piece(self, connector: Connector, piece: Split) -> Iterator[Batch]:
+        goes = self._in_two_goes()
+        if goes is None:
+            for batch in self._read(connector, piece, range(len(self._names)), _nothing_known):
+                yield from self._given(batch)
             return
-        tails = list(self._read(connector, split, rest, lambda: predicates))
-        if [tail.rows for tail in tails] != counts:
-            types = [column.field.type for column in self.node.columns]
-            heads = [concatenated_batches([head for head in heads if head.rows], [*types, INT8])]
-            tails = [concatenated_batches(tails, [types[p] for p in rest])]
-        start = 0
-        for head, tail in zip(heads, tails, strict=True):
-            following = start + tail.rows
-            if head.rows:
-                if head.rows < tail.rows:
-                    tail = tail.take(Selection(views.values(head.array(-1)) - start))
+        first, rest = goes
+        place = {position: place for place, position in enumerate(first)}
+        heads: list[tuple[int, Batch]] = []  # rows read, and of those kept: all columns or row numbers for them, row numbers
+        for head in self._read(connector, piece, first, _nothing_known):
+            numbers = Column(views.array_of(np.arange(head.rows), pa.int64()))
+            wide = [head.columns[place[p]] if p in place else numbers for p in range(len(self._names))]
+            heads.append((head.rows, self._tested(Batch([*wide, numbers], head.rows), self._tests)))
+        self._attempts += 1
+        if not any(kept.rows for _, kept in heads):
+            self._skipped += 1
+            self._count("pieces_skipped", 1)
+            return
+        for (rows, kept), tail in zip(heads, self._read(connector, piece, rest, _nothing_known), strict=True):
+            if kept.rows:
+                if kept.rows < rows:
+                    tail = tail.take(Selection(views.values(kept.array(-1))))
                 others = dict(zip(rest, tail.columns, strict=True))
-                whole = Batch([others.get(p) or head.columns[p] for p in self._output], head.rows)
-                yield from whole.split(4 * self.context.settings.batch_rows)
-            start = following
+                yield Batch([others.get(p) or kept.columns[p] for p in self._output], kept.rows)
 
     def _tested(self, batch: Batch, tests: list[_Test]) -> Batch:
         """The rows that pass all tests, the most selective first."""
@@ -159,6 +162,10 @@ class Scan(Operator):
         batch = self._tested(batch, self._tests)
         if batch.rows:
             yield batch.select(self._output)
+
+
+def _nothing_known() -> Sequence[Predicate]:
+    return ()
 
 
 class _Test:
@@ -201,6 +208,13 @@ class _KeyTest(_Test):
     def __init__(self, keys: KeySet, position: int, count: Callable[[str, int], None]) -> None:
         super().__init__([position])
         self.keys, self.position, self._count = keys, position, count
+        self._predicates: tuple[Predicate, ...] | None = None
+
+    def predicates(self, column: str) -> tuple[Predicate, ...]:
+        """What is implied for the connector's column; asked for each row group."""
+        if self._predicates is None:
+            self._predicates = self.keys.predicates(column)
+        return self._predicates
 
     @property
     def useless(self) -> bool:  # type: ignore[override]

@@ -24,24 +24,30 @@ def sorted_batch(batch: Batch, keys: Sequence[SortKey], where: Mapping[int, int]
     return batch.take(Selection(order))
 
 
+def working_bytes(held_bytes: int, rows: int, keys: int) -> int:
+    """What it takes to sort rows that hold `held_bytes`: those, all of them in one piece, and the keys as integers."""
+    return 2 * held_bytes + 8 * rows * (2 * keys + 2)
+
+
 class Sort(Operator):
     node: nodes.Sort
 
     def batches(self) -> Output:
         held: list[Batch] = []
-        held_bytes = 0
+        held_bytes = rows = 0
         for batch in self.inputs[0].batches():
             if not isinstance(batch, Batch):
                 yield BLOCKED
             elif batch.rows:
                 held.append(batch)
                 held_bytes += batch.nbytes()
-                self.context.reserve(self.metrics, held_bytes)
+                rows += batch.rows
+                self.context.reserve(self.metrics, working_bytes(held_bytes, rows, len(self.node.keys)))
         if held:
             whole = concatenated_batches(held, streams.types(self.node))
             del held
             order = sorting.sort_indices(orderings(whole, self.node.keys, streams.positions(self.node)), whole.rows)
-            self.context.reserve(self.metrics, held_bytes + order.nbytes)
+            self.context.reserve(self.metrics, whole.nbytes() + order.nbytes)
             batch_rows = self.context.settings.batch_rows
             step = whole.rows if whole.rows <= 4 * batch_rows else batch_rows
             for start in range(0, whole.rows, step):

@@ -5,7 +5,7 @@ Spec: PostgreSQL 15 documentation, 7.2.1.4 "Table Functions": the longest functi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa

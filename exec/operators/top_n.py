@@ -18,7 +18,7 @@ from shoal.exec.kernels import canonical, nulls, sorting, views
 from shoal.exec.kernels.concat import concatenated_batches
 from shoal.exec.operators import streams
 from shoal.exec.operators.base import Operator
-from shoal.exec.operators.sort import sorted_batch
+from shoal.exec.operators.sort import sorted_batch, working_bytes
 from shoal.exec.plan import nodes
 from shoal.exec.plan.expr import SortKey
 
@@ -30,7 +30,7 @@ class TopN(Operator):
         count = self.node.count
         where, types = streams.positions(self.node), streams.types(self.node)
         held: list[Batch] = []
-        rows = 0
+        rows = held_bytes = 0
         threshold: Threshold | None = None
         for batch in self.inputs[0].batches():
             if not isinstance(batch, Batch):
@@ -42,12 +42,14 @@ class TopN(Operator):
                 continue
             held.append(batch)
             rows += batch.rows
+            held_bytes += batch.nbytes()
+            self.context.reserve(self.metrics, working_bytes(held_bytes, rows, len(self.node.keys)))
             if rows > count + max(count, self.context.settings.batch_rows // 4):
                 best = self._best(held, types, where)
-                held, rows = [best], best.rows
+                held, rows, held_bytes = [best], best.rows, best.nbytes()
                 if rows == count:
                     threshold = Threshold(best, self.node.keys, where)
-                self.context.reserve(self.metrics, best.nbytes())
+                self.context.reserve(self.metrics, held_bytes)
         if held:
             yield from streams.sliced(self._best(held, types, where), self.context.settings.batch_rows)
         self.context.reserve(self.metrics, 0)

@@ -21,7 +21,7 @@ from shoal.exec.kernels.constants import scalar_of
 from shoal.exec.kernels.sorting import Ordering
 from shoal.exec.operators import streams
 from shoal.exec.operators.base import Operator
-from shoal.exec.operators.sort import orderings
+from shoal.exec.operators.sort import orderings, working_bytes
 from shoal.exec.operators.window_aggregates import aggregate_column
 from shoal.exec.operators.window_frames import frame_of
 from shoal.exec.plan import nodes
@@ -36,18 +36,19 @@ class Window(Operator):
 
     def batches(self) -> Output:
         held: list[Batch] = []
-        held_bytes = 0
+        held_bytes = rows = 0
+        keys = len(self.node.partition) + len(self.node.order)
         for batch in self.inputs[0].batches():
             if not isinstance(batch, Batch):
                 yield BLOCKED
             elif batch.rows:
                 held.append(batch)
                 held_bytes += batch.nbytes()
-                self.context.reserve(self.metrics, held_bytes)
+                rows += batch.rows
+                self.context.reserve(self.metrics, working_bytes(held_bytes, rows, keys) + 24 * rows * len(self.node.calls))
         if held:
             whole = concat.concatenated_batches(held, streams.types(self.node.input))
             del held
-            self.context.reserve(self.metrics, 2 * held_bytes)
             yield from streams.sliced(self._computed(whole), self.context.settings.batch_rows)
         self.context.reserve(self.metrics, 0)
 

@@ -32,6 +32,11 @@ from shoal.exec.plan.nodes import (
 )
 
 
+def _held_alike(a: SqlType, b: SqlType) -> bool:
+    """Numerics of one scale: how many digits they may have does not change how they are stored."""
+    return a.name == b.name == "numeric" and a.scale == b.scale
+
+
 def validate(plan: PlanNode, after: str, *, logical: bool = True) -> None:
     """Raises: InternalError (XX000) for a broken plan. `logical` plans may still have Apply and SetOperation."""
     _Checker(after, logical).check(plan, {})
@@ -81,7 +86,7 @@ class _Checker:
         match node:
             case Project():
                 for field, expr in node.assignments:
-                    if field.type != expr.type:
+                    if field.type != expr.type and not _held_alike(field.type, expr.type):
                         self.fail(node, f"gives {field.name}#{field.id} of type {field.type} the type {expr.type}")
             case Filter():
                 if node.predicate.type.name != "bool":
@@ -95,7 +100,7 @@ class _Checker:
                     for field, i in zip(node.fields, ids, strict=True):
                         if i not in types:
                             self.fail(node, f"takes #{i}, which an input does not have")
-                        elif types[i].name != field.type.name:
+                        elif types[i].name != field.type.name or types[i].scale != field.type.scale:
                             self.fail(node, f"gives {field.name}#{field.id} of type {field.type} the type {types[i]}")
             case Join():
                 left, right = output_ids(node.left), output_ids(node.right)

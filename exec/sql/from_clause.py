@@ -302,9 +302,8 @@ def _joined(level: Level, item: s.JoinRef, left: Source, right: Source, conditio
     context = level.context
     if condition == e.TRUE:
         condition = None
-    if reads:
-        if right.function is not None and condition is None:
-            return _with_input(right.function, left.plan, outer=kind == "left")
+    if reads and right.function is not None and condition is None:
+        return _with_input(right.function, left.plan, outer=kind == "left")
     right = _over_one_row(right)
     if applies and kind == "inner":
         return filtered(attach(context, _pair(kind, left.plan, right.plan, None, reads), applies), condition)

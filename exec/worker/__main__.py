@@ -21,9 +21,16 @@ from shoal.exec.missing_imports import remember_missing_imports
 SWITCH_INTERVAL_S = 0.0005
 
 
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (try {self.prog} --help)\n")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a worker; gives its exit code (2: bad usage)."""
-    parser = argparse.ArgumentParser(prog="shoal worker", description="Joins a coordinator and runs its tasks.")
+    parser = _Parser(prog="shoal worker", description="Joins a coordinator and runs its tasks.")
     parser.add_argument("--join", required=True, metavar="HOST:PORT", help="the coordinator's cluster address")
     secret = parser.add_mutually_exclusive_group(required=True)
     secret.add_argument("--secret-file", metavar="FILE", help="holds the cluster secret")

@@ -98,7 +98,7 @@ class LocalStream:
             if reading.error is not None:
                 self._ended = True
                 raise reading.error
-            self._ended = reading.ended
+            self._ended = reading.ended and len(reading.pages) <= 1  # of pages without columns several fit any credit
             if not reading.pages:
                 return None
             self._next += 1

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import ctypes
 import logging
 import os
 import signal
@@ -26,6 +25,7 @@ from shoal.catalog.errors import ConnectionFailure, InternalError, InvalidAuthor
 from shoal.exec.exchange.connection import Connection, Listener, connect
 from shoal.exec.exchange.handshake import Purpose
 from shoal.exec.exchange.transport import serve_exchange
+from shoal.exec.memory import trim
 from shoal.exec.plan import serde
 from shoal.exec.plan.fragment import TaskId, TaskSpec
 from shoal.exec.worker.connectors import WorkerConnectors
@@ -209,7 +209,7 @@ class Worker:
             idle_turns = idle_turns + 1 if self._runner.idle else 0
             if idle_turns == IDLE_TURNS and self._changed.is_set():
                 self._changed.clear()
-                await asyncio.to_thread(_trim)
+                await asyncio.to_thread(trim)
             if reports:
                 self._outbox.put_nowait({"op": "progress", "tasks": [r.to_fields() for r in reports]})
 
@@ -239,13 +239,6 @@ class Worker:
     def _publish(self, task: TaskId, filter_id: int, keys: bytes) -> None:
         self._outbox.put_nowait({"op": "filter", "task": [task.query_id, task.fragment_id, task.partition, task.attempt],
                                  "id": filter_id, "keys": base64.b64encode(keys).decode()})
-
-
-def _trim() -> None:
-    """Gives freed memory back to the system; only glibc keeps it and has the call."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 def run_worker(options: WorkerOptions) -> int:

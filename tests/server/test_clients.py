@@ -208,3 +208,35 @@ def test_psql(shoal: Address) -> None:
     assert "public|boats|table" in done.stdout
     done = psql("-c", "begin", "-c", "\\set FETCH_COUNT 2", "-c", "select x from generate_series(1, 5) t(x)", "-At")
     assert done.stdout.split() == ["BEGIN", "1", "2", "3", "4", "5"]
+
+
+@pytest.mark.skipif(shutil.which("psql") is None, reason="no psql on this machine")
+def test_psql_describes(shoal: Address) -> None:
+    def psql(command: str) -> str:
+        done = subprocess.run(["psql", "-X", "-A", "-h", shoal.host, "-p", str(shoal.port), "-U", "shoal", "-c", command,
+                               "sample"], capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0 and "ERROR" not in done.stderr, (command, done.stderr)
+        return done.stdout
+
+    for command in ("\\l", "\\dn", "\\df", "\\dT", "\\du", "\\dv", "\\dx", "\\db", "\\d+", "\\dt *.*", "\\d+ boats"):
+        psql(command)
+    assert '"boats_pkey" PRIMARY KEY, btree (boat_id)' in psql("\\d boats")
+    assert "\npublic|boats_pkey|index|" in psql("\\di")
+    assert "information_schema" not in psql("\\dp") and "public|boats|table" in psql("\\dp")
+
+
+def test_correlated_subqueries_over_values_of_any_type(connection: psycopg.Connection) -> None:
+    """Their outer columns come back as join keys with NULL equal to NULL, whatever can be compared how."""
+    for value in ("array[i, 2]", "'{\"a\": 1}'::jsonb", "'00000000-0000-0000-0000-000000000001'::uuid", "i % 2 = 0",
+                  "i * interval '1 d'", "'1 2'::int2vector", "'10:00'::time", "'10:00+02'::timetz", "i::text::bytea",
+                  "'10.0.0.1'::inet"):
+        sql = f"""select i, array(select 0 union all select i where v is not null) from
+                  (select i, case when i > 0 then {value} end v from generate_series(1, 3) i) t order by i"""
+        assert connection.execute(sql.encode()).fetchall() == [(i, [0, i]) for i in (1, 2, 3)], value
+
+
+def test_the_version_is_the_same_everywhere(connection: psycopg.Connection) -> None:
+    shown = connection.execute("show server_version").fetchone()
+    assert shown is not None and shown[0] == connection.info.parameter_status("server_version")
+    assert connection.execute("select version(), current_setting('server_version')").fetchone() == (
+        f"PostgreSQL {shown[0]}", shown[0])

@@ -148,3 +148,14 @@ def test_first_word(sql: str, word: str) -> None:
 def test_long_literals_are_cut_at_once() -> None:
     for literal in ("'" + "it''s " * 1_000_000 + "'", "E'" + "\\'" * 1_000_000 + "'", '"' + "x" * 5_000_000 + '"'):
         assert [part.text for part in split(f"SELECT {literal}; SELECT 2;")] == [f"SELECT {literal}", "SELECT 2"]
+
+
+@pytest.mark.parametrize("sql, statements", [
+    ("select 'a;b', \"c;d\", 1-2, 3/4, e.e, $1;", ["select 'a;b', \"c;d\", 1-2, 3/4, e.e, $1"]),
+    ("select e'\\';', 2; select 3", ["select e'\\';', 2", "select 3"]),
+    ("select date'2024-01-01;'", ["select date'2024-01-01;'"]),
+    ("select $a$;$a$; x", ["select $a$;$a$", "x"]), ("a -- ;\n; b", ["a", "b"]), ("a /* ; */; b", ["a", "b"]),
+    ("select ';'';' ; ", ["select ';'';'"]), (" ; ", []), ("a;;b", ["a", "b"]), ("select a$1$b", ["select a$1$b"])])
+def test_split_with_and_without_the_short_cut(sql: str, statements: list[str]) -> None:
+    assert [part.text for part in split(sql)] == statements
+    assert all(sql[part.offset:].startswith(part.text) for part in split(sql))

@@ -289,12 +289,12 @@ class ParquetFormat(Format):
         info = footer.metadata.row_group(group)
         leaves = _leaf_numbers(columns)
         size = sum(info.column(leaf).total_uncompressed_size for leaf in leaves) if rows > 1 << 14 else 0
-        file: _Open | None = self._take(source, footer)
+        file, ours = self._take(source, footer), True
         try:
             if rows <= _WHOLE_GROUP_ROWS and size <= _WHOLE_GROUP_BYTES:
                 arrays = self._whole_group(source, footer, group, columns, file)
                 self._give_back(source, file)
-                file = None
+                ours = False
                 yield rows, arrays
                 return
             step = max(256, min(max(batch_rows, 1 << 16), _WHOLE_GROUP_BYTES * rows // (4 * max(size, 1))))
@@ -307,11 +307,11 @@ class ParquetFormat(Format):
                 raise DataCorrupted(f'file "{source.display}" is not valid Parquet: row group {group} has '
                                     f"{seen} rows instead of {rows}")
             self._give_back(source, file)
-            file = None
+            ours = False
         except _FAILURES as error:
             raise source.error(error, "Parquet") from None
         finally:
-            if file is not None:
+            if ours:
                 file.close()
 
     def _whole_group(self, source: Source, footer: _Footer, group: int, columns: Sequence[_Column],

@@ -148,6 +148,31 @@ def test_large_sparse_key_sets_are_approximate_but_never_wrong() -> None:
     assert united.contains(pa.array(members)).all() and united.contains(pa.array([1, 2, 3])).all()
 
 
+def test_bitmaps_unite_wherever_they_start() -> None:
+    pick = np.random.default_rng(8)
+    for _ in range(100):
+        parts = [pick.integers(-5000, 5000) + pick.integers(0, pick.integers(1, 20_000), pick.integers(1, 2000))
+                 for _ in range(2)]
+        united = KeySet.of(pa.array(parts[0]), INT8).union(KeySet.of(pa.array(parts[1]), INT8))
+        members = set(parts[0].tolist()) | set(parts[1].tolist())
+        assert (united.minimum, united.maximum) == (min(members), max(members))
+        everything = np.arange(-6000, 26_000)
+        assert set(everything[united.contains(pa.array(everything))].tolist()) == members
+
+
+def test_large_bitmaps_travel_compressed() -> None:
+    keys = np.arange(0, 6_000_000)
+    keys = np.random.default_rng(4).choice(keys[keys % 32 < 8], 300_000)
+    made = KeySet.of(pa.array(keys), INT8)
+    data = made.to_bytes()
+    assert made.kind == "bitmap" and len(data) < 6_000_000 // 16
+    back = KeySet.from_bytes(data)
+    assert back.bits is not None and np.array_equal(back.bits, made.bits)
+    for damaged in (data[:-1], data[:200], data[:50_000]):
+        with pytest.raises(ProtocolViolation):
+            KeySet.from_bytes(damaged)
+
+
 def test_key_sets_of_other_types() -> None:
     texts = KeySet.of(pa.array(["a", "b", None]), TEXT)
     for version in (texts, KeySet.from_bytes(texts.to_bytes())):

@@ -5,7 +5,7 @@ Each statement runs under several sets of switches, with every rule's plan valid
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -107,7 +107,9 @@ def expected(postgres_server: PostgresServer) -> dict[str, list[tuple[Any, ...]]
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_answers(variant: str, cluster: Cluster, expected: dict[str, list[tuple[Any, ...]]],
                  monkeypatch: pytest.MonkeyPatch) -> None:
-    planned = functools.partial(OptimizerContext, switches=VARIANTS[variant])
+    def planned(*given: Any) -> OptimizerContext:
+        return dataclasses.replace(OptimizerContext(*given), switches=VARIANTS[variant])
+
     monkeypatch.setattr(shoal.exec.optimizer, "OptimizerContext", planned)
     for statement in STATEMENTS:
         assert answer(cluster.rows(statement)) == expected[statement], statement
