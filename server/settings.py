@@ -19,6 +19,7 @@ from typing import Literal
 
 from shoal.catalog.errors import (
     CantChangeRuntimeParameter,
+    FeatureNotSupported,
     InvalidParameterValue,
     UndefinedObject,
     did_you_mean,
@@ -44,6 +45,8 @@ class Setting:
     maximum: float = 2_147_483_647
     fixed: bool = False
     ignored: bool = False
+    supported: tuple[str, ...] = ()
+    """The only values that output and input follow; another one is refused rather than ignored. Empty: all."""
     normalize: Callable[[str, str], str] | None = None
     """(new text, current text) -> canonical text; raises ValueError with the detail."""
 
@@ -169,8 +172,9 @@ SETTINGS: dict[str, Setting] = {row.name.lower(): row for row in (
     _setting("client_encoding", "UTF8", "The encoding the client asked for.", report=True, normalize=_encoding),
     _setting("application_name", "", "What the client calls itself.", report=True),
     _setting("DateStyle", "ISO, MDY", "How dates print, and the order of day and month read.", report=True,
-             normalize=_date_style),
-    _enum("IntervalStyle", "postgres postgres_verbose sql_standard iso_8601", "How intervals print.", report=True),
+             normalize=_date_style, supported=("ISO, MDY",)),
+    _enum("IntervalStyle", "postgres postgres_verbose sql_standard iso_8601", "How intervals print.", report=True,
+          supported=("postgres",)),
     _setting("TimeZone", "UTC", "The zone timestamps with time zone are shown and read in.", report=True,
              normalize=_time_zone),
     _flag("integer_datetimes", "on", "Binary timestamps are 64-bit integers.", report=True, fixed=True),
@@ -192,7 +196,7 @@ SETTINGS: dict[str, Setting] = {row.name.lower(): row for row in (
     _flag("transaction_read_only", "off", "The current transaction refuses writes."),
     _flag("transaction_deferrable", "off", "Deferrable state of the current transaction.", ignored=True),
     _number("extra_float_digits", "1", "Digits of floating-point output.", minimum=-15, maximum=3),
-    _enum("bytea_output", "escape hex", "How bytea prints.", default="hex"),
+    _enum("bytea_output", "escape hex", "How bytea prints.", default="hex", supported=("hex",)),
     _enum("client_min_messages", _LEVELS, "The least notice that is sent to the client."),
     _setting("role", "none", "The current role."),
     # what clients set and nothing here depends on
@@ -288,7 +292,16 @@ def lookup(name: str) -> Setting:
 
 
 def canonical(setting: Setting, text: str, current: str) -> str:
-    """`text` as SHOW prints it. Raises: InvalidParameterValue (22023)."""
+    """`text` as SHOW prints it. Raises: InvalidParameterValue (22023); FeatureNotSupported (0A000) for a value that
+    PostgreSQL knows and output here would not follow."""
+    value = _parsed(setting, text, current)
+    if setting.supported and value not in setting.supported:
+        raise FeatureNotSupported(f'{setting.name} = "{value}" is not supported',
+                                  hint=f"Supported: {', '.join(setting.supported)}.")
+    return value
+
+
+def _parsed(setting: Setting, text: str, current: str) -> str:
     match setting.kind:
         case "bool":
             folded = text.strip().lower()

@@ -1,7 +1,7 @@
 """LIKE over string columns: patterns are taken apart once, and the common shapes avoid regular expressions.
 
-`a%` and `%a` compare ends; `%a%` searches the column's one data buffer for the bytes, twice as fast as row by row;
-of `%a%b%` only the rows with the longest piece are looked at in full. Backslash escapes.
+`a%` and `%a` compare ends; `%a%` searches the column's one data buffer for the bytes, twice as fast as row by row.
+Backslash escapes.
 Spec: PostgreSQL 15 documentation, 9.7.1 "LIKE".
 """
 
@@ -75,25 +75,14 @@ def like(array: pa.Array, pattern: str, ignore_case: bool = False) -> np.ndarray
                 return contains(array, literals[0])
             anchored = pc.starts_with if parts[0] is not None else pc.ends_with
             return views.values(anchored(array, literals[0]))
-        found = _containing(array, max(literals, key=len))
-        if found is not None:
-            rows = np.flatnonzero(found)
-            found[rows] = views.values(pc.match_like(array.take(pa.array(rows)), pattern))
-            return found
     return views.values(pc.match_like(array, pattern))
 
 
 def contains(array: pa.Array, needle: str) -> np.ndarray:
     """The mask of values that contain `needle`."""
-    found = _containing(array, needle)
-    return views.values(pc.match_substring(array, needle)) if found is None else found
-
-
-def _containing(array: pa.Array, needle: str) -> np.ndarray | None:
-    """The same, by searching all values at once; None where looking at each row costs less, as for common needles."""
     rows = len(array)
     if rows < _SCAN_ROWS or not needle:
-        return None
+        return views.values(pc.match_substring(array, needle))
     offsets = np.frombuffer(array.buffers()[1], np.int32, count=rows + 1, offset=4 * array.offset)
     first, last = int(offsets[0]), int(offsets[-1])
     found = np.zeros(rows, np.bool_)
@@ -109,8 +98,8 @@ def _containing(array: pa.Array, needle: str) -> np.ndarray | None:
         add(at)
         at = search(wanted, at + 1)
         budget -= 1
-        if budget < 0:
-            return None
+        if budget < 0:  # common enough that looking at each row is cheaper
+            return views.values(pc.match_substring(array, needle))
     if positions:
         starts = np.array(positions, np.int64) + first
         owner = np.searchsorted(offsets, starts, side="right") - 1

@@ -47,6 +47,7 @@ from shoal.exec.plan.nodes import (
     Values,
     Window,
 )
+from shoal.exec.plan.rewrite import holds_volatile
 
 Pairs = Sequence[tuple[ColumnRef, ColumnRef]]
 ZERO = Literal(INT8, 0)
@@ -287,6 +288,9 @@ class DomainPush:
 
     def domain(self) -> tuple[PlanNode, dict[int, ColumnRef]]:
         """The distinct values of the outer columns, from a fresh copy of `left`."""
+        if holds_volatile(self.left):  # the copy would hold other values
+            raise FeatureNotSupported("a correlated subquery that cannot be a plain join, over rows made by a volatile "
+                                      "function, is not supported")
         copy, renamed = refresh(self.left, self.context.next_id)
         groups = tuple(Field(renamed[f.id].id, f.name, f.type) for f in self.fields)
         return Aggregate(Project(copy, passed_on(groups)), groups, ()), {f.id: renamed[f.id] for f in self.fields}

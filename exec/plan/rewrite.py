@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from shoal.catalog.connector import TableHandle
 from shoal.catalog.types import SqlType
-from shoal.exec.plan.expr import ColumnRef
+from shoal.exec.plan.expr import Call, ColumnRef
 from shoal.exec.plan.nodes import Apply, Field, PlanNode, Scan, ScanColumn, Union
 
 T = TypeVar("T")
@@ -58,6 +58,19 @@ def rebuild(value: T, visit: Visit) -> T:
             old = new
         values.append(old)
     return cls(*values) if changed else value
+
+
+def holds_volatile(plan: PlanNode) -> bool:
+    """Whether any expression of the plan gives something else each time: two copies of it would not be equal."""
+    found = False
+
+    def visit(value: Any) -> Any:
+        nonlocal found
+        found = found or (type(value) is Call and value.volatile)
+        return value if found else None
+
+    rebuild(plan, visit)
+    return found
 
 
 def renumber(plan: PlanNode, ids: Iterator[int], keep: frozenset[int] = frozenset()) -> tuple[PlanNode, dict[int, int]]:

@@ -24,7 +24,7 @@ from shoal.exec.functions.registry import find
 from shoal.exec.plan import expr as e
 from shoal.exec.plan.expr import Call, Cast, ColumnRef, Expr, conjunction
 from shoal.exec.plan.nodes import Apply, Field, Join, PlanNode, Project, Scan, ScanColumn, TableFunction
-from shoal.exec.plan.rewrite import renumber
+from shoal.exec.plan.rewrite import holds_volatile, renumber
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.calls import resolve, scalar_call, set_fields
 from shoal.exec.sql.coercion import common, operator
@@ -143,6 +143,9 @@ def _common_table(level: Level, item: s.TableRef, shared: CommonTable) -> Source
     if query is None:
         fail(FeatureNotSupported, f'recursive queries (WITH query "{shared.name}" reads itself) are not supported', item.pos)
     if shared.used:
+        if holds_volatile(query.plan):
+            fail(FeatureNotSupported, f'WITH query "{shared.name}" calls a volatile function and is read more than once, '
+                 "which is not supported", item.pos)
         plan, mapping = renumber(query.plan, level.context.ids, frozenset(query.refs))
         level.context.copied(len(mapping))
         fields = tuple(Field(mapping.get(f.id, f.id), f.name, f.type) for f in query.fields)

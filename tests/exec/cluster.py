@@ -9,6 +9,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -57,6 +58,10 @@ class Cluster:
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs a coroutine in the engine's loop; fails the test when it hangs."""
         return asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, self._timeout_s), self._loop).result()
+
+    def session_with(self, settings: dict[str, str]) -> SessionContext:
+        """The tests' session with some settings."""
+        return replace(self.session, settings=settings)
 
     def prepare(self, sql: str, session: SessionContext | None = None) -> Prepared:
         return self.call(self.engine.prepare(sql, session or self.session))

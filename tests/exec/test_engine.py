@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import signal
@@ -28,6 +27,7 @@ from shoal.catalog.errors import (
     UndefinedTable,
     WorkerLost,
 )
+from shoal.exec import engine
 from shoal.exec.worker.context import RunningTask
 from tests.exec.cluster import Cluster
 
@@ -231,13 +231,60 @@ def test_a_task_offers_what_operators_ask_for() -> None:
     assert all(hasattr(RunningTask, name) for name in vars(TaskContext) if not name.startswith("_"))
 
 
-def test_a_query_beyond_its_memory_fails_alone(folder: Path) -> None:
-    with Cluster([("files", str(folder))], workers=2, database="files", memory_bytes=4 << 20) as small:
+@pytest.mark.parametrize("statement", [
+    "select count(*) from (select k, count(*) from nums group by k) x",
+    "select count(*) from nums a join nums b on a.amount = b.amount and a.g = b.g",
+    "select k from nums order by amount desc, g offset 299999",
+    "select k from nums order by amount desc, g limit 200000",
+    "select max(r) from (select row_number() over (partition by g order by amount) as r from nums) x",
+    "select length(string_agg(g, ',')) from nums",
+    "select max(cardinality(a)) from (select k % 1000, array_agg(k) as a from nums group by 1) x",
+    "select count(distinct amount) from nums",
+    "create table too_much as select * from nums",
+    "select count(*) from (select g, count(*) from generate_series(1, 2000000) g group by g) x"])
+def test_a_query_beyond_its_memory_fails_alone(small: Cluster, statement: str) -> None:
+    pids = dict(small.engine.local_pids)
+    with pytest.raises(OutOfMemory) as raised:
+        small.rows(statement)
+    assert raised.value.sqlstate == "53200" and raised.value.hint
+    assert small.rows("select count(*) from nums") == [(ROWS,)]
+    assert small.engine.local_pids == pids
+
+
+@pytest.fixture(scope="module")
+def small(folder: Path) -> Iterator[Cluster]:
+    with Cluster([("files", str(folder))], workers=2, database="files", memory_bytes=4 << 20) as running:
+        yield running
+
+
+def test_a_session_can_ask_for_less_memory_but_not_for_more(cluster: Cluster, small: Cluster) -> None:
+    query = "select count(*) from (select k, count(*) from nums group by k) x"
+    assert cluster.rows(query) == [(ROWS,)]
+    for one, size in ((cluster, "2MB"), (small, "1GB")):
         with pytest.raises(OutOfMemory):
-            small.rows("select count(*) from (select k, count(*) from nums group by k) x")
-        assert small.rows("select count(*) from nums") == [(ROWS,)]
-        session = dataclasses.replace(small.session, settings={"shoal.query_memory": "1GB"})
-        assert small.rows("select count(*) from (select k, count(*) from nums group by k) x", session=session) == [(ROWS,)]
+            one.rows(query, session=one.session_with({"shoal.query_memory": size}))
+
+
+def test_a_series_is_never_held_as_a_whole(cluster: Cluster) -> None:
+    assert cluster.rows("select * from generate_series(1, 10000000000) limit 3") == [(1,), (2,), (3,)]
+    assert cluster.rows("select n, g from (values (2), (0), (3)) v(n), generate_series(1, n) g order by 1, 2") == [
+        (2, 1), (2, 2), (3, 1), (3, 2), (3, 3)]
+    started = time.monotonic()
+    execution = cluster.start("select count(*) from generate_series(1, 100000000000) g where g % 7 = 0")
+    threading.Timer(0.2, lambda: cluster.call(execution.cancel())).start()
+    with pytest.raises(QueryCanceled):
+        cluster.read(execution)
+    eventually(lambda: tasks_running(cluster) == 0)
+    assert time.monotonic() - started < 1.5
+
+
+def test_the_coordinator_gives_memory_back_when_idle(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    trimmed = threading.Event()
+    monkeypatch.setattr(engine, "TRIM_AFTER_S", 0.05)
+    monkeypatch.setattr(engine, "trim", trimmed.set)
+    eventually(lambda: cluster.engine._trimming is None)
+    cluster.rows("select 1")
+    assert trimmed.wait(2)
 
 
 def test_no_worker_outlives_a_killed_coordinator() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shoal.catalog.errors import CantChangeRuntimeParameter, InvalidParameterValue, UndefinedObject
+from shoal.catalog.errors import CantChangeRuntimeParameter, FeatureNotSupported, InvalidParameterValue, UndefinedObject
 from shoal.server import settings
 from shoal.server.settings import SETTINGS, VERSION, SessionSettings
 from shoal.server.transactions import Transaction, UndefinedSavepoint
@@ -15,10 +15,10 @@ from tests.postgres_server import PostgresServer
 
 VALUES = [
     ("statement_timeout", "5000"), ("statement_timeout", "1500"), ("statement_timeout", "2min"), ("statement_timeout", "0"),
-    ("statement_timeout", "90s"), ("work_mem", "4096"), ("work_mem", "1GB"), ("work_mem", "65kB"), ("DateStyle", "german"),
-    ("DateStyle", "sql, dmy"), ("DateStyle", "iso"), ("IntervalStyle", "ISO_8601"), ("enable_sort", "no"), ("enable_sort",
+    ("statement_timeout", "90s"), ("work_mem", "4096"), ("work_mem", "1GB"), ("work_mem", "65kB"),
+    ("DateStyle", "iso, us"), ("DateStyle", "iso"), ("IntervalStyle", "POSTGRES"), ("enable_sort", "no"), ("enable_sort",
                                                                                                             "1"),
-    ("enable_sort", "tru"), ("bytea_output", "escape"), ("TimeZone", "europe/berlin"), ("TimeZone", "+02"), ("TimeZone",
+    ("enable_sort", "tru"), ("bytea_output", "HEX"), ("TimeZone", "europe/berlin"), ("TimeZone", "+02"), ("TimeZone",
                                                                                                              "-3"),
     ("TimeZone", "utc"), ("TimeZone", "5.5"), ("extra_float_digits", "3"), ("random_page_cost", "1.10"),
     ("application_name", "a b"),
@@ -46,6 +46,16 @@ def test_bad_values(name: str, value: str) -> None:
         SessionSettings().set(name, value)
 
 
+@pytest.mark.parametrize(("name", "value"), [("DateStyle", "german"), ("DateStyle", "sql, dmy"), ("DateStyle", "iso, ymd"),
+                                             ("IntervalStyle", "ISO_8601"), ("bytea_output", "escape")])
+def test_values_that_output_does_not_follow_are_refused(name: str, value: str) -> None:
+    session = SessionSettings()
+    before = session.get(name)
+    with pytest.raises(FeatureNotSupported, match="is not supported"):
+        session.set(name, value)
+    assert session.get(name) == before
+
+
 def test_unknown_and_fixed_names() -> None:
     session = SessionSettings({"no_such_thing": "kept, because start-up packets hold anything"})
     with pytest.raises(UndefinedObject) as caught:
@@ -67,16 +77,16 @@ def test_every_default_is_a_value_of_its_setting() -> None:
 
 
 def test_transactions_restore() -> None:
-    session = SessionSettings({"DateStyle": "ISO, DMY"})
+    session = SessionSettings({"work_mem": "1MB"})
     transaction = Transaction(session)
     transaction.start(1)
     transaction.begin()
     session.set("jit", "on")
     session.set("TimeZone", "UTC", local=True)
     transaction.savepoint("a")
-    session.set("DateStyle", "German")
+    session.set("work_mem", "2MB")
     transaction.rollback_to("a")
-    assert session.get("DateStyle") == "ISO, DMY"
+    assert session.get("work_mem") == "1MB"
     session.set("TimeZone", "Europe/Oslo")
     session.set("TimeZone", "Asia/Tokyo", local=True)
     assert transaction.finish(True)
