@@ -21,7 +21,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shoal.catalog.connector import ColumnStatistics, Json, Predicate
-from shoal.catalog.connectors.files import plain_pages
 from shoal.catalog.connectors.files.footer import (
     MAGIC,
     MalformedThrift,
@@ -78,15 +77,6 @@ class _Footer:
     group_rows: tuple[int, ...]
     dictionary_leaves: tuple[int, ...] = ()
     bounds: dict[str, list[Bounds]] = field(default_factory=dict)
-    plain: dict[tuple[int, int], plain_pages.PlainChunk | None] = field(default_factory=dict)
-    """By (row group, leaf): the column chunks that need not be decoded by Arrow."""
-
-    def plain_chunk(self, group: int, column: _Column) -> plain_pages.PlainChunk | None:
-        key = group, column.leaf
-        if key not in self.plain:
-            chunk = plain_pages.plain_chunk(self.metadata, group, column.leaf, column.arrow) if column.leaves == 1 else None
-            self.plain[key] = chunk if chunk is not None and chunk.rows == self.group_rows[group] else None
-        return self.plain[key]
 
 
 @dataclass(slots=True)
@@ -315,22 +305,13 @@ class ParquetFormat(Format):
                 file.close()
 
     def _whole_group(self, source: Source, footer: _Footer, group: int, columns: Sequence[_Column],
-                     file: _Open) -> list[pa.Array | pa.ChunkedArray]:
-        """The columns of a row group, from plain pages where that will do, the others from Arrow together."""
-        found: dict[int, pa.Array | pa.ChunkedArray] = {}
-        for column in columns if not source.root.remote else ():
-            chunk = footer.plain_chunk(group, column)
-            values = plain_pages.read(file.raw, chunk, column.arrow) if chunk is not None else None
-            if values is not None:
-                found[column.leaf] = values
-        others = [column for column in columns if column.leaf not in found]
-        if others:
-            table = file.parquet.reader.read_row_group(group, column_indices=_leaf_numbers(others), use_threads=False)
-            if table.num_rows != footer.group_rows[group]:
-                raise DataCorrupted(f'file "{source.display}" is not valid Parquet: row group {group} has '
-                                    f"{table.num_rows} rows instead of {footer.group_rows[group]}")
-            found.update(zip([column.leaf for column in others], table.columns, strict=True))
-        return [found[column.leaf] for column in columns]
+                     file: _Open) -> list[pa.ChunkedArray]:
+        """The columns of a row group, decoded together."""
+        table = file.parquet.reader.read_row_group(group, column_indices=_leaf_numbers(columns), use_threads=False)
+        if table.num_rows != footer.group_rows[group]:
+            raise DataCorrupted(f'file "{source.display}" is not valid Parquet: row group {group} has '
+                                f"{table.num_rows} rows instead of {footer.group_rows[group]}")
+        return list(table.columns)
 
     def _array(self, source: Source, array: pa.Array | pa.ChunkedArray, have: FileColumn, want: Any) -> pa.Array:
         try:
