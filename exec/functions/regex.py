@@ -14,6 +14,7 @@ from shoal.catalog.errors import InvalidParameterValue
 from shoal.catalog.types import BOOL
 from shoal.exec.functions.registry import declare
 from shoal.exec.kernels import regex, strings
+from shoal.exec.kernels.backtracking import Guarded
 from shoal.exec.kernels.parameters import column, parameters
 from shoal.exec.plan.expr import Call
 
@@ -97,14 +98,13 @@ def first_match_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Ar
 
 def _similar_substring(pattern: str, escape: str) -> Any:
     """SUBSTRING(x SIMILAR p ESCAPE e): the part between the two escape-quote marks."""
-    import re
     pieces = pattern.split(escape + '"') if escape else [pattern]
     if len(pieces) == 3:
         bodies = [regex.similar_to_regex(piece, escape)[4:-2] for piece in pieces]
         source = f"(?s)^(?:{bodies[0].replace('*', '*?')})({bodies[1]})(?:{bodies[2]})\\Z"
     else:
         source = f"(?s){regex.similar_to_regex(pattern, escape)}"
-    search = re.compile(source).search
+    search = Guarded(source).search
 
     def one(value: str) -> str | None:
         match = search(value)

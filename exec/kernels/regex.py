@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from shoal.catalog.errors import InvalidEscape, InvalidParameterValue, InvalidRegularExpression
 from shoal.exec.kernels import strings, views
+from shoal.exec.kernels.backtracking import Guarded, Match
 
 _CLASSES = {"alnum": r"a-zA-Z0-9", "alpha": r"a-zA-Z", "blank": r" \t", "cntrl": r"\x00-\x1f\x7f", "digit": r"0-9",
             "graph": r"\x21-\x7e", "lower": r"a-z", "print": r"\x20-\x7e", "punct": r"!-/:-@\[-`{-~", "space": r"\s",
@@ -39,7 +40,7 @@ class Pattern:
     source: str
     flags: str
     portable: bool
-    python: re.Pattern[str]
+    python: Guarded
 
 
 @lru_cache(maxsize=512)
@@ -72,7 +73,7 @@ def compiled(pattern: str, flags: str = "") -> Pattern:
     inline = ("i" if fold else "") + ("" if newline else "s") + ("m" if anchors else "")
     source = f"(?{inline}){body}" if inline else body
     try:
-        return Pattern(source, flags, portable, re.compile(source))
+        return Pattern(source, flags, portable, Guarded(source))
     except (re.error, OverflowError, RecursionError) as error:
         message = str(error)
         word = next((ours for theirs, ours in _ERRORS if theirs in message), message)
@@ -213,7 +214,7 @@ def replace(array: pa.Array, pattern: Pattern, replacement: str, start: int = 1,
         except pa.ArrowInvalid:
             pass
 
-    def fill(match: re.Match[str]) -> str:
+    def fill(match: Match) -> str:
         return "".join((match[part] or "") if isinstance(part, int) and part <= groups else "" if isinstance(part, int)
                        else part
                        for part in parts)
@@ -229,9 +230,9 @@ def replace(array: pa.Array, pattern: Pattern, replacement: str, start: int = 1,
     return strings.mapped(array, one)
 
 
-def groups_of(match: re.Match[str]) -> list[str | None]:
+def groups_of(match: Match) -> list[str | None]:
     """What regexp_match gives: the groups, or the whole match where there are none."""
-    return list(match.groups()) if match.re.groups else [match[0]]
+    return list(match.groups()) or [match[0]]
 
 
 def split(value: str, pattern: Pattern) -> list[str]:
@@ -247,7 +248,7 @@ def split(value: str, pattern: Pattern) -> list[str]:
     return pieces
 
 
-def occurrences(value: str, pattern: Pattern, start: int) -> Iterator[re.Match[str]]:
+def occurrences(value: str, pattern: Pattern, start: int) -> Iterator[Match]:
     """Matches from character `start` (1-based) on; anchors see the rest as the whole text."""
     return pattern.python.finditer(value[start - 1:])
 

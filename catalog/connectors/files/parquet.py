@@ -83,7 +83,6 @@ class _Footer:
 class _Open:
     """An open file, which one reader has at a time."""
 
-    raw: pa.NativeFile
     parquet: pq.ParquetFile
 
     def close(self) -> None:
@@ -336,9 +335,8 @@ class ParquetFormat(Format):
                     del self._idle[source.key]
                 return file
         try:
-            opened = source.open()
-            return _Open(opened, pq.ParquetFile(
-                opened, metadata=footer.metadata, read_dictionary=footer.dictionary_leaves, pre_buffer=source.root.remote,
+            return _Open(pq.ParquetFile(
+                source.open(), metadata=footer.metadata, read_dictionary=footer.dictionary_leaves, pre_buffer=source.root.remote,
                 coerce_int96_timestamp_unit="us", page_checksum_verification=True))
         except _FAILURES as error:
             raise source.error(error, "Parquet") from None
