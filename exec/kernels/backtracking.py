@@ -12,13 +12,15 @@ import re
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 from shoal.catalog.errors import InvalidRegularExpression
 
-HARMLESS_STEPS: Final = 1e7
+HARMLESS_BITS: Final = 27
+"""2 to the power of this many steps take about a second."""
 _COUNTED = re.compile(r"\{(\d+)(,?)(\d*)\}")
 _MANY: Final = 4
 """A counted repetition of more than this many is like one without a bound."""
@@ -60,10 +62,9 @@ class Guarded:
         self._repeats, self._choices, self._nested = _shape(source)
 
     def _harmless(self, text: str) -> bool:
-        if len(text) < 8:
-            return True
-        steps = self._choices + self._repeats * len(text).bit_length()  # as a power of two
-        return not self._nested and steps < HARMLESS_STEPS and 2.0 ** min(steps, 1000) < HARMLESS_STEPS
+        """Every start of a match, by every length of every repetition, by every choice: powers of two are added up."""
+        places = len(text).bit_length()
+        return places <= 3 or (not self._nested and self._choices + (1 + self._repeats) * places <= HARMLESS_BITS)
 
     def search(self, text: str) -> Match | None:
         """The first match anywhere."""
@@ -141,11 +142,14 @@ class _Child:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._failed: deque[bytes] = deque(maxlen=8)
 
     def spans(self, source: str, text: str, *, first: bool) -> list[list[tuple[int, int]]]:
         """Of every match, or the first, where it and its groups are. Blocks for as long as the child may take."""
         request = json.dumps([source, text, first]).encode() + b"\n"
         with self._lock:
+            if request in self._failed:  # an expression is often tried again: while planning, then when run
+                raise _too_complex()
             process = self._process
             if process is None or process.poll() is not None:
                 process = self._process = self._start()
@@ -158,8 +162,8 @@ class _Child:
                 answer = b""
             if not answer:
                 self._end(process)
-                raise InvalidRegularExpression("invalid regular expression: regular expression is too complex",
-                                               hint="It takes too long on one of the texts: avoid repetitions of repetitions.")
+                self._failed.append(request)
+                raise _too_complex()
         found: list[list[tuple[int, int]]] = json.loads(answer)
         return found
 
@@ -185,6 +189,11 @@ class _Child:
         with self._lock:
             if self._process is not None:
                 self._end(self._process)
+
+
+def _too_complex() -> InvalidRegularExpression:
+    return InvalidRegularExpression("invalid regular expression: regular expression is too complex",
+                                    hint="It takes too long on one of the texts: avoid repetitions of repetitions.")
 
 
 _CHILD: Final = _Child()

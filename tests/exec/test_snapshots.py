@@ -39,8 +39,9 @@ def test_a_sum_over_splits_is_right_while_amounts_move(cluster: Cluster, postgre
         nonlocal moved
         with psycopg.connect(postgres_server.url(postgres_database)) as connection:
             while not stop.is_set():
-                connection.execute("UPDATE accounts SET balance = balance + CASE WHEN id % 100 = %(r)s THEN 7 ELSE -7 END "
-                                   "WHERE id % 100 IN (%(r)s, 99 - %(r)s)".replace("id % 100", "id %% 100"), {"r": moved % 49})
+                one = moved % 49
+                connection.execute(f"UPDATE accounts SET balance = balance + CASE WHEN id % 100 = {one} THEN 7 ELSE -7 END "
+                                   f"WHERE id % 100 IN ({one}, {99 - one})")
                 connection.commit()
                 moved += 1
 

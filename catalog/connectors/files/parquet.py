@@ -336,7 +336,8 @@ class ParquetFormat(Format):
                 return file
         try:
             return _Open(pq.ParquetFile(
-                source.open(), metadata=footer.metadata, read_dictionary=footer.dictionary_leaves, pre_buffer=source.root.remote,
+                source.open(), metadata=footer.metadata, read_dictionary=footer.dictionary_leaves,
+                pre_buffer=source.root.remote,
                 coerce_int96_timestamp_unit="us", page_checksum_verification=True))
         except _FAILURES as error:
             raise source.error(error, "Parquet") from None

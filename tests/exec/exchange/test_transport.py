@@ -12,7 +12,15 @@ from contextlib import asynccontextmanager
 import pyarrow as pa
 import pytest
 
-from shoal.catalog.errors import ConnectionFailure, DivisionByZero, InvalidAuthorization, ProtocolViolation, SqlError
+from shoal.catalog.errors import (
+    ConnectionFailure,
+    DivisionByZero,
+    InternalError,
+    InvalidAuthorization,
+    ProtocolViolation,
+    SqlError,
+)
+from shoal.exec.exchange import connection as connection_module
 from shoal.exec.exchange.buffer import InputQueue, OutputBuffer, Page, Reading
 from shoal.exec.exchange.connection import Connection, Listener, connect
 from shoal.exec.exchange.handshake import ANSWER_BYTES, GREETING_BYTES, ClientHandshake, Purpose, ServerHandshake
@@ -239,6 +247,45 @@ def test_garbage_and_silence_disturb_nobody() -> None:
             assert sink.error is None and len(sink.pages) == 1
             for raw in sockets:
                 raw.close()
+
+    run(work())
+
+
+def test_strangers_are_bounded_and_keep_no_node_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_module, "MAX_STRANGERS", 5)
+
+    async def work() -> None:
+        source = Source(OutputBuffer(1, 100))
+        source.buffer.finish()
+        async with serving(lambda connection, purpose: serve_exchange(connection, source)) as listener:
+            strangers = [await asyncio.open_connection("127.0.0.1", listener.port) for _ in range(20)]
+            client, sink = ExchangeClient(SECRET), Sink(1000)
+            await client.fetch(source_at(listener), sink)
+            client.close()
+            assert sink.ended and sink.error is None and len(listener._strangers) <= 5
+            for _, writer in strangers:
+                writer.transport.abort()
+
+    run(work())
+
+
+def test_a_fault_at_either_end_ends_the_stream_with_an_error() -> None:
+    """Never with silence: the reader would wait for ever."""
+    async def work() -> None:
+        source = Source(OutputBuffer(1, 100))
+        source.buffer.add(0, Page((pa.array([1]),), 1, 8))
+        source.buffer.finish()
+        async with serving(lambda connection, purpose: serve_exchange(connection, source)) as listener:
+            client = ExchangeClient(SECRET)
+            broken = Sink(1000)
+            broken.put = lambda sequence, page: {}[sequence]  # type: ignore[method-assign]
+            await client.fetch(source_at(listener), broken)
+            assert isinstance(broken.error, InternalError) and "KeyError" in str(broken.error)
+            source.buffer.read = lambda *request: {}[request]  # type: ignore[method-assign]
+            sink = Sink(1000)
+            await client.fetch(source_at(listener), sink)
+            assert isinstance(sink.error, InternalError) and "KeyError" in str(sink.error)
+            client.close()
 
     run(work())
 
