@@ -257,7 +257,7 @@ class MemoryConnector(Connector, SupportsWrite, SupportsSnapshot, SupportsSchema
     def require_room(self, size_bytes: int) -> None:
         """Raises: OutOfMemory (53200) when `size_bytes` more would pass the limit."""
         if self._max_bytes is not None and self.bytes_used() + size_bytes > self._max_bytes:
-            raise OutOfMemory(f'catalog "{self.name}" may hold {self._max_bytes >> 10} kB, which this statement exceeds',
+            raise OutOfMemory(f'catalog "{self.name}" may hold {self._max_bytes} bytes, which this statement exceeds',
                               hint="Delete rows, or raise --memory or the catalog's max_bytes.")
 
 
