@@ -109,14 +109,17 @@ class Namespace:
         return self._home(), parts[-1]
 
     def schemas(self) -> list[tuple[str, Connector, str]]:
-        """(schema as seen, connector, schema) of the database, system schemas last. A source that cannot be reached
-        is left out."""
+        """(schema as seen, connector, schema) of the database, system schemas last.
+
+        Another source that cannot be reached is left out. Raises: that of the database's own catalog, which would
+        otherwise look empty.
+        """
         found: list[tuple[str, Connector, str]] = []
         for connector in self._connectors():
             try:
                 names = connector.schemas()
             except SqlError as error:
-                if error.kind != "external":
+                if error.kind != "external" or connector.name == self.database:
                     raise
                 continue
             found += [(self.schema_as_seen(connector.name, schema), connector, schema) for schema in names]

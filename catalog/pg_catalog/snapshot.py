@@ -159,6 +159,8 @@ class Snapshot:
             try:
                 tables = connector.tables(namespace.schema)
             except SqlError:
+                if namespace.catalog == self.database:  # it would look empty
+                    raise
                 continue
             for table in tables:
                 oid = stable_oid("relation", namespace.catalog, namespace.schema, table.name)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from shoal.catalog.connector import ColumnInfo, Split, SupportsWrite
+from shoal.catalog.connector import CatalogDefinition, ColumnInfo, Split, SupportsWrite
+from shoal.catalog.errors import SqlError
 from shoal.catalog.pg_catalog import PgCatalog
 from shoal.catalog.pg_catalog.snapshot import PUBLIC_OID, stable_oid, system_relations
 from shoal.catalog.registry import Catalogs
@@ -68,3 +69,11 @@ def test_information_schema_agrees(catalogs: Catalogs) -> None:
 
 def test_oids_are_stable() -> None:
     assert stable_oid("relation", "files", "public", "orders") == 1350425517
+
+
+def test_a_source_that_is_gone_is_not_shown_as_empty(catalogs: Catalogs) -> None:
+    catalogs.mount(CatalogDefinition("gone", "sqlite:/no/such/file.db"))
+    with pytest.raises(SqlError, match="gone") as caught:
+        read(catalogs, "pg_catalog.pg_class", "gone")
+    assert caught.value.kind == "external"
+    assert "Fish" in {row["relname"] for row in read(catalogs, "pg_catalog.pg_class", "shoal")}
