@@ -182,11 +182,11 @@ def _announce(config: Config, host: str, port: int, engine: Engine) -> None:
 
 def _first_query(catalogs: Catalogs, database: str) -> str | None:
     """A query that works at once, where looking for a table costs nothing."""
-    from shoal.server.settings import quote_identifier
+    from shoal.catalog.access import quoted
     if database != "sample":
         return None
     tables = catalogs.connector(database).tables("public")
-    return f"SELECT * FROM {quote_identifier(tables[0].name)} LIMIT 5" if tables else None
+    return f"SELECT * FROM {quoted(tables[0].name)} LIMIT 5" if tables else None
 
 
 def _end_at_once(engine: Engine) -> None:

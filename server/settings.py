@@ -128,11 +128,6 @@ def identifiers(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def quote_identifier(name: str) -> str:
-    """The name as SQL needs it written."""
-    return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'
-
-
 def _name_list(text: str, current: str) -> str:
     identifiers(text)
     return text

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from shoal.catalog.access import quoted
 from shoal.catalog.errors import (
     ActiveTransaction,
     DuplicateCursor,
@@ -159,7 +160,7 @@ async def _set(session: Session, utility: statements.SetSetting, *_: Any) -> str
     if values is None:
         text = None
     elif utility.name.lower() == "search_path":
-        text = ", ".join(map(settings.quote_identifier, values))
+        text = ", ".join(map(quoted, values))
     elif len(values) > 1 and utility.name.lower() != "datestyle" and settings.lookup(utility.name).kind != "string":
         raise InvalidParameterValue(f"SET {utility.name} takes only one argument")
     else:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
-from shoal.catalog.errors import InternalError
-from shoal.exec.plan.expr import AggregateCall, ColumnRef, Expr, SortKey, WindowCall, transform
+from shoal.exec.plan.expr import AggregateCall, ColumnRef, Expr, WindowCall
 from shoal.exec.plan.nodes import (
     Aggregate,
     Apply,
     AssignUniqueId,
-    EnforceSingleRow,
     Exchange,
     Field,
     Filter,
     Join,
-    Limit,
     PlanNode,
     Project,
     RemoteSource,
@@ -30,7 +26,9 @@ from shoal.exec.plan.nodes import (
     Union,
     Values,
     Window,
+    walk_plan,
 )
+from shoal.exec.plan.rewrite import renumber
 
 
 def add_columns(expr: Expr, into: set[int]) -> None:
@@ -214,92 +212,9 @@ def free_columns(node: PlanNode) -> set[int]:
 
 def refresh(node: PlanNode, new_id: Callable[[], int]) -> tuple[PlanNode, dict[int, ColumnRef]]:
     """A copy of the subtree whose own columns have fresh ids, and the new column for each old id."""
-    mapping: dict[int, Field] = {}
-    copy = _Renumber(new_id, mapping).node(node)
-    return copy, {old: field.ref() for old, field in mapping.items()}
-
-
-class _Renumber:
-    def __init__(self, new_id: Callable[[], int], mapping: dict[int, Field]) -> None:
-        self.new_id, self.mapping = new_id, mapping
-
-    def node(self, node: PlanNode) -> PlanNode:
-        children = node.children()
-        if children:
-            node = node.with_children(tuple(self.node(child) for child in children))
-        for field in made_fields(node):
-            self.mapping[field.id] = Field(self.new_id(), field.name, field.type)
-        match node:
-            case Scan():
-                return replace(
-                    node, columns=tuple(replace(c, field=self.field(c.field)) for c in node.columns),
-                    predicate=self.optional(node.predicate),
-                    projected=None if node.projected is None else tuple(map(self.id, node.projected)),
-                    dynamic_filters=tuple(replace(u, column=self.ref(u.column)) for u in node.dynamic_filters))
-            case Values():
-                return Values(self.fields(node.fields), tuple(tuple(map(self.expr, row)) for row in node.rows))
-            case TableFunction():
-                return replace(node, functions=tuple((name, tuple(map(self.expr, args))) for name, args in node.functions),
-                               fields=self.fields(node.fields),
-                               ordinality=self.field(node.ordinality) if node.ordinality else None)
-            case Filter():
-                return Filter(node.input, self.expr(node.predicate))
-            case Project():
-                return Project(node.input, tuple((self.field(f), self.expr(e)) for f, e in node.assignments))
-            case Join():
-                return replace(node, keys=tuple((self.ref(a), self.ref(b)) for a, b in node.keys),
-                               condition=self.optional(node.condition), mark=self.field(node.mark) if node.mark else None)
-            case Apply():
-                return replace(node, mark=self.field(node.mark) if node.mark else None,
-                               comparand=tuple(map(self.ref, node.comparand)),
-                               correlation=tuple(map(self.id, node.correlation)), condition=self.optional(node.condition))
-            case Aggregate():
-                return replace(node, groups=self.fields(node.groups),
-                               aggregates=tuple((self.field(f), self.aggregate(c)) for f, c in node.aggregates))
-            case Sort() | TopN():
-                return replace(node, keys=self.sort_keys(node.keys))
-            case Window():
-                return Window(node.input, tuple(map(self.ref, node.partition)), self.sort_keys(node.order),
-                              tuple((self.field(f), self.window(c)) for f, c in node.calls))
-            case Union():
-                return Union(node.inputs, self.fields(node.fields), tuple(tuple(map(self.id, ids)) for ids in node.columns))
-            case SetOperation():
-                return replace(node, fields=self.fields(node.fields))
-            case AssignUniqueId():
-                return AssignUniqueId(node.input, self.field(node.field))
-            case Limit() | EnforceSingleRow():
-                return node
-        raise InternalError(f"cannot copy a plan with {type(node).__name__}")
-
-    def id(self, id: int) -> int:
-        found = self.mapping.get(id)
-        return id if found is None else found.id
-
-    def field(self, field: Field) -> Field:
-        return self.mapping.get(field.id, field)
-
-    def fields(self, fields: Iterable[Field]) -> tuple[Field, ...]:
-        return tuple(map(self.field, fields))
-
-    def ref(self, ref: ColumnRef) -> ColumnRef:
-        found = self.mapping.get(ref.id)
-        return ref if found is None else found.ref()
-
-    def expr(self, expr: Expr) -> Expr:
-        return transform(expr, lambda e: self.ref(e) if isinstance(e, ColumnRef) else e)
-
-    def optional(self, expr: Expr | None) -> Expr | None:
-        return None if expr is None else self.expr(expr)
-
-    def sort_keys(self, keys: tuple[SortKey, ...]) -> tuple[SortKey, ...]:
-        return tuple(replace(key, column=self.ref(key.column)) for key in keys)
-
-    def aggregate(self, call: AggregateCall) -> AggregateCall:
-        return replace(call, args=tuple(map(self.expr, call.args)), filter=self.ref(call.filter) if call.filter else None,
-                       order_by=self.sort_keys(call.order_by))
-
-    def window(self, call: WindowCall) -> WindowCall:
-        return replace(call, args=tuple(map(self.expr, call.args)), filter=self.ref(call.filter) if call.filter else None)
+    made = {field.id: field for part in walk_plan(node) for field in made_fields(part)}
+    copy, ids = renumber(node, iter(new_id, None), frozenset(free_columns(node) - made.keys()))
+    return copy, {old: ColumnRef(made[old].type, new, made[old].name) for old, new in ids.items() if old in made}
 
 
 def passed_on(fields: Iterable[Field]) -> tuple[tuple[Field, Expr], ...]:
