@@ -62,7 +62,7 @@ class PgCatalog(Connector, SupportsDatabases):
 
     def names(self, database: str, search_path: Sequence[str]) -> SessionNames:
         """What functions such as pg_get_constraintdef and casts to regclass ask, for one session."""
-        return SessionNames(self.snapshot(database), tuple(search_path))
+        return SessionNames(lambda: self.snapshot(database), tuple(search_path))
 
     def version(self) -> object:
         """That of all the other catalogs."""

@@ -26,11 +26,11 @@ OWNER = "shoal"
 
 
 class SessionNames:
-    """Answers for `database` under a `search_path`."""
+    """Answers for one session. `snapshot` is taken when first needed: every task in the coordinator has names at
+    hand, few ask, and taking one may list a lake's files."""
 
-    def __init__(self, snapshot: Snapshot, search_path: tuple[str, ...]) -> None:
-        self.snapshot = snapshot
-        self.namespace = Namespace(snapshot.catalogs, snapshot.database, search_path)
+    def __init__(self, snapshot: Callable[[], Snapshot], search_path: tuple[str, ...]) -> None:
+        self._take_snapshot, self._search_path = snapshot, search_path
         self._texts: dict[str, Callable[..., str | None]] = {
             "pg_get_constraintdef": self._constraint_definition, "pg_get_indexdef": self._index_definition,
             "pg_get_expr": lambda text, *_: text, "obj_description": self._comment,
@@ -38,6 +38,14 @@ class SessionNames:
             "pg_get_userbyid": lambda oid, *_: OWNER if oid == SUPERUSER_OID else f"unknown (OID={oid})",
             "pg_get_serial_sequence": lambda *_: None,
         }
+
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        return self._take_snapshot()
+
+    @cached_property
+    def namespace(self) -> Namespace:
+        return Namespace(self.snapshot.catalogs, self.snapshot.database, self._search_path)
 
     def name_of(self, kind: str, oid: int) -> str | None:
         """The name a reg* type prints for an OID; None where there is no such object."""

@@ -9,6 +9,7 @@ import pytest
 from shoal.catalog.connector import ColumnInfo, SupportsWrite
 from shoal.catalog.pg_catalog import PgCatalog
 from shoal.catalog.pg_catalog.names import SessionNames, split_name
+from shoal.catalog.pg_catalog.snapshot import Snapshot
 from shoal.catalog.registry import Catalogs
 from shoal.catalog.types import INT4
 
@@ -21,7 +22,7 @@ def names() -> Iterator[SessionNames]:
     memory = catalogs.connector("memory")
     assert isinstance(memory, SupportsWrite)
     memory.create_table("public", "Fish", [ColumnInfo("id", INT4)])
-    yield SessionNames(system.snapshot("memory"), ("public",))
+    yield SessionNames(lambda: system.snapshot("memory"), ("public",))
     catalogs.close()
 
 
@@ -50,3 +51,11 @@ def test_types_and_schemas(names: SessionNames) -> None:
     ("a", ["a"]), ("A.b", ["a", "b"]), ('"A"."b.c"', ["A", "b.c"]), ('x."a""b"', ["x", 'a"b'])])
 def test_names_split_as_sql_reads_them(text: str, parts: list[str]) -> None:
     assert split_name(text) == parts
+
+
+def test_nothing_is_looked_up_before_a_name_is_asked_for() -> None:
+    def snapshot() -> Snapshot:
+        raise AssertionError("taken too early")
+
+    names = SessionNames(snapshot, ("public",))
+    assert names.name_of("regtype", 23) == "integer"
