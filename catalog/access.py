@@ -13,7 +13,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from shoal.catalog.connector import ColumnInfo, Connector, SupportsDatabases, SupportsWrite, TableHandle, TableName
+from shoal.catalog.connector import (
+    ColumnInfo,
+    Connector,
+    SupportsDatabases,
+    SupportsDefinitions,
+    SupportsWrite,
+    TableHandle,
+    TableName,
+)
 from shoal.catalog.errors import (
     FeatureNotSupported,
     InvalidName,
@@ -22,9 +30,12 @@ from shoal.catalog.errors import (
     UndefinedTable,
     did_you_mean,
 )
+from shoal.catalog.keywords import QUOTED_KEYWORDS
 from shoal.catalog.registry import FEDERATED, MEMORY, SYSTEM, Catalogs
 
 SYSTEM_SCHEMAS = ("pg_catalog", "information_schema")
+PG_TEMP = "pg_temp"
+"""What a session calls the schema of its temporary tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +52,11 @@ Place = tuple[Connector, str]
 class Namespace:
     """The names of `database` under a `search_path`; cheap to make, holds no state of its own."""
 
-    def __init__(self, catalogs: Catalogs, database: str, search_path: tuple[str, ...] = ("public",)) -> None:
+    def __init__(self, catalogs: Catalogs, database: str, search_path: tuple[str, ...] = ("public",),
+                 temporary: str = "") -> None:
+        """`temporary`: the schema of `memory` that holds the session's temporary tables, which is searched first."""
         self.catalogs, self.database, self.search_path = catalogs, database, search_path
+        self.temporary = temporary or catalogs.temporary
 
     @property
     def federated(self) -> bool:
@@ -66,6 +80,10 @@ class Namespace:
             raise failures[0]
         raise UndefinedTable(f'relation "{".".join(parts)}" does not exist', hint=self._near(parts))
 
+    def column_name(self, parts: tuple[str, ...], name: str) -> str:
+        """What a column of the relation `parts` is called here."""
+        return name
+
     def target(self, parts: tuple[str, ...]) -> tuple[Connector, str, str]:
         """(connector, schema, name) that a CREATE of this name makes.
 
@@ -86,6 +104,8 @@ class Namespace:
                     return home, found, name
             return home, home.default_schema, name
         schema = qualifiers[-1]
+        if schema in (PG_TEMP, self.temporary) and self.temporary:
+            return self.catalogs.connector(MEMORY), self.temporary, name
         if (found := self._schema_of(home, schema)) is not None:
             return home, found, name
         catalog, _, inner = schema.partition(".")
@@ -108,6 +128,18 @@ class Namespace:
             return connector, inner
         return self._home(), parts[-1]
 
+    def places(self, qualifiers: tuple[str, ...]) -> Iterator[Place]:
+        """Where objects with these qualifiers are looked for, in order."""
+        for group in self._places(qualifiers):
+            yield from group
+
+    def sequence(self, parts: tuple[str, ...]) -> tuple[Connector, str, str] | None:
+        """(connector, schema, name) of the sequence that one to three parts name."""
+        for connector, schema in self.places(parts[:-1]):
+            if isinstance(connector, SupportsDefinitions) and connector.has_sequence(schema, parts[-1]):
+                return connector, schema, parts[-1]
+        return None
+
     def schemas(self) -> list[tuple[str, Connector, str]]:
         """(schema as seen, connector, schema) of the database, system schemas last.
 
@@ -123,6 +155,9 @@ class Namespace:
                     raise
                 continue
             found += [(self.schema_as_seen(connector.name, schema), connector, schema) for schema in names]
+        memory = self.catalogs.connector(MEMORY) if self.temporary else None
+        if memory is not None and memory not in self._connectors() and self.temporary in memory.schemas():
+            found.append((self.temporary, memory, self.temporary))
         if SYSTEM in self.catalogs:
             system = self.catalogs.connector(SYSTEM)
             found += [(schema, system, schema) for schema in system.schemas()]
@@ -141,10 +176,10 @@ class Namespace:
                 yield connector.name, seen, table
 
     def schema_as_seen(self, catalog: str, schema: str) -> str:
-        """The schema name that pg_catalog shows: bare for the database's own catalog (in `shoal`: memory), else
-        `catalog.schema`."""
+        """The schema name that pg_catalog shows: bare for the database's own catalog (in `shoal`: memory) and for
+        temporary tables, else `catalog.schema`."""
         own = MEMORY if self.federated else self.database
-        return schema if catalog in (own, SYSTEM) else f"{catalog}.{schema}"
+        return schema if catalog in (own, SYSTEM) or schema == self.temporary else f"{catalog}.{schema}"
 
     def visible(self, catalog: str, schema: str) -> bool:
         """Whether tables of this schema are found by their bare names."""
@@ -183,6 +218,8 @@ class Namespace:
             path = self.search_path
             if "pg_catalog" not in path:
                 path = ("pg_catalog", *path)
+            if self.temporary and PG_TEMP not in path:
+                path = (PG_TEMP, *path)
             for schema in path:
                 yield from self._path_places(schema)
             if not self.federated and not isinstance(self.catalogs.connector(self.database), SupportsWrite):
@@ -194,6 +231,8 @@ class Namespace:
         if schema in SYSTEM_SCHEMAS:
             if SYSTEM in self.catalogs:
                 yield [(self.catalogs.connector(SYSTEM), schema)]
+        elif self.temporary and schema in (PG_TEMP, self.temporary):
+            yield [(self.catalogs.connector(MEMORY), self.temporary)]
         elif not self.federated:
             connector = self.catalogs.connector(self.database)
             if schema == "public" and connector.default_schema != "public":
@@ -209,7 +248,7 @@ class Namespace:
 
     def _schema_places(self, schema: str) -> Iterator[list[Place]]:
         """`schema.name`: a schema of the current catalog, then a catalog, then `catalog.schema` in one quoted name."""
-        if schema in SYSTEM_SCHEMAS or schema == "public":
+        if schema in SYSTEM_SCHEMAS or schema in ("public", PG_TEMP):
             yield from self._path_places(schema)
         elif self.federated:
             yield [(self.catalogs.connector(MEMORY), schema)]
@@ -314,8 +353,9 @@ class Namespace:
 
 
 def quoted(name: str) -> str:
-    """The name as SQL needs it, in double quotes unless it is plain lower case."""
-    plain = name.isascii() and name.replace("_", "a").isalnum() and name == name.lower() and not name[0].isdigit()
+    """The name as SQL needs it, in double quotes unless it is plain lower case and no keyword but an unreserved one."""
+    plain = name.isascii() and name.replace("_", "a").isalnum() and name == name.lower() and not name[0].isdigit() \
+        and name not in QUOTED_KEYWORDS
     return name if plain else '"' + name.replace('"', '""') + '"'
 
 

@@ -14,21 +14,27 @@ held as `Secret`, which does not print.
     [users]
     ada = "SCRAM-SHA-256$4096:..."          # a verifier, or a password
     bob = {password = "${BOB_PASSWORD}"}    # ${NAME} is the environment's
+    [access]                                # how users show who they are; without a row: SCRAM-SHA-256
+    bob = "password"                        # in the clear, over TLS only
+    carl = "certificate"                    # a client certificate whose common name is carl
+    eve = {method = "trust", from = ["10.1.0.0/16"]}    # by default from this machine only
     [tls]
     certificate = "server.crt"    key = "server.key"      client_ca = "ca.crt"
+    client_certificates = "optional"        # or "required", the default with a client_ca
     [limits]
     connections = 100             authentication_timeout = "60s"   statement_timeout = "0s"   query_memory = "1GB"
 """
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from shoal.catalog.connector import CatalogDefinition
 from shoal.catalog.errors import ConfigurationError, did_you_mean
@@ -88,11 +94,23 @@ class TlsConfig:
     certificate: Path
     key: Path
     client_ca: Path | None = None
+    client_certificates: Literal["required", "optional"] = "required"
+    """Where there is a client_ca."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRule:
+    """How a user shows who they are when they come from these networks; from elsewhere it is SCRAM-SHA-256."""
+
+    method: Literal["scram-sha-256", "password", "certificate", "trust"] = "scram-sha-256"
+    networks: tuple[str, ...] = ()
+    """Empty: any."""
 
 
 @dataclass(frozen=True, slots=True)
 class LimitsConfig:
-    connections: int = 100
+    connections: int = 10_000
+    """Idle ones are cheap: some 10 kB each."""
     authentication_timeout_s: float = 60.0
     statement_timeout_s: float = 0.0
     """0: none."""
@@ -107,6 +125,8 @@ class Config:
     catalogs: tuple[CatalogDefinition, ...] = ()
     users: Mapping[str, Secret] = field(default_factory=dict)
     """Passwords or SCRAM verifiers by user name; empty: open to everyone on this machine."""
+    access: Mapping[str, AccessRule] = field(default_factory=dict)
+    """By user name."""
     tls: TlsConfig | None = None
     limits: LimitsConfig = field(default_factory=LimitsConfig)
 
@@ -184,7 +204,7 @@ def load(path: str | Path) -> Config:
 
 def parse(document: Mapping[str, Any], folder: Path = Path()) -> Config:
     """The configuration in a parsed TOML document. Raises: ConfigurationError naming the key."""
-    _only(document, {"server", "catalogs", "users", "tls", "limits"}, "")
+    _only(document, {"server", "catalogs", "users", "access", "tls", "limits"}, "")
     server = _section(document, "server", _SERVER, folder)
     tls = None
     if "tls" in document:
@@ -193,7 +213,8 @@ def parse(document: Mapping[str, Any], folder: Path = Path()) -> Config:
             if required not in values:
                 raise ConfigurationError(f"tls.{required} is missing")
         tls = TlsConfig(**values)
-    return Config(ServerConfig(**server), _catalogs(_table(document, "catalogs")), _users(_table(document, "users")), tls,
+    return Config(ServerConfig(**server), _catalogs(_table(document, "catalogs")), _users(_table(document, "users")),
+                  _access(_table(document, "access")), tls,
                   LimitsConfig(**_section(document, "limits", _LIMITS, folder)))
 
 
@@ -235,7 +256,9 @@ _SERVER: dict[str, tuple[str, Reader]] = {
     "paths": ("paths", _paths),
 }
 _TLS: dict[str, tuple[str, Reader]] = {"certificate": ("certificate", _path), "key": ("key", _path),
-                                       "client_ca": ("client_ca", _path)}
+                                       "client_ca": ("client_ca", _path),
+                                       "client_certificates": ("client_certificates",
+                                                               lambda v, k, f: _presence(v, k, f))}
 _LIMITS: dict[str, tuple[str, Reader]] = {
     "connections": ("connections", _count),
     "queries": ("queries", _count),
@@ -312,6 +335,33 @@ def _users(table: Mapping[str, Any]) -> dict[str, Secret]:
         # a verifier holds $ and braces of its own, but never ${NAME}
         found[name] = Secret(_expanded(value, key))
     return found
+
+
+_METHODS = ("scram-sha-256", "password", "certificate", "trust")
+_THIS_MACHINE = ("127.0.0.0/8", "::1/128")
+
+
+def _access(table: Mapping[str, Any]) -> dict[str, AccessRule]:
+    found = {}
+    for name, value in table.items():
+        key = f"access.{name}"
+        rule = value if isinstance(value, dict) else {"method": value}
+        _only(rule, {"method", "from"}, f"{key}.")
+        method = rule.get("method")
+        if method not in _METHODS:
+            raise ConfigurationError(f"{key}: {method!r} is not a method", hint=f"Methods: {', '.join(_METHODS)}.")
+        networks = rule.get("from", _THIS_MACHINE if method == "trust" else ())
+        try:
+            found[name] = AccessRule(method, tuple(str(ipaddress.ip_network(network)) for network in networks))
+        except (ValueError, TypeError):
+            raise ConfigurationError(f"{key}.from: expected a list of networks such as 10.1.0.0/16") from None
+    return found
+
+
+def _presence(value: Any, key: str, folder: Path) -> str:
+    if value not in ("required", "optional"):
+        raise ConfigurationError(f'{key}: expected "required" or "optional", not {value!r}')
+    return str(value)
 
 
 def _expanded(text: str, key: str) -> str:

@@ -19,13 +19,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
+import numpy as np
 import pyarrow as pa
 
 from shoal.catalog.errors import SqlError
 from shoal.catalog.types import SqlType
 
 Operator = Literal["eq", "ne", "lt", "le", "gt", "ge", "in", "is_null", "is_not_null", "like", "not_like"]
-TableKind = Literal["table", "view", "system"]
+TableKind = Literal["table", "view", "materialized_view", "foreign_table", "partitioned_table", "system"]
 Json = Any
 """None, bool, int, float, str, or lists and string-keyed dicts of them."""
 
@@ -64,6 +65,12 @@ class ColumnInfo:
     default: str = ""
     native_type: str = ""
     """The source's own type name where it was unknown and became text (the engine sends one NOTICE)."""
+    enum: tuple[str, str] | None = None
+    """(schema, name) of the source's enum type (see `Connector.enums`) whose labels the text values are."""
+    identity: Literal["", "a", "d"] = ""
+    """pg_attribute.attidentity: a number the source gives always, or by default."""
+    generated: bool = False
+    """`default` is the expression of a stored generated column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +120,139 @@ class TableStatistics:
     columns: Mapping[str, ColumnStatistics] = field(default_factory=dict)
 
 
+Action = Literal["a", "r", "c", "n", "d"]
+"""What a foreign key does, as pg_constraint has it: no action, restrict, cascade, set null, set default."""
+
+
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """A declared key of the source, for pg_constraint and for the optimizer's row estimates."""
+    """A declared key or check of the source, for pg_constraint and for the optimizer's row estimates."""
 
     name: str
-    kind: Literal["primary", "unique", "foreign"]
+    kind: Literal["primary", "unique", "foreign", "check", "exclusion"]
     columns: tuple[str, ...]
     references: tuple[str, str] | None = None  # schema, table
     referenced_columns: tuple[str, ...] = ()
+    expression: str = ""
+    """A check's condition as SQL, without parentheses around it."""
+    on_update: Action = "a"
+    on_delete: Action = "a"
+    deferrable: bool = False
+    deferred: bool = False
+    match: Literal["s", "f"] = "s"
+    validated: bool = True
+    definition: str = ""
+    """As pg_get_constraintdef prints it, where the source says so; needed for exclusion."""
+    pretty: str = ""
+    """The same in pretty-printed form, where that differs."""
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A declared index, for pg_index. `columns`: names, or expressions in parentheses. Indexes of keys are not repeated."""
+
+    name: str
+    columns: tuple[str, ...]
+    unique: bool = False
+    primary: bool = False
+    method: str = "btree"
+    predicate: str = ""
+    options: tuple[int, ...] = ()
+    """pg_index.indoption of each column: 1 descending, 2 nulls first."""
+    keys: int | None = None
+    """How many of `columns` are keys (the others are INCLUDEd); None: all."""
+    classes: tuple[int, ...] = ()
+    """OIDs of the operator classes, where the source is a PostgreSQL."""
+    definition: str = ""
+    """What pg_get_indexdef prints after USING; "" where the rest says all."""
+    pretty: str = ""
+    """The same in pretty-printed form, where that differs."""
+    comment: str = ""
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ViewRead:
+    """A relation that a view names. `number` finds it under another name too (0: its catalog has none)."""
+
+    parts: tuple[str, ...]
+    """As the view's text has it."""
+    catalog: str
+    schema: str
+    name: str
+    number: int = 0
+    columns: tuple[str, ...] = ()
+    """All that it had when the view was made, under their names now."""
+    written: tuple[str, ...] = ()
+    """The same as the view's text has them."""
+    used: tuple[str, ...] = ()
+    """Those whose values the view uses, under their names now."""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewDefinition:
+    """A view that Shoal keeps: its query as written and what names in it mean."""
+
+    query: str
+    database: str = ""
+    search_path: tuple[str, ...] = ()
+    reads: tuple[ViewRead, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NumberSequence:
+    """A generator of numbers, for pg_sequence; `owner`: the (table, column) of its schema that it belongs to."""
+
+    name: str
+    type: SqlType
+    start: int = 1
+    increment: int = 1
+    minimum: int = 1
+    maximum: int = (1 << 63) - 1
+    cycle: bool = False
+    cache: int = 1
+    owner: tuple[str, str] | None = None
+    last_value: int | None = None
+    """None where none was taken yet, or it is not known."""
+    identity: bool = False
+    """It belongs to an identity column, which goes away only with it."""
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EnumType:
+    """An enum type of the source with its labels in order."""
+
+    name: str
+    labels: tuple[str, ...]
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSize:
+    """Bytes the source uses for a table: its rows with what belongs to them, its indexes, and the rows alone."""
+
+    table_bytes: int
+    index_bytes: int = 0
+    main_bytes: int | None = None
+    """None: as `table_bytes`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableDefinition:
+    """All that is declared of a relation, as a catalog keeps it whose relations are made here."""
+
+    columns: tuple[ColumnInfo, ...]
+    kind: TableKind = "table"
+    constraints: tuple[Constraint, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    comment: str = ""
+    view: ViewDefinition | None = None
+    on_commit: Literal["preserve", "delete", "drop"] = "preserve"
+    """Of a temporary table."""
+    populated: bool = True
+    """False for a materialized view made WITH NO DATA."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +327,31 @@ class Connector(ABC):
     def constraints(self, handle: TableHandle) -> tuple[Constraint, ...]:
         return ()
 
+    def indexes(self, handle: TableHandle) -> tuple[Index, ...]:
+        """Those that primary and unique keys imply may be left out."""
+        return ()
+
+    def view_definition(self, handle: TableHandle, pretty: bool = False) -> str:
+        """The SELECT a view stands for, as pg_get_viewdef prints it; "" for what is none or not known."""
+        return ""
+
+    def stored_size(self, handle: TableHandle) -> StoredSize | None:
+        """None where it is not known cheaply."""
+        return None
+
+    def number_sequences(self, schema: str) -> tuple[NumberSequence, ...]:
+        return ()
+
+    def enums(self, schema: str) -> tuple[EnumType, ...]:
+        return ()
+
+    def schema_comment(self, schema: str) -> str:
+        return ""
+
+    def view(self, handle: TableHandle) -> ViewDefinition | None:
+        """The query of a view that Shoal itself expands; None where reading it is the source's own business."""
+        return None
+
     def statistics(self, handle: TableHandle) -> TableStatistics:
         """What is cheap to know; called while planning, so cache it."""
         return TableStatistics()
@@ -262,6 +418,15 @@ class SupportsSnapshot(ABC):
         """Lets go of all that `begin` holds for the query; also after failure; unknown ids are fine."""
 
 
+Text = Callable[[pa.Array, SqlType], pa.Array]
+"""Values as PostgreSQL writes them, which a connector's errors need."""
+
+
+def plain_text(array: pa.Array, sql_type: SqlType) -> pa.Array:
+    """Values as Python writes them, where nobody gives a better way."""
+    return pa.array([None if value is None else str(value) for value in array.to_pylist()], pa.string())
+
+
 class Writer(ABC):
     """One write of one statement: batches are appended, then commit or abort, exactly one of them."""
 
@@ -291,17 +456,34 @@ class SupportsWrite(ABC):
     @abstractmethod
     def truncate(self, handle: TableHandle) -> None: ...
 
-    @abstractmethod
-    def insert(self, handle: TableHandle) -> Writer:
-        """Batches hold all columns of the table in order, in storage form."""
+    def is_fresh(self, handle: TableHandle) -> bool:
+        """Whether the table was made or emptied in the transaction that writes, so that nobody else sees its rows."""
+        return False
 
     @abstractmethod
-    def delete(self, handle: TableHandle) -> Writer:
+    def insert(self, handle: TableHandle, text: Text = plain_text) -> Writer:
+        """Batches hold all columns of the table in order, in storage form. `text` spells values in errors."""
+
+    @abstractmethod
+    def delete(self, handle: TableHandle, text: Text = plain_text) -> Writer:
         """Batches hold one column: `$row_id`."""
 
     @abstractmethod
-    def update(self, handle: TableHandle) -> Writer:
+    def update(self, handle: TableHandle, text: Text = plain_text) -> Writer:
         """Batches hold `$row_id`, then all columns of the table with their new values."""
+
+
+class ConflictWriter(Writer):
+    """An insert that can look for rows with the keys of those appended so far."""
+
+    @abstractmethod
+    def conflicts(self, batch: pa.RecordBatch, key: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """For each row of `batch` the number of the table's row with the same values in the columns `key` (-1: none), and
+        whether a row of the batch before it has them."""
+
+    @abstractmethod
+    def existing(self, numbers: np.ndarray) -> pa.RecordBatch:
+        """The table's rows of these numbers: `$row_id` and all columns."""
 
 
 class SupportsSchemas(ABC):
@@ -316,12 +498,128 @@ class SupportsSchemas(ABC):
         """Raises: InvalidSchemaName (3F000), DependentObjectsStillExist (2BP01) while it holds tables."""
 
 
+Rewrite = Callable[[Sequence[pa.Array], int], Sequence[pa.Array]]
+"""A table's columns and row count -> the columns it has from now on."""
+
+
+class SupportsDefinitions(ABC):
+    """Whole definitions are kept: constraints, defaults, views, sequences, comments; and they can be changed."""
+
+    @abstractmethod
+    def definition_of(self, handle: TableHandle) -> TableDefinition:
+        """Raises: UndefinedTable (42P01)."""
+
+    @abstractmethod
+    def number(self, handle: TableHandle) -> int:
+        """What a relation keeps under every name."""
+
+    @abstractmethod
+    def numbered(self, number: int) -> TableHandle | None:
+        """The relation of this number, if it still exists."""
+
+    @abstractmethod
+    def define(self, schema: str, name: str, definition: TableDefinition) -> TableHandle:
+        """Makes a table or view. Raises: DuplicateTable (42P07), InvalidSchemaName (3F000)."""
+
+    @abstractmethod
+    def redefine(self, handle: TableHandle, definition: TableDefinition, rewrite: Rewrite | None = None,
+                 name: str | None = None, schema: str | None = None, text: Text = plain_text) -> None:
+        """Puts another definition in place of a relation's, under another name or schema if given; `rewrite` makes its
+        rows fit. Raises: DuplicateTable (42P07)."""
+
+    @abstractmethod
+    def refill(self, handle: TableHandle, text: Text = plain_text) -> Writer:
+        """As `insert`, but all rows that are there go away. A materialized view is populated then."""
+
+    @abstractmethod
+    def define_sequence(self, schema: str, definition: NumberSequence) -> None:
+        """Raises: DuplicateTable (42P07)."""
+
+    @abstractmethod
+    def redefine_sequence(self, schema: str, name: str, definition: NumberSequence | None,
+                          new_schema: str | None = None) -> None:
+        """Other options, another name, or (None) no such sequence any more."""
+
+    @abstractmethod
+    def has_sequence(self, schema: str, name: str) -> bool: ...
+
+    @abstractmethod
+    def index_owner(self, schema: str, name: str) -> TableHandle | None:
+        """The table that has the index of this name, its keys' own included."""
+
+    @abstractmethod
+    def next_values(self, schema: str, name: str, count: int) -> list[int]:
+        """`count` values of nextval(). Raises: SequenceLimit (2200H)."""
+
+    @abstractmethod
+    def last_value(self, schema: str | None = None, name: str | None = None) -> int:
+        """currval(), or lastval() without names. Raises: ObjectNotInPrerequisiteState (55000)."""
+
+    @abstractmethod
+    def set_value(self, schema: str, name: str, value: int, called: bool) -> None:
+        """setval()."""
+
+    @abstractmethod
+    def comment_on_schema(self, schema: str, comment: str) -> None: ...
+
+
+class SupportsTransactions(ABC):
+    """What a session writes is seen by it alone until its transaction ends. A session is a token of the server's."""
+
+    @abstractmethod
+    def seen_by(self, session: str) -> Connector:
+        """The catalog as this session sees it; itself while that is what everybody sees."""
+
+    @abstractmethod
+    def written_by(self, session: str) -> Connector:
+        """The catalog through which this session writes."""
+
+    @abstractmethod
+    def touched(self, session: str) -> int:
+        """0 while the session sees what everybody sees; else a number that changes with all it does."""
+
+    @abstractmethod
+    def mark(self, session: str) -> object:
+        """The state to come back to with `restore`."""
+
+    @abstractmethod
+    def restore(self, session: str, mark: object) -> None: ...
+
+    @abstractmethod
+    def commit(self, session: str) -> None:
+        """Raises: ForeignKeyViolation (23503) and its like for constraints that were deferred; nothing is committed then."""
+
+    @abstractmethod
+    def rollback(self, session: str) -> None: ...
+
+    @abstractmethod
+    def end_session(self, session: str) -> None:
+        """Drops the session's temporary tables and what else is its own."""
+
+    @abstractmethod
+    def drop_temporary(self, session: str) -> None:
+        """Drops the session's temporary tables, in its transaction."""
+
+    @abstractmethod
+    def temporary_schema(self, session: str) -> str:
+        """The schema of the session's temporary tables, whether there are any or not."""
+
+
 class SupportsDatabases(ABC):
     """Tables differ with the database the session is connected to (pg_catalog, information_schema)."""
 
     @abstractmethod
     def table_in(self, database: str, schema: str, name: str) -> TableHandle | None:
         """`Connector.table` as seen from `database`."""
+
+
+class SupportsSessions(ABC):
+    """Rows differ with the session that asks (pg_settings, pg_cursors)."""
+
+    @abstractmethod
+    def read_as(self, session: Mapping[str, Any], handle: TableHandle, columns: Sequence[str],
+                batch_rows: int) -> Iterator[pa.RecordBatch]:
+        """`Connector.read` of the only split for the session that `SessionContext.task_settings` describes."""
 
 
 class ConnectorLookup(Protocol):

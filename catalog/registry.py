@@ -85,6 +85,9 @@ class Catalogs:
     A writable catalog `memory` is always among them.
     """
 
+    temporary = ""
+    """The schema of `memory` that holds a session's temporary tables, in that session's view."""
+
     def __init__(self, definitions: Iterable[CatalogDefinition] = ()) -> None:
         self._lock = threading.Lock()
         self._connectors: dict[str, Connector] = {}
@@ -146,10 +149,11 @@ class Catalogs:
         """What workers build their catalogs from: all but the `add`ed ones."""
         return tuple(self._mounted.values())
 
-    def version(self) -> object:
-        """Changes whenever names or columns of any catalog may have changed; compare with !=."""
+    def version(self, names: Iterable[str] | None = None) -> object:
+        """Changes whenever names or columns of any catalog (or of these) may have changed; compare with !=."""
         connectors = self._connectors
-        return (self._changes, tuple((name, connector.version()) for name, connector in sorted(connectors.items())))
+        asked = sorted(connectors) if names is None else [name for name in names if name in connectors]
+        return (self._changes, tuple((name, connectors[name].version()) for name in asked))
 
     def close(self) -> None:
         """Closes every connector; the object is empty afterwards."""

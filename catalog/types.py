@@ -8,7 +8,9 @@ between operators:
         any of the three whose range holds its values (readers accept all, see kernels/decimals.py)
     text, varchar, bpchar, name, "char", uuid, json, jsonb, unknown: string, or dictionary<int32, string>
     bytea binary | date date32 | time time64[us] | timestamp timestamp[us] | timestamptz timestamp[us, UTC]
-    interval month_day_nano_interval | arrays list<element> | record string (PostgreSQL's text form)
+    interval month_day_nano_interval | record string (PostgreSQL's text form)
+    arrays: list<element>, or struct<items: list<element>, dims: list<int32>> in a batch where some value has several
+        dimensions or does not begin at 1 (see exec/kernels/shapes.py); `storage_type` gives the list
 
 Never large_string, string_view, unsigned or nanosecond columns: `normalize` turns what a source delivers into
 these. Infinite dates and timestamps are the smallest and largest integers of their storage.
@@ -21,7 +23,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +50,11 @@ class SqlType:
     scale: int | None = None
     length: int | None = None
     trim: bool = False
+    modifier: int | None = field(default=None, compare=False)
+    """pg_attribute.atttypmod where the other fields do not say it: -1 of a numeric whose digits were computed rather
+    than declared, 3 of timestamp(3). It tells clients, and means nothing for values, so types are equal without it."""
+    fields: tuple[tuple[str, SqlType], ...] | None = None
+    """Names and types of the fields of a record (of an array's elements), where they are known."""
 
     @property
     def oid(self) -> int:
@@ -56,6 +63,10 @@ class SqlType:
     @property
     def typmod(self) -> int:
         """pg_attribute.atttypmod: -1 where the type has no modifier."""
+        if self.modifier is not None:
+            return self.modifier
+        if self.is_array:
+            return self.element.typmod if self.length is not None else -1
         if self.name == "numeric" and not self.trim and self.precision is not None and self.precision <= 1000:
             return ((self.precision << 16) | (self.scale or 0)) + 4
         if self.length is not None:
@@ -79,7 +90,7 @@ class SqlType:
     @property
     def element(self) -> SqlType:
         """The element type of an array type."""
-        return SqlType(self.name[1:]) if self.name != "_numeric" else NUMERIC
+        return SqlType(self.name[1:], length=self.length, fields=self.fields) if self.name != "_numeric" else NUMERIC
 
     @property
     def is_string(self) -> bool:
@@ -108,13 +119,30 @@ class SqlType:
         return self.sql
 
 
+@dataclass(frozen=True, slots=True)
+class ShapedArray:
+    """The physical value of an array with several dimensions, or that does not begin at 1 (others are lists of items).
+
+    `items` in storage order, the last subscript running fastest; `dims` the size and the lower bound of each dimension in
+    turn. Not a sequence on purpose: what takes one-dimensional arrays only must not take it for one.
+    """
+
+    items: tuple[Any, ...]
+    dims: tuple[int, ...]
+
+
 def numeric(precision: int, scale: int, *, trim: bool = False) -> SqlType:
     """numeric(precision, scale); the precision is cut at 76, the most decimal256 holds."""
     return SqlType("numeric", min(precision, 76), scale, trim=trim)
 
 
+def computed(sql_type: SqlType) -> SqlType:
+    """The type of a result that has it from its operands: clients are not told its digits as declared ones."""
+    return replace(sql_type, modifier=-1) if sql_type.typmod != -1 else sql_type
+
+
 def array_of(element: SqlType) -> SqlType:
-    return SqlType("_" + element.name)
+    return SqlType("_" + element.name, fields=element.fields)
 
 
 BOOL, INT2, INT4, INT8 = SqlType("bool"), SqlType("int2"), SqlType("int4"), SqlType("int8")
@@ -136,22 +164,26 @@ OIDS: dict[str, int] = {
     "date": 1082, "time": 1083, "timestamp": 1114, "timestamptz": 1184, "interval": 1186, "timetz": 1266,
     "numeric": 1700, "regprocedure": 2202, "regoper": 2203, "regoperator": 2204, "regclass": 2205, "regtype": 2206,
     "record": 2249, "void": 2278, "uuid": 2950, "jsonb": 3802, "regnamespace": 4089, "regrole": 4096, "aclitem": 1033,
-    "regconfig": 3734, "regcollation": 4191,
+    "regconfig": 3734, "regdictionary": 3769, "regdictionary": 3769, "regcollation": 4191, "xid8": 5069, "pg_lsn": 3220,
     "_bool": 1000, "_bytea": 1001, "_char": 1002, "_name": 1003, "_int2": 1005, "_int4": 1007, "_text": 1009,
     "_oid": 1028, "_bpchar": 1014, "_varchar": 1015, "_int8": 1016, "_float4": 1021, "_float8": 1022,
     "_timestamp": 1115, "_date": 1182, "_time": 1183, "_timestamptz": 1185, "_interval": 1187, "_numeric": 1231,
     "_timetz": 1270, "_uuid": 2951, "_json": 199, "_jsonb": 3807, "_record": 2287, "_regclass": 2210,
     "_regtype": 2211, "_aclitem": 1034, "_regproc": 1008, "_int2vector": 1006, "_oidvector": 1013, "_xid": 1011,
+    "_regprocedure": 2207, "_regoper": 2208, "_regoperator": 2209, "_regconfig": 3735, "_regdictionary": 3770,
+    "_regnamespace": 4090, "_regrole": 4097, "_regcollation": 4192, "_inet": 1041, "_xml": 143, "_tid": 1010, "_cid": 1012,
+    "_xid8": 271, "_pg_lsn": 3221,
 }
 NAMES_BY_OID: dict[int, str] = {oid: name for name, oid in OIDS.items()}
 _TYPLEN = {"bool": 1, "char": 1, "name": 64, "int8": 8, "int2": 2, "int4": 4, "regproc": 4, "oid": 4, "xid": 4, "cid": 4,
            "tid": 6, "float4": 4, "float8": 8, "date": 4, "time": 8, "timestamp": 8, "timestamptz": 8, "interval": 16,
            "timetz": 12, "regclass": 4, "regtype": 4, "regprocedure": 4, "regoper": 4, "regoperator": 4, "void": 4,
-           "uuid": 16, "regnamespace": 4, "regrole": 4, "unknown": -2, "regconfig": 4, "regcollation": 4}
+           "uuid": 16, "regnamespace": 4, "regrole": 4, "unknown": -2, "regconfig": 4, "regdictionary": 4, "regdictionary": 4,
+           "regcollation": 4}
 _STRINGS = frozenset({"text", "varchar", "bpchar", "name", "char", "uuid", "json", "jsonb", "unknown", "xml", "inet",
-                      "record", "aclitem", "pg_node_tree", "timetz", "tid", "void"})
+                      "record", "aclitem", "pg_node_tree", "pg_lsn", "timetz", "tid", "void"})
 OID_LIKE = frozenset({"oid", "regproc", "regclass", "regtype", "regprocedure", "regoper", "regoperator", "regnamespace",
-                      "regrole", "xid", "cid", "regconfig", "regcollation"})
+                      "regrole", "xid", "xid8", "cid", "regconfig", "regdictionary", "regcollation"})
 """Types stored as int64 object identifiers; the reg* ones print as names (see functions/registers.py)."""
 _CATEGORY = {"bool": "B", "int2": "N", "int4": "N", "int8": "N", "float4": "N", "float8": "N", "numeric": "N",
              "text": "S", "varchar": "S", "bpchar": "S", "name": "S", "char": "Z", "date": "D", "time": "D",

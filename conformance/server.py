@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 import psycopg
 
@@ -20,12 +21,12 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class Server:
-    """Runs `shoal serve ARGUMENTS`; `ready_s` is the time from start to the ready line."""
+    """Runs `shoal serve ARGUMENTS`; `ready_s` is the time from start to the ready line. Its log goes to stderr or `log`."""
 
-    def __init__(self, arguments: Sequence[str], program: Sequence[str] = ()) -> None:
+    def __init__(self, arguments: Sequence[str], program: Sequence[str] = (), log: IO[bytes] | None = None) -> None:
         command = [*(program or (str(Path(sys.executable).parent / "shoal"),)), "serve", "--port", "0", *arguments]
         started = time.perf_counter()
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         killer = threading.Timer(START_SECONDS, self.process.kill)
         killer.start()
         assert self.process.stdout is not None

@@ -269,6 +269,7 @@ def scripts(pattern: str = "*.slt") -> list[Path]:
 def clear(connection: psycopg.Connection) -> None:
     """Drops all that a script left in the schema public and in the session."""
     connection.pgconn.exec_(b"ROLLBACK")
+    connection.prepare_threshold = None  # statements that the driver prepares itself would be discarded
     connection.execute("DISCARD ALL")
     left = connection.execute("SELECT table_name, table_type FROM information_schema.tables "
                               "WHERE table_schema = 'public' ORDER BY table_type DESC, 1").fetchall()

@@ -13,36 +13,50 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import pyarrow as pa
 
 from shoal.catalog.access import Namespace
+from shoal.catalog.connector import SupportsWrite, TableHandle
 from shoal.catalog.connectors.memory import MemoryConnector
 from shoal.catalog.connectors.system import SystemConnector
 from shoal.catalog.errors import AdminShutdown, ConfigurationError, FeatureNotSupported, InternalError, SqlError
 from shoal.catalog.pg_catalog import PgCatalog
 from shoal.catalog.registry import SYSTEM
+from shoal.catalog.sequences import sequence_functions
+from shoal.catalog.session_catalogs import catalogs_of, locks_of_table, session_namespace, touched
 from shoal.catalog.types import INT8, SqlType
+from shoal.exec.commands import Commands
 from shoal.exec.coordinator.coordinator import Coordinator, Member, QueryRun
 from shoal.exec.coordinator.scheduler import QuerySubmitted
 from shoal.exec.execution import Execution, QueryExecution, ResultField, RowsExecution
 from shoal.exec.explaining import analyzed, explained
 from shoal.exec.history import History, QueryRecord
+from shoal.exec.immediate import immediate
 from shoal.exec.launcher import LocalLauncher
 from shoal.exec.memory import parse_bytes, trim
-from shoal.exec.plan.nodes import Field, PlanNode, TableWrite, walk_plan
-from shoal.exec.planning import PlannedQuery, plan_query
+from shoal.exec.optimizer.columns import largest_id
+from shoal.exec.plan.nodes import Field, PlanNode, TableWrite
+from shoal.exec.plan_cache import PlanCache
+from shoal.exec.planning import Fragments, PlannedQuery, plan_query
 from shoal.exec.planning_threads import PlanningThreads
+from shoal.exec.prepared import Prepared
+from shoal.exec.row_checks import text_with
 from shoal.exec.session_names import session_names
+from shoal.exec.sql.bound import Command, CreateTable, Refresh
+from shoal.exec.statement_cache import StatementCache
+from shoal.exec.transactions import Transactions
 
 if TYPE_CHECKING:
     from shoal.catalog.registry import Catalogs
+    from shoal.exec.loading import Loading
     from shoal.exec.plan.fragment import TaskSettings
+    from shoal.exec.plan.result import ResultEncoding
     from shoal.exec.session_context import SessionContext
-    from shoal.exec.sql.bound import Bound, CreateTable, Explain
+    from shoal.exec.sql.bound import Bound, Explain
 
 __all__ = ["Engine", "EngineOptions", "Execution", "Prepared", "ResultField"]
 
@@ -83,21 +97,6 @@ class EngineOptions:
     spill_dir: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A parsed and bound statement: good for any number of executions while the catalogs stay as they are."""
-
-    sql: str
-    bound: Bound
-    fields: tuple[ResultField, ...]
-    parameters: tuple[SqlType, ...]
-    tag: str
-    """Without the count of rows, e.g. "SELECT", "INSERT 0", "CREATE TABLE"."""
-    returns_rows: bool
-    notices: tuple[str, ...] = ()
-    bind_s: float = 0.0
-
-
 class Engine:
     """One coordinator with its local workers over `catalogs`; lives in one event loop."""
 
@@ -106,6 +105,8 @@ class Engine:
         self.history = History()
         self._secret = self.options.secret or secrets.token_bytes(32)
         self._threads = PlanningThreads()
+        self._statements = StatementCache(catalogs)
+        self.transactions = Transactions(catalogs, self._in_thread)
         self._launcher: LocalLauncher | None = None
         self._executions: dict[str, Execution] = {}
         self._number = 0
@@ -136,6 +137,9 @@ class Engine:
             self.catalogs.add(SystemConnector(source=self.history))
         if SYSTEM not in self.catalogs:
             self.catalogs.add(PgCatalog(self.catalogs))
+        system = self.catalogs.connector(SYSTEM)
+        assert isinstance(system, PgCatalog)
+        system.functions.update(sequence_functions(self.catalogs))
         if options.workers:
             self._launcher = LocalLauncher(options.workers, self._share_bytes, options.spill_dir)
             host = "127.0.0.1" if options.host in ("0.0.0.0", "") else "::1" if options.host == "::" else options.host
@@ -193,7 +197,18 @@ class Engine:
 
     async def prepare(self, sql: str, session: SessionContext, parameter_types: Sequence[SqlType | None] = ()) -> Prepared:
         """Parses and binds one statement. Raises: any of the binder's errors, with a position where SQL is to blame."""
-        return await self._in_thread(self._prepare, sql, session, tuple(parameter_types))
+        types = tuple(parameter_types)
+        key = None if self.touched(session.token) else session.key
+        return await self._in_thread(self._statements.prepare, sql, key, types,
+                                     lambda: self._prepare(sql, session, types))
+
+    def touched(self, token: str) -> tuple[int, ...]:
+        """Empty while the session sees what everybody sees; else something that changes with what names mean to it."""
+        return touched(self.catalogs, token) if token else ()
+
+    def recall(self, sql: str, session_key: Hashable, parameter_types: tuple[SqlType | None, ...] = ()) -> Prepared | None:
+        """As `prepare`, at once, for a statement that was prepared before and reads nothing; None for others."""
+        return self._statements.recall(sql, session_key, parameter_types)
 
     def _prepare(self, sql: str, session: SessionContext, parameter_types: tuple[SqlType | None, ...]) -> Prepared:
         from shoal.exec.sql.bind import bind
@@ -204,11 +219,15 @@ class Engine:
         fields = tuple(ResultField(f.name, f.type, origin)
                        for f, origin in zip(bound.fields, bound.origins or (None,) * len(bound.fields), strict=True))
         return Prepared(sql, bound, fields, bound.parameters, bound.tag, bound.returns_rows, bound.notices,
-                        time.perf_counter() - started)
+                        time.perf_counter() - started,
+                        immediate(bound.plan, bound.parameters) if bound.kind == "select" else None,
+                        PlanCache(bound.plan) if bound.kind == "select" and bound.plan is not None else None)
 
     async def execute(self, prepared: Prepared, session: SessionContext, parameters: Sequence[Any] = (), *,
-                      max_rows: int | None = None) -> Execution:
+                      max_rows: int | None = None, encoding: ResultEncoding | None = None) -> Execution:
         """Starts a statement with physical values for its parameters. At most `max_rows` rows are given out, if set.
+
+        With an `encoding` the tasks that make the rows encode them where they can: for a client that takes all.
 
         Raises: what planning raises; errors of running come with the rows.
         """
@@ -217,6 +236,10 @@ class Engine:
         self._number += 1
         query_id = f"{self._prefix}_{self._number}"
         bound = prepared.bound
+        if bound.locks and session.token and await self.transactions.lock(
+                session.token, bound.locks, session.lock_timeout_s):
+            prepared = await self.prepare(prepared.sql, session, prepared.parameters)  # others have changed it meanwhile
+            bound = prepared.bound
         record = self.history.open(query_id, prepared.sql, session.user, session.database)
         record.planning_s = prepared.bind_s
         try:
@@ -224,9 +247,9 @@ class Engine:
                 case "select" | "insert" | "update" | "delete":
                     assert bound.plan is not None
                     execution: Execution = await self._run(
-                        query_id, bound, bound.plan, prepared, session, parameters, record, max_rows)
+                        query_id, bound, bound.plan, prepared, session, parameters, record, max_rows, encoding)
                 case "create_table_as":
-                    execution = self._create_table_as(query_id, prepared, session, parameters, record)
+                    execution = self._fill(query_id, prepared, session, parameters, record)
                 case "explain":
                     execution = self._explain(query_id, prepared, session, parameters, record)
                 case _:
@@ -240,6 +263,18 @@ class Engine:
         self._executions[query_id] = execution
         return execution
 
+    async def load(self, table: tuple[str, ...], columns: Sequence[str], where: tuple[str, int] | None,
+                   session: SessionContext) -> Loading:
+        """Opens a table for rows that a client sends. Raises: what exec/sql/load.py and the table's lock raise."""
+        from shoal.exec.loading import Loading
+        from shoal.exec.sql.load import bind_load
+
+        load = await self._in_thread(bind_load, self._namespace(session), session, table, columns, where)
+        if session.token:
+            await self.transactions.lock(session.token, locks_of_table(load.found), session.lock_timeout_s)
+        settings = self._settings(session)
+        return Loading(load, settings, session_names(self.catalogs, settings))
+
     async def cancel(self, query_id: str) -> bool:
         """Stops a statement by its id (as in system.runtime.queries); False when it does not run."""
         execution = self._executions.get(query_id)
@@ -248,19 +283,30 @@ class Engine:
         return execution is not None
 
     async def _run(self, query_id: str, bound: Bound, plan: PlanNode, prepared: Prepared, session: SessionContext,
-                   parameters: Sequence[Any], record: QueryRecord, max_rows: int | None = None) -> QueryExecution:
+                   parameters: Sequence[Any], record: QueryRecord, max_rows: int | None = None,
+                   encoding: ResultEncoding | None = None) -> QueryExecution:
         """Plans and starts a query."""
         settings = self._settings(session)
         attempt = 0
+        counts = bound.kind != "select" and not bound.fields
+        workers = self.workers or self.options.workers
+        cache = prepared.plans if bound is prepared.bound and not self.touched(session.token) and session.key else None
+
+        def kept(make: Callable[[], Fragments]) -> Fragments:
+            return make() if cache is None else cache.fragments(self.catalogs, (session.key, workers), make)
 
         async def begin() -> tuple[QueryRun, PlannedQuery]:
             own_id = query_id if attempt == 0 else f"{query_id}r{attempt}"
             planned = await self._plan(lambda: plan_query(
-                own_id, plan, parameters, bound.parameters, self.catalogs, settings, self.workers or self.options.workers))
+                own_id, plan, parameters, bound.parameters, catalogs_of(self.catalogs, session.token), settings,
+                workers, kept=kept))
             try:
                 if not self.workers and any(f.partitioning != "coordinator" for f in planned.fragments):
                     await self._coordinator.wait_for_workers(1, WORKERS_WAIT_S)
-                submitted = QuerySubmitted(own_id, planned.fragments, planned.splits, planned.catalogs, settings)
+                here = planned.fragments[-1].partitioning == "coordinator"
+                encoded = encoding is not None and not counts and max_rows is None and (here or not encoding.needs_names)
+                submitted = QuerySubmitted(own_id, planned.fragments, planned.splits, planned.catalogs, settings,
+                                           encoding if encoded else None)
                 return self._coordinator.submit(submitted), planned
             except BaseException:
                 self._threads.submit(planned.end)
@@ -276,7 +322,6 @@ class Engine:
         run, planned = await begin()
         record.planning_s += planned.optimize_s + planned.split_s
         record.run, record.state = run, "running"
-        counts = bound.kind != "select" and not bound.fields
         return QueryExecution(self._coordinator, run, planned, prepared.fields if bound is prepared.bound else (), bound.tag,
                               record, counts=counts, end=self._end, again=again, forget=self._forget,
                               max_rows=max_rows, notices=prepared.notices)
@@ -303,35 +348,55 @@ class Engine:
         if planned.snapshots:
             await self._in_thread(planned.end)
 
-    def _create_table_as(self, query_id: str, prepared: Prepared, session: SessionContext, parameters: Sequence[Any],
-                         record: QueryRecord) -> Execution:
-        from shoal.exec.commands import create_table, drop_created
-
+    def _fill(self, query_id: str, prepared: Prepared, session: SessionContext, parameters: Sequence[Any],
+              record: QueryRecord) -> Execution:
+        """CREATE TABLE AS, CREATE and REFRESH MATERIALIZED VIEW: a definition, then a query's rows in it."""
         bound = prepared.bound
-        command: CreateTable = bound.command  # type: ignore[assignment]
-        notices: list[str] = list(prepared.notices)
+        command: CreateTable | Refresh = bound.command  # type: ignore[assignment]
+        name = "CREATE TABLE AS" if getattr(command, "view", None) is None else "CREATE MATERIALIZED VIEW"
 
         async def work() -> list[list[pa.Array]]:
-            handle = await self._in_thread(create_table, command, self._namespace(session), notices)
-            execution.notices = tuple(notices)
+            commands = await self._commands(command, session)
+            if isinstance(command, CreateTable):
+                handle = await self._in_thread(commands.create_table, command)
+            else:
+                handle = command.handle
+            execution.notices = (*prepared.notices, *commands.notices)
             if handle is None or not command.with_data:
-                execution.tag = "CREATE TABLE AS"
+                execution.tag = prepared.tag if isinstance(command, Refresh) else name
                 return []
             assert bound.plan is not None
+            filled = isinstance(command, Refresh) or command.view is not None
             try:
                 writing = await self._run(query_id, replace(bound, kind="insert", fields=(), tag="SELECT"),
-                                          _write_into(bound.plan, handle), prepared, session, parameters, record)
+                                          _write_into(bound.plan, handle, "refill" if filled else "insert"), prepared,
+                                          session, parameters, record)
                 execution.inner = writing
                 async for _ in writing:
                     pass
             except BaseException:
-                await asyncio.shield(self._in_thread(drop_created, handle, self.catalogs.connector(handle.catalog)))
+                if isinstance(command, CreateTable) and not session.token:
+                    connector = self.catalogs.connector(handle.catalog)
+                    assert isinstance(connector, SupportsWrite)
+                    await asyncio.shield(self._in_thread(connector.drop_table, handle))
                 raise
-            execution.tag, execution.rows = writing.tag, writing.rows
+            if isinstance(command, CreateTable):
+                execution.tag, execution.rows = writing.tag, writing.rows
             return []
 
-        execution = RowsExecution(query_id, (), prepared.tag, work, record, notices, self._forget)
+        execution = RowsExecution(query_id, (), prepared.tag, work, record, prepared.notices, self._forget)
         return execution
+
+    async def _commands(self, command: Command, session: SessionContext) -> Commands:
+        """What carries out the session's commands, when it holds the locks that this one needs."""
+        settings = self._settings(session)
+        text = text_with(settings, session_names(self.catalogs, settings))
+        commands = Commands(self._namespace(session), session.token, text)
+        if session.token:
+            keys = await self._in_thread(commands.locks, command)
+            if await self.transactions.lock(session.token, keys, session.lock_timeout_s):
+                commands = Commands(self._namespace(session), session.token, text)
+        return commands
 
     def _explain(self, query_id: str, prepared: Prepared, session: SessionContext, parameters: Sequence[Any],
                  record: QueryRecord) -> Execution:
@@ -364,17 +429,17 @@ class Engine:
 
     async def _command(self, query_id: str, prepared: Prepared, session: SessionContext, record: QueryRecord) -> Execution:
         """Does the work before there is an Execution, which then has its notices."""
-        from shoal.exec.commands import run_command
-
         command = prepared.bound.command
         if command is None:
             raise FeatureNotSupported(f"{prepared.tag} is not supported")
-        notices = await self._in_thread(run_command, command, self._namespace(session))
+        commands = await self._commands(command, session)
+        await self._in_thread(commands.run, command)
 
         async def nothing() -> list[list[pa.Array]]:
             return []
 
-        return RowsExecution(query_id, (), prepared.tag, nothing, record, (*prepared.notices, *notices), self._forget)
+        notices = (*prepared.notices, *commands.notices)
+        return RowsExecution(query_id, (), prepared.tag, nothing, record, notices, self._forget)
 
     # -- helpers of the above
 
@@ -393,7 +458,7 @@ class Engine:
         self._threads.submit(trim)
 
     def _namespace(self, session: SessionContext) -> Namespace:
-        return Namespace(self.catalogs, session.database, session.search_path)
+        return session_namespace(self.catalogs, session.database, session.search_path, session.token)
 
     def _settings(self, session: SessionContext) -> TaskSettings:
         own = {name: parse_bytes(session.settings[name]) for name in SETTINGS if session.settings.get(name)}
@@ -414,6 +479,6 @@ class Engine:
         return await self._threads.run(work, *arguments)
 
 
-def _write_into(plan: PlanNode, handle: Any) -> TableWrite:
-    largest = max(f.id for node in walk_plan(plan) for f in node.output)
-    return TableWrite(plan, handle, "insert", tuple(f.ref() for f in plan.output), Field(largest + 1, "rows", INT8))
+def _write_into(plan: PlanNode, handle: TableHandle, mode: Literal["insert", "refill"]) -> TableWrite:
+    field = Field(largest_id(plan) + 1, "rows", INT8)
+    return TableWrite(plan, handle, mode, tuple(f.ref() for f in plan.output), field)

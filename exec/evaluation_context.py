@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+import pyarrow as pa
 
 from shoal.exec.plan.fragment import TaskSettings
 
@@ -22,14 +23,17 @@ class Names(Protocol):
     def oid_of(self, kind: str, name: str) -> int | None:
         """The oid that a name means as a reg* type."""
 
-    def is_visible(self, oid: int) -> bool | None:
-        """Whether a relation is found by its bare name; None for no such relation."""
+    def is_visible(self, kind: str, oid: int) -> bool | None:
+        """Whether an object is found by its bare name (`kind`: "table", "type" ...); None for no such object."""
 
     def existing_path(self) -> Sequence[str]:
         """The schemas of the search path that exist, in its order."""
 
-    def text_of(self, function: str, arguments: Sequence[Any]) -> str | None:
-        """The answer of a catalog function that gives text, such as pg_get_viewdef or obj_description."""
+    def answer(self, function: str, arguments: Sequence[Any]) -> Any:
+        """The answer of a catalog function, such as pg_get_viewdef or obj_description."""
+
+    def relation(self, name: str, columns: Sequence[str]) -> pa.RecordBatch | None:
+        """These columns of a view of pg_catalog, as the session sees it."""
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -26,8 +26,17 @@ class ResultField:
     origin: tuple[str, str, str, int] | None = None
 
 
+class EncodedRows(NamedTuple):
+    """Rows as whole messages for the client."""
+
+    data: memoryview
+    rows: int
+
+
 class Execution(abc.ABC):
     """Iterate its batches (equally long arrays in storage form, one for each of `fields`), then read `tag`.
+
+    One that was started with an encoding may give EncodedRows instead of some or all batches.
 
     Statements without rows do their work when iterated, too. Reading slowly holds the query back; not reading on is
     fine as long as `close` is called in the end.
@@ -41,11 +50,11 @@ class Execution(abc.ABC):
         self.notices = tuple(notices)
         self.rows = 0
 
-    def __aiter__(self) -> AsyncIterator[list[pa.Array]]:
+    def __aiter__(self) -> AsyncIterator[list[pa.Array] | EncodedRows]:
         return self
 
     @abc.abstractmethod
-    async def __anext__(self) -> list[pa.Array]:
+    async def __anext__(self) -> list[pa.Array] | EncodedRows:
         """Raises: the statement's error, a SqlError."""
 
     @abc.abstractmethod
@@ -130,7 +139,7 @@ class QueryExecution(Execution):
         """Wait for the tasks' last figures before letting go, and keep them in `reports` (EXPLAIN ANALYZE)."""
         self.reports: list[TaskReport] = []
 
-    async def __anext__(self) -> list[pa.Array]:
+    async def __anext__(self) -> list[pa.Array] | EncodedRows:
         if self._stopped is not None:
             raise self._stopped
         if self._finished:
@@ -141,6 +150,10 @@ class QueryExecution(Execution):
                 if page is None:
                     await self._complete()
                     raise StopAsyncIteration
+                if page.encoded is not None:
+                    self.rows += page.rows
+                    self._record.rows = self.rows
+                    return EncodedRows(page.encoded, page.rows)
                 if self._counts:
                     self.rows += sum(page.arrays[0].to_pylist())
                 elif page.rows:

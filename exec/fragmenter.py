@@ -17,14 +17,25 @@ from dataclasses import replace
 from shoal.catalog.connector import ConnectorLookup
 from shoal.catalog.errors import InternalError
 from shoal.exec.plan.fragment import Fragment
-from shoal.exec.plan.nodes import Exchange, PlanNode, RemoteSource, Scan, TableWrite
+from shoal.exec.plan.nodes import (
+    Exchange,
+    PlanNode,
+    Project,
+    RemoteSource,
+    Scan,
+    SharedRows,
+    TableWrite,
+    With,
+    walk_plan,
+)
 
 
 def fragment(plan: PlanNode, catalogs: ConnectorLookup) -> tuple[Fragment, ...]:
     """Fragments so that inputs come before consumers, the root last with output gather."""
     cutter = _Cutter(catalogs)
     cutter.cut(plan, "gather", ())
-    return tuple(cutter.fragments)
+    return tuple(replace(made, readers=cutter.readers[made.id]) if made.id in cutter.readers else made
+                 for made in cutter.fragments)
 
 
 class _Cutter:
@@ -32,6 +43,10 @@ class _Cutter:
         self.catalogs = catalogs
         self.fragments: list[Fragment] = []
         self.scans = 0
+        self.shared: dict[int, int] = {}
+        """The fragment of each of With's numbers."""
+        self.readers: dict[int, int] = {}
+        """How many read each of these fragments."""
 
     def cut(self, root: PlanNode, output_kind: str, output_keys: tuple[int, ...]) -> int:
         part = _Part()
@@ -47,6 +62,14 @@ class _Cutter:
             part.inputs.append(number)
             part.kinds.add("coordinator" if node.to_coordinator else node.kind)
             return RemoteSource(number, node.input.output, node.ordering)
+        if isinstance(node, With):
+            for number, definition in zip(node.numbers, node.inputs[:-1], strict=True):
+                if number in _read(node):
+                    self.shared[number] = made = self.cut(definition, "shared", ())
+                    self.readers[made] = 0
+            return self.rebuild(node.inputs[-1], part)
+        if isinstance(node, SharedRows):
+            return self.shared_rows(node, part)
         if isinstance(node, Scan):
             placement = self.catalogs.connector(node.handle.catalog).placement
             part.kinds.add("coordinator" if placement == "coordinator" else "scan")
@@ -59,6 +82,29 @@ class _Cutter:
             return node
         rebuilt = tuple([self.rebuild(child, part) for child in children])
         return node.with_children(rebuilt) if any(a is not b for a, b in zip(rebuilt, children, strict=True)) else node
+
+
+    def shared_rows(self, node: SharedRows, part: _Part) -> PlanNode:
+        source = self.fragments[self.shared[node.number]]
+        if source.id not in part.inputs:
+            part.inputs.append(source.id)
+        part.kinds.add("coordinator" if node.to_coordinator else
+                       "round_robin" if source.partitioning in ("source", "hash") else "gather")
+        reader = self.readers[source.id]
+        self.readers[source.id] += 1
+        by_id = dict(zip(node.columns, node.fields, strict=True))
+        sent = source.root.output
+        made = RemoteSource(source.id, tuple(by_id.get(f.id, f) for f in sent), (), reader)
+        return made if made.fields == node.fields else Project(made, tuple((f, f.ref()) for f in node.fields))
+
+
+def _read(plan: With) -> set[int]:
+    """The numbers whose rows are wanted, directly or for others that are."""
+    found = {node.number for node in walk_plan(plan.inputs[-1]) if isinstance(node, SharedRows)}
+    for number, definition in reversed(list(zip(plan.numbers, plan.inputs[:-1], strict=True))):
+        if number in found:
+            found |= {node.number for node in walk_plan(definition) if isinstance(node, SharedRows)}
+    return found
 
 
 class _Part:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from shoal.catalog.registry import Catalogs
 
 SPLITS_PER_WORKER = 4
+Fragments = tuple[Fragment, ...]
 
 
 @dataclass(slots=True)
@@ -48,8 +49,11 @@ class PlannedQuery:
 
 
 def plan_query(query_id: str, plan: PlanNode, values: Sequence[Any], types: Sequence[SqlType], catalogs: Catalogs,
-               settings: TaskSettings, workers: int, *, trace: bool = False, read: bool = True) -> PlannedQuery:
+               settings: TaskSettings, workers: int, *, trace: bool = False, read: bool = True,
+               kept: Callable[[Callable[[], Fragments]], Fragments] = lambda make: make()) -> PlannedQuery:
     """The query ready to run (`read=False`: only to be explained, so nothing is pinned or listed).
+
+    `kept` gives the plan made before, or calls what it is given to make one (exec/plan_cache.py).
 
     Raises: what the optimizer and the connectors raise; nothing stays pinned then.
     """
@@ -60,11 +64,13 @@ def plan_query(query_id: str, plan: PlanNode, values: Sequence[Any], types: Sequ
     started = time.perf_counter()
     steps: list[tuple[str, PlanNode]] = []
     record: Callable[[str, PlanNode], None] | None = (lambda rule, changed: steps.append((rule, changed))) if trace else None
-    bound = bind_parameters(plan, values, types)
-    switches = session_switches(settings.session.get("settings") or {})
-    optimized = optimize(bound, OptimizerContext(catalogs, settings, max(1, workers), record, switches))
-    fragments = fragment(optimized, catalogs)
-    planned = PlannedQuery(query_id, fragments, {}, (), settings, trace=steps)
+
+    def make() -> Fragments:
+        bound = bind_parameters(plan, values, types)
+        switches = session_switches(settings.session.get("settings") or {})
+        return fragment(optimize(bound, OptimizerContext(catalogs, settings, max(1, workers), record, switches)), catalogs)
+
+    planned = PlannedQuery(query_id, kept(make), {}, (), settings, trace=steps)
     planned.optimize_s = time.perf_counter() - started
     if read:
         try:

@@ -6,11 +6,12 @@ statement or transaction, so that every task of a query and every re-run of a ta
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from shoal.exec.plan.fragment import TaskSettings
+from shoal.exec.plan.styles import styles_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,16 @@ class SessionContext:
     """BEGIN READ ONLY or default_transaction_read_only: writing statements raise 25006."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Other settings by lower-case name, as SHOW gives them."""
+    token: str = ""
+    """Whose uncommitted changes and temporary tables the statement sees and adds to; "": it commits by itself."""
+    lock_timeout_s: float = 0.0
+    """The longest wait for a lock; 0: for ever."""
+    key: Hashable = None
+    """Equal for sessions in which a statement means the same; None: nobody knows."""
 
     def task_settings(self, **changes: Any) -> TaskSettings:
         """The pinned settings that travel with every task of a statement of this session."""
         session = {"user": self.user, "database": self.database, "search_path": list(self.search_path),
-                   "backend_pid": self.backend_pid, "settings": dict(self.settings)}
-        return TaskSettings(**{"now_us": self.now_us, "time_zone": self.time_zone, "session": session, **changes})
+                   "backend_pid": self.backend_pid, "token": self.token, "settings": dict(self.settings)}
+        return TaskSettings(**{"now_us": self.now_us, "time_zone": self.time_zone, "styles": styles_of(self.settings),
+                               "session": session, **changes})

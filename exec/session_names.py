@@ -9,7 +9,7 @@ from shoal.catalog.connector import ConnectorLookup
 from shoal.catalog.errors import UndefinedDatabase
 from shoal.catalog.pg_catalog import PgCatalog
 from shoal.catalog.pg_catalog.names import SessionNames
-from shoal.catalog.registry import FEDERATED, SYSTEM
+from shoal.catalog.registry import SYSTEM
 from shoal.exec.plan.fragment import TaskSettings
 
 
@@ -21,4 +21,4 @@ def session_names(catalogs: ConnectorLookup, settings: TaskSettings) -> SessionN
         return None
     if not isinstance(system, PgCatalog):
         return None
-    return system.names(str(settings.session.get("database", FEDERATED)), settings.session.get("search_path", ("public",)))
+    return system.names(settings.session)

@@ -192,7 +192,7 @@ def check_exposure(config: Config) -> None:
 
     server = config.server
     if not is_loopback(server.host):
-        if not config.users:
+        if not config.users and not config.access:
             raise ConfigurationError(f"refusing to listen on {server.host} without users: anybody could connect",
                                      hint="Add a [users] section to the configuration, or listen on 127.0.0.1.")
         if server.cluster_secret_file is None:

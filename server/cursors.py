@@ -15,14 +15,17 @@ import pyarrow as pa
 
 from shoal.catalog.errors import ObjectNotInPrerequisiteState
 from shoal.exec.engine import Execution, ResultField
+from shoal.exec.execution import EncodedRows
 
 HISTORY_BYTES = 16 << 20
-Rows = tuple[list[pa.Array], int]
+Columns = tuple[list[pa.Array], int]
 """Columns and how many rows they hold (a result may have no columns)."""
+Rows = Columns | EncodedRows
+"""EncodedRows come only where they were asked for, which no cursor does that goes back or stops half way."""
 
 
 class RowSource:
-    """Rows in portions. `tag` is complete once `exhausted`; "" means "SELECT n" of the rows given out."""
+    """Rows in portions. `tag` is complete once `exhausted`; "" means `verb` and the number of rows given out."""
 
     def __init__(self, fields: Sequence[ResultField], tag: str = "") -> None:
         self.fields, self._tag = tuple(fields), tag
@@ -33,6 +36,11 @@ class RowSource:
     def tag(self) -> str:
         return self._tag
 
+    @property
+    def verb(self) -> str:
+        """What stands before the number of rows in a tag, where `tag` is empty."""
+        return "SELECT"
+
     async def read(self, limit: int | None = None) -> Rows | None:
         """The next rows, at most `limit`; None at the end."""
         rows = self._kept
@@ -42,8 +50,9 @@ class RowSource:
             if rows is None:
                 self.exhausted = True
                 return None
-        arrays, count = rows
-        if limit is not None and count > limit:
+        if limit is not None and rows[1] > limit:
+            assert not isinstance(rows, EncodedRows)
+            arrays, count = rows
             self._kept = [array.slice(limit) for array in arrays], count - limit
             return [array.slice(0, limit) for array in arrays], limit
         return rows
@@ -82,7 +91,7 @@ class ExecutionRows(RowSource):
         self.execution = execution
         self._notice = notice
         self._noticed = 0
-        self._batches: AsyncIterator[list[pa.Array]] = aiter(execution)
+        self._batches: AsyncIterator[list[pa.Array] | EncodedRows] = aiter(execution)
         self._seen = 0
 
     @property
@@ -95,6 +104,8 @@ class ExecutionRows(RowSource):
         except StopAsyncIteration:
             self._tell()
             return None
+        if isinstance(arrays, EncodedRows):
+            return arrays
         count = len(arrays[0]) if arrays else self.execution.rows - self._seen
         self._seen += count
         return list(arrays), count
@@ -117,7 +128,7 @@ class Cursor:
         self.source, self._scroll = source, scroll
         self.position = 0
         self._read = 0
-        self._history: list[Rows] | None = None if scroll is False else []
+        self._history: list[Columns] | None = None if scroll is False else []
         self._history_bytes = 0
 
     async def fetch(self, direction: str, count: int | None) -> AsyncIterator[Rows]:
@@ -168,7 +179,8 @@ class Cursor:
         self._go_back(0 if count is None else max(self.position - count, 0))
         if last < first:
             return []
-        parts, position = [], first
+        parts: list[Rows] = []
+        position = first
         while position <= last:
             arrays, rows = self._from_history(position, last - position + 1)
             parts.append(([array.take(pa.array(range(rows - 1, -1, -1), pa.int64())) for array in arrays], rows))
@@ -205,13 +217,14 @@ class Cursor:
         if rows is not None:
             self._read += rows[1]
             if self._history is not None:
+                assert not isinstance(rows, EncodedRows)
                 self._history.append(rows)
                 self._history_bytes += sum(array.nbytes for array in rows[0])
                 if self._scroll is None and self._history_bytes > HISTORY_BYTES:
                     self._history = None
         return rows
 
-    def _from_history(self, first: int, limit: int | None) -> Rows:
+    def _from_history(self, first: int, limit: int | None) -> Columns:
         passed = 0
         for arrays, rows in self._history or ():
             if first <= passed + rows:

@@ -11,15 +11,15 @@ Spec: PostgreSQL 15 documentation, part VI, the reference page of each statement
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 from shoal.catalog.errors import FeatureNotSupported, SqlSyntaxError
+from shoal.server.grammar_copy import copy
 from shoal.server.lexer import Token, first_word, tokens
 from shoal.server.statements import (
     Begin,
     CloseCursor,
     Commit,
-    Copy,
     Deallocate,
     DeclareCursor,
     Discard,
@@ -27,6 +27,8 @@ from shoal.server.statements import (
     Fetch,
     Ignored,
     Listen,
+    LockTable,
+    Maintenance,
     Notify,
     Prepare,
     Release,
@@ -42,8 +44,18 @@ from shoal.server.statements import (
     Utility,
 )
 
+_RESERVED = (
+    "all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create "
+    "current_catalog current_date current_role current_time current_timestamp current_user default deferrable desc "
+    "distinct do else end except false fetch for foreign from grant group having in initially intersect into lateral "
+    "leading limit localtime localtimestamp not null offset on only or order placing primary references returning "
+    "select session_user some symmetric table then to trailing true union unique user using variadic when where window "
+    "with")
+RESERVED = frozenset(_RESERVED.split())
+"""Key words that cannot be names unless they are quoted (PostgreSQL 15 documentation, appendix C)."""
 
-class _Scanner:
+
+class Scanner:
     """The tokens of one statement with the few moves that these grammars need."""
 
     def __init__(self, text: str) -> None:
@@ -78,10 +90,18 @@ class _Scanner:
         if not self.accept(*words):
             raise self.unexpected()
 
+    def label(self) -> str:
+        """An identifier or any key word."""
+        token = self.peek()
+        if token is not None and token.kind == "word":
+            self.position += 1
+            return token.value
+        return self.name()
+
     def name(self) -> str:
         """An identifier."""
         token = self.next()
-        if token.kind not in ("word", "quoted"):
+        if token.kind not in ("word", "quoted") or (token.kind == "word" and token.value in RESERVED):
             self.position -= 1
             raise self.unexpected()
         return token.value
@@ -96,7 +116,7 @@ class _Scanner:
     def integer(self) -> int:
         sign = -1 if self.accept("-") else (self.accept("+"), 1)[1]
         token = self.next()
-        if token.kind != "number" or not token.value.isdigit():
+        if token.kind != "number" or not token.value.isdigit() or int(token.value) > 2**31 - 1:
             self.position -= 1
             raise self.unexpected()
         return sign * int(token.value)
@@ -137,8 +157,11 @@ class _Scanner:
             depth += (token.kind == "symbol" and token.value == "(") - (token.kind == "symbol" and token.value == ")")
         return self.text[opening.end:token.start], opening.end
 
-    def items_in_parentheses(self) -> tuple[str, ...]:
-        """The texts between the top-level commas of the parentheses that open here."""
+    def items_in_parentheses(self) -> tuple[tuple[str, int], ...]:
+        """The texts between the top-level commas of the parentheses that open here, and where each stands (1-based).
+
+        There is at least one, and none is empty.
+        """
         opening = self.peek()
         self.expect("(")
         assert opening is not None
@@ -149,7 +172,11 @@ class _Scanner:
                 continue
             depth += (token.value in "([") - (token.value in ")]")
             if (token.value == "," and depth == 1) or depth == 0:
-                found.append(self.text[start:token.start].strip())
+                text = self.text[start:token.start]
+                if not text.strip():
+                    self.position -= 1
+                    raise self.unexpected()
+                found.append((text.strip(), start + len(text) - len(text.lstrip()) + 1))
                 start = token.end
         return tuple(found)
 
@@ -159,7 +186,7 @@ def parse(sql: str) -> Utility | None:
     handler = _STATEMENTS.get(first_word(sql))
     if handler is None:
         return None
-    scanner = _Scanner(sql)
+    scanner = Scanner(sql)
     scanner.position = 1
     if scanner.items[0].kind != "word":  # an opening parenthesis: a query
         return None
@@ -172,7 +199,7 @@ def parse(sql: str) -> Utility | None:
 _ISOLATION_LEVELS = (("serializable",), ("repeatable", "read"), ("read", "committed"), ("read", "uncommitted"))
 
 
-def _modes(scanner: _Scanner) -> TransactionModes:
+def _modes(scanner: Scanner) -> TransactionModes:
     isolation: str | None = None
     read_only: bool | None = None
     deferrable: bool | None = None
@@ -196,30 +223,30 @@ def _modes(scanner: _Scanner) -> TransactionModes:
     return TransactionModes(isolation, read_only, deferrable)
 
 
-def _begin(scanner: _Scanner) -> Utility:
+def _begin(scanner: Scanner) -> Utility:
     scanner.accept_any("work", "transaction")
     return Begin(_modes(scanner))
 
 
-def _start(scanner: _Scanner) -> Utility:
+def _start(scanner: Scanner) -> Utility:
     scanner.expect("transaction")
     return Begin(_modes(scanner), "START TRANSACTION")
 
 
-def _chain(scanner: _Scanner) -> bool:
+def _chain(scanner: Scanner) -> bool:
     if scanner.accept("and", "no", "chain"):
         return False
     return scanner.accept("and", "chain")
 
 
-def _commit(scanner: _Scanner) -> Utility:
+def _commit(scanner: Scanner) -> Utility:
     if scanner.accept("prepared"):
         raise FeatureNotSupported("prepared transactions are not supported")
     scanner.accept_any("work", "transaction")
     return Commit(_chain(scanner))
 
 
-def _rollback(scanner: _Scanner) -> Utility:
+def _rollback(scanner: Scanner) -> Utility:
     if scanner.accept("prepared"):
         raise FeatureNotSupported("prepared transactions are not supported")
     scanner.accept_any("work", "transaction")
@@ -229,23 +256,23 @@ def _rollback(scanner: _Scanner) -> Utility:
     return Rollback(_chain(scanner))
 
 
-def _savepoint(scanner: _Scanner) -> Utility:
+def _savepoint(scanner: Scanner) -> Utility:
     return Savepoint(scanner.name())
 
 
-def _release(scanner: _Scanner) -> Utility:
+def _release(scanner: Scanner) -> Utility:
     scanner.accept("savepoint")
     return Release(scanner.name())
 
 
-def _setting_name(scanner: _Scanner) -> str:
+def _setting_name(scanner: Scanner) -> str:
     name = scanner.name()
     while scanner.accept("."):
-        name += "." + scanner.name()
+        name += "." + scanner.label()
     return name
 
 
-def _set(scanner: _Scanner) -> Utility:
+def _set(scanner: Scanner) -> Utility:
     if scanner.accept("constraints"):
         scanner.rest()
         return Ignored("SET CONSTRAINTS")
@@ -259,8 +286,10 @@ def _set(scanner: _Scanner) -> Utility:
             raise FeatureNotSupported("SET TRANSACTION SNAPSHOT is not supported")
         return SetTransaction(_modes(scanner))
     if scanner.accept("time", "zone"):
-        scanner.accept("interval")
+        span = scanner.accept("interval")
         values = _values(scanner)
+        if span:
+            values = (f"INTERVAL '{values[0]}'",)
         if scanner.accept_any("hour", "minute"):
             scanner.accept("to", "minute")
         return SetSetting("timezone", None if values in (("default",), ("local",)) else values, local)
@@ -284,12 +313,13 @@ def _default(values: tuple[str, ...]) -> tuple[str, ...] | None:
     return None if values == ("default",) else values
 
 
-def _values(scanner: _Scanner) -> tuple[str, ...]:
+def _values(scanner: Scanner) -> tuple[str, ...]:
     found = []
     while True:
         sign = "-" if scanner.accept("-") else (scanner.accept("+"), "")[1]
         token = scanner.next()
-        if token.kind in ("symbol", "parameter") or (sign and token.kind != "number"):
+        if (token.kind in ("symbol", "parameter") or (sign and token.kind != "number")
+                or (token.kind == "word" and token.value in RESERVED - {"true", "false", "on", "default"})):
             scanner.position -= 1
             raise scanner.unexpected()
         found.append(sign + token.value)
@@ -297,38 +327,38 @@ def _values(scanner: _Scanner) -> tuple[str, ...]:
             return tuple(found)
 
 
-def _shown_name(scanner: _Scanner) -> str:
+def _shown_name(scanner: Scanner) -> str:
     if scanner.accept("time", "zone"):
         return "timezone"
     if scanner.accept("transaction", "isolation", "level"):
         return "transaction_isolation"
     if scanner.accept("session", "authorization"):
         return "session_authorization"
-    return _setting_name(scanner)
+    return "all" if scanner.accept("all") else _setting_name(scanner)
 
 
-def _reset(scanner: _Scanner) -> Utility:
+def _reset(scanner: Scanner) -> Utility:
     name = _shown_name(scanner)
     return Reset(None if name == "all" else name)
 
 
-def _show(scanner: _Scanner) -> Utility:
+def _show(scanner: Scanner) -> Utility:
     return Show(_shown_name(scanner))
 
 
-def _discard(scanner: _Scanner) -> Utility:
+def _discard(scanner: Scanner) -> Utility:
     what = scanner.accept_any("all", "plans", "sequences", "temporary", "temp")
     if what is None:
         raise scanner.unexpected()
     return Discard({"temporary": "temp"}.get(what, what))
 
 
-def _deallocate(scanner: _Scanner) -> Utility:
+def _deallocate(scanner: Scanner) -> Utility:
     scanner.accept("prepare")
     return Deallocate(None if scanner.accept("all") else scanner.name())
 
 
-def _prepare(scanner: _Scanner) -> Utility:
+def _prepare(scanner: Scanner) -> Utility:
     if scanner.accept("transaction"):
         raise FeatureNotSupported("prepared transactions are not supported")
     name = scanner.name()
@@ -338,13 +368,13 @@ def _prepare(scanner: _Scanner) -> Utility:
     return Prepare(name, types, *scanner.rest())
 
 
-def _execute(scanner: _Scanner) -> Utility:
+def _execute(scanner: Scanner) -> Utility:
     name = scanner.name()
     arguments = () if scanner.at_end() else scanner.items_in_parentheses()
     return ExecutePrepared(name, arguments)
 
 
-def _declare(scanner: _Scanner) -> Utility:
+def _declare(scanner: Scanner) -> Utility:
     name = scanner.name()
     binary, scroll, hold = False, None, False
     while not scanner.accept("cursor"):
@@ -365,7 +395,7 @@ def _declare(scanner: _Scanner) -> Utility:
     return DeclareCursor(name, sql, offset, binary, scroll, hold)
 
 
-def _fetch(scanner: _Scanner, move: bool = False) -> Utility:
+def _fetch(scanner: Scanner, move: bool = False) -> Utility:
     direction: Literal["forward", "backward", "absolute", "relative"] = "forward"
     count: int | None = 1
     following = scanner.peek(1)
@@ -395,127 +425,112 @@ def _fetch(scanner: _Scanner, move: bool = False) -> Utility:
     return Fetch(scanner.name(), direction, count, move)
 
 
-def _move(scanner: _Scanner) -> Utility:
+def _move(scanner: Scanner) -> Utility:
     return _fetch(scanner, move=True)
 
 
-def _close(scanner: _Scanner) -> Utility:
+def _close(scanner: Scanner) -> Utility:
     return CloseCursor(None if scanner.accept("all") else scanner.name())
 
 
-def _listen(scanner: _Scanner) -> Utility:
+def _listen(scanner: Scanner) -> Utility:
     return Listen(scanner.name())
 
 
-def _unlisten(scanner: _Scanner) -> Utility:
+def _unlisten(scanner: Scanner) -> Utility:
     return Unlisten(None if scanner.accept("*") else scanner.name())
 
 
-def _notify(scanner: _Scanner) -> Utility:
+def _notify(scanner: Scanner) -> Utility:
     channel = scanner.name()
     return Notify(channel, scanner.string() if scanner.accept(",") else "")
 
 
-def _lock(scanner: _Scanner) -> Utility:
-    scanner.rest()
-    return Ignored("LOCK TABLE")
+def _table_name(scanner: Scanner) -> str:
+    """A table's name as it is written."""
+    start = scanner.peek()
+    _setting_name(scanner)
+    assert start is not None
+    return scanner.text[start.start:scanner.items[scanner.position - 1].end]
 
 
-def _checkpoint(scanner: _Scanner) -> Utility:
+def _lock(scanner: Scanner) -> Utility:
+    scanner.accept("table")
+    scanner.accept("only")
+    tables = []
+    while True:
+        tables.append(_table_name(scanner))
+        scanner.accept("*")
+        if not scanner.accept(","):
+            break
+    if scanner.accept("in") and not any(scanner.accept(*mode, "mode") for mode in _LOCK_MODES):
+        raise scanner.unexpected()
+    scanner.accept("nowait")
+    return LockTable(tuple(tables))
+
+
+_LOCK_MODES = (("access", "share"), ("row", "share"), ("row", "exclusive"), ("share", "update", "exclusive"), ("share",),
+               ("share", "row", "exclusive"), ("exclusive",), ("access", "exclusive"))
+
+
+def _checkpoint(scanner: Scanner) -> Utility:
     return Ignored("CHECKPOINT")
 
 
-def _copy(scanner: _Scanner) -> Utility:
-    options: dict[str, Any] = {}
-    positions: dict[str, int] = {}
-    if scanner.accept("binary"):
-        options["format"] = "binary"
-    token = scanner.peek()
-    table: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
-    sql: str | None = None
-    offset = 0
-    if token is not None and token.value == "(" and token.kind == "symbol":
-        sql, offset = scanner.parenthesised()
+def _vacuum(scanner: Scanner) -> Utility:
+    if scanner.accept("("):
+        _maintenance_options(scanner, "VACUUM", _VACUUM_OPTIONS)
     else:
-        start = scanner.peek()
-        assert start is not None or scanner.next()
-        parts = [scanner.name()]
-        while scanner.accept("."):
-            parts.append(scanner.name())
-        table = tuple(parts)
-        named = scanner.text[start.start:scanner.items[scanner.position - 1].end]  # type: ignore[union-attr]
-        listed = "*"
-        if (token := scanner.peek()) is not None and token.value == "(":
-            listed = ", ".join(columns := scanner.items_in_parentheses())
-        sql, offset = f"SELECT {listed} FROM {named}", 0
-    word = scanner.accept_any("to", "from")
-    if word is None or (word == "from" and not table):
-        raise scanner.unexpected()
-    target: str | None = None
-    if scanner.accept_any("stdout", "stdin") is None:
-        scanner.accept("program")
-        target = scanner.string()
-    scanner.accept("with")
-    token = scanner.peek()
-    if token is not None and token.value == "(" and token.kind == "symbol":
-        _copy_options(scanner, options, positions)
-    else:
-        _old_copy_options(scanner, options)
-    return Copy(word == "to", sql if word == "to" else None, offset, target, options, table, columns, positions)
+        for word in ("full", "freeze", "verbose"):
+            scanner.accept(word)
+        scanner.accept_any("analyze", "analyse")
+    return Maintenance("VACUUM", _maintained_tables(scanner))
 
 
-def _copy_options(scanner: _Scanner, options: dict[str, Any], positions: dict[str, int]) -> None:
-    scanner.expect("(")
+def _analyze(scanner: Scanner) -> Utility:
+    if scanner.accept("("):
+        _maintenance_options(scanner, "ANALYZE", _ANALYZE_OPTIONS)
+    else:
+        scanner.accept("verbose")
+    return Maintenance("ANALYZE", _maintained_tables(scanner))
+
+
+_ANALYZE_OPTIONS = frozenset({"verbose", "skip_locked"})
+_VACUUM_OPTIONS = _ANALYZE_OPTIONS | {"full", "freeze", "analyze", "analyse", "disable_page_skipping", "index_cleanup",
+                                      "process_toast", "truncate", "parallel"}
+
+
+def _maintenance_options(scanner: Scanner, statement: str, known: frozenset[str]) -> None:
     while True:
-        start = scanner.peek()
-        name = scanner.name()
-        assert start is not None
-        token = scanner.peek()
-        value: Any = True
-        if token is not None and token.kind in ("word", "quoted", "string", "number"):
-            value = scanner.next().value
-        elif token is not None and token.value == "(":
-            value = scanner.items_in_parentheses()
-        elif scanner.accept("*"):
-            value = "*"
-        if name in options:
-            raise SqlSyntaxError("conflicting or redundant options", position=start.start + 1)
-        options[name], positions[name] = value, start.start + 1
+        token = scanner.next()
+        if token.value not in known:
+            raise SqlSyntaxError(f'unrecognized {statement} option "{token.value}"', position=token.start + 1)
+        if scanner.accept(")"):
+            return
         if not scanner.accept(","):
-            break
-    scanner.expect(")")
+            scanner.next()  # the option's value
+            if scanner.accept(")"):
+                return
+            scanner.expect(",")
 
 
-def _old_copy_options(scanner: _Scanner, options: dict[str, Any]) -> None:
-    while not scanner.at_end():
-        if scanner.accept("binary"):
-            options["format"] = "binary"
-        elif scanner.accept("csv"):
-            options["format"] = "csv"
-        elif scanner.accept("header"):
-            options["header"] = True
-        elif scanner.accept("freeze"):
-            options["freeze"] = True
-        elif (word := scanner.accept_any("delimiter", "null", "quote", "escape", "encoding")) is not None:
-            scanner.accept("as")
-            options[word] = scanner.string()
-        elif scanner.accept("force", "quote"):
-            if scanner.accept("*"):
-                options["force_quote"] = "*"
-            else:
-                names = [scanner.name()]
-                while scanner.accept(","):
-                    names.append(scanner.name())
-                options["force_quote"] = tuple(names)
-        else:
-            raise scanner.unexpected()
+def _maintained_tables(scanner: Scanner) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    tables: list[tuple[str, tuple[str, ...]]] = []
+    while scanner.peek() is not None and (not tables or scanner.accept(",")):
+        name, columns = _table_name(scanner), []
+        if scanner.accept("("):
+            columns.append(scanner.name())
+            while scanner.accept(","):
+                columns.append(scanner.name())
+            scanner.expect(")")
+        tables.append((name, tuple(columns)))
+    return tuple(tables)
 
 
-_STATEMENTS: dict[str, Callable[[_Scanner], Utility | None]] = {
+_STATEMENTS: dict[str, Callable[[Scanner], Utility | None]] = {
     "begin": _begin, "start": _start, "commit": _commit, "end": _commit, "rollback": _rollback, "abort": _rollback,
     "savepoint": _savepoint, "release": _release, "set": _set, "reset": _reset, "show": _show, "discard": _discard,
     "deallocate": _deallocate, "prepare": _prepare, "execute": _execute, "declare": _declare, "fetch": _fetch,
     "move": _move, "close": _close, "listen": _listen, "unlisten": _unlisten, "notify": _notify, "lock": _lock,
-    "checkpoint": _checkpoint, "copy": _copy,
+    "checkpoint": _checkpoint, "copy": copy, "vacuum": _vacuum, "analyze": _analyze, "analyse": _analyze,
 }

@@ -69,13 +69,11 @@ def tokens(sql: str) -> Iterator[Token]:
         elif kind == "dollar":
             close = sql.find(text, end)
             if close < 0:
-                raise SqlSyntaxError("unterminated dollar-quoted string", position=position + 1)
+                raise _unterminated("dollar-quoted string", sql, position)
             yield Token("string", sql[end:close], position, close + len(text))
             end = close + len(text)
         elif kind == "open" or text in ("'", '"'):
-            what = "quoted identifier" if text == '"' else "quoted string"
-            near = sql[position:position + 40]
-            raise SqlSyntaxError(f'unterminated {what} at or near "{near}"', position=position + 1)
+            raise _unterminated("quoted identifier" if text == '"' else "quoted string", sql, position)
         else:
             yield Token(kind, text, position, end)  # type: ignore[arg-type]
         position = end
@@ -88,7 +86,11 @@ def _comment_end(sql: str, start: int) -> int:
         position = match.end()
         if depth == 0:
             return position
-    raise SqlSyntaxError("unterminated /* comment", position=start + 1)
+    raise _unterminated("/* comment", sql, start)
+
+
+def _unterminated(what: str, sql: str, start: int) -> SqlSyntaxError:
+    return SqlSyntaxError(f'unterminated {what} at or near "{sql[start:]}"', position=start + 1)
 
 
 def _unescape(body: str) -> str:
@@ -110,6 +112,8 @@ class StatementText:
 
     text: str
     offset: int
+    notices: tuple[str, ...] = ()
+    """Of names that were too long."""
 
 
 _PLAIN = re.compile(r"""(?: [^;'"$/\-eE]++ | [eE](?!') | -(?!-) | /(?!\*) | \$(?=\d)
@@ -136,6 +140,29 @@ def split(sql: str) -> list[StatementText]:
     if start >= 0:
         found.append(StatementText(sql[start:end], start))
     return found
+
+
+LONGEST_NAME_BYTES = 63
+_MAY_BE_LONG = re.compile(r'[\w$]{16}|"[^"]{16}')  # the shortest run of characters that may be more bytes than that
+
+
+def shorten(sql: str) -> tuple[str, tuple[str, ...]]:
+    """`sql` with identifiers of more than 63 bytes cut to them, and the notices of it. Raises: SqlSyntaxError."""
+    if len(sql) <= LONGEST_NAME_BYTES // 4 or _MAY_BE_LONG.search(sql) is None:
+        return sql, ()
+    notices: list[str] = []
+    pieces, position = [], 0
+    for token in tokens(sql):
+        if token.kind not in ("word", "quoted") or token.end - token.start <= LONGEST_NAME_BYTES // 4:
+            continue
+        raw = token.value.encode()
+        if len(raw) <= LONGEST_NAME_BYTES:
+            continue
+        short = raw[:LONGEST_NAME_BYTES].decode(errors="ignore")
+        notices.append(f'identifier "{token.value}" will be truncated to "{short}"')
+        pieces += [sql[position:token.start], '"' + short.replace('"', '""') + '"' if token.kind == "quoted" else short]
+        position = token.end
+    return ("".join([*pieces, sql[position:]]), tuple(notices)) if notices else (sql, ())
 
 
 _FIRST_WORD = re.compile(r"[\s(]*+(?:([A-Za-z_]++)|(--|/\*))?")

@@ -28,6 +28,10 @@ class Notifications:
             if not listeners:
                 self._listeners.pop(name, None)
 
+    def channels(self, listener: Listener) -> list[str]:
+        """What it listens to."""
+        return [channel for channel, listeners in list(self._listeners.items()) if listener in listeners]
+
     def publish(self, process_id: int, channel: str, payload: str) -> None:
         for listener in list(self._listeners.get(channel, ())):
             listener.deliver(process_id, channel, payload)

@@ -7,18 +7,15 @@ is enough of them, and no more are encoded while the client is slow to take what
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Protocol
 
-import pyarrow as pa
-
+from shoal.exec.encoding.encoder import Encoder, parts
+from shoal.exec.execution import EncodedRows
 from shoal.server.cursors import Rows
 from shoal.server.protocol import messages as m
 from shoal.server.protocol.connection import Connection
 
-BLOCK_ROWS, BLOCK_BYTES = 8_192, 2 << 20
-"""Rows encoded at a time: few enough for the processor's cache, for the event loop to get its turn in between, and for
-what waits on a slow client to stay small."""
 WRITE_BYTES = 128 << 10
 """Size of the pieces that are written, and of what may wait to be."""
 
@@ -31,12 +28,7 @@ class Client(Protocol):
     async def drain(self) -> None: ...
 
 
-class Encoder(Protocol):
-    """RowEncoder or CopyEncoder."""
-
-    @property
-    def looks_up(self) -> bool: ...
-    def encode(self, arrays: Sequence[pa.Array], rows: int) -> Sequence[bytes | memoryview]: ...
+Framing = Callable[[memoryview], Iterable[bytes | memoryview]]
 
 
 class Output:
@@ -50,6 +42,10 @@ class Output:
     def send(self, message: m.Message) -> None:
         """The message goes out with the next flush."""
         self._append(Connection.send(message))
+
+    def send_encoded(self, data: bytes) -> None:
+        """Messages in wire form already; they go out with the next flush."""
+        self._append(data)
 
     def flush(self) -> None:
         """Hands what has been sent so far to the connection."""
@@ -67,20 +63,27 @@ class Output:
             await self._client.drain()
         await asyncio.sleep(0)  # other sessions, cancel requests: encoding must not keep the loop to itself
 
-    async def send_rows(self, rows: AsyncIterator[Rows], encoder: Encoder) -> int:
-        """Encodes and sends all of `rows`; gives how many there were."""
+    async def send_rows(self, rows: AsyncIterator[Rows], encoder: Encoder, framing: Framing | None = None) -> int:
+        """Sends all of `rows`, encoding those that are not; gives how many there were.
+
+        `framing` makes of a block what is sent for it.
+        """
         sent = 0
-        async for arrays, count in rows:
-            step = block_rows(arrays, count)
-            for start in range(0, count, step):
-                size = min(step, count - start)
-                part = arrays if size == count else [array.slice(start, size) for array in arrays]
+        async for batch in rows:
+            if isinstance(batch, EncodedRows):
+                for piece in (batch.data,) if framing is None else framing(batch.data):
+                    await self.send_block(piece)
+                sent += batch.rows
+                continue
+            arrays, count = batch
+            for part, size in parts(arrays, count):
                 if encoder.looks_up:  # names of objects may have to be asked of a source
                     blocks = await asyncio.to_thread(encoder.encode, part, size)
                 else:
                     blocks = encoder.encode(part, size)
                 for block in blocks:
-                    await self.send_block(block)
+                    for piece in (block,) if framing is None else framing(block):
+                        await self.send_block(piece)
             sent += count
         return sent
 
@@ -93,9 +96,3 @@ class Output:
         self._waiting.clear()
         self._waiting_bytes = 0
         return joined
-
-
-def block_rows(arrays: Sequence[pa.Array], rows: int) -> int:
-    """How many rows to encode at a time: BLOCK_ROWS, fewer where they are wide."""
-    row_bytes = sum(array.nbytes for array in arrays) // max(rows, 1)
-    return max(min(BLOCK_ROWS, BLOCK_BYTES // max(row_bytes, 1)), 16)

@@ -6,7 +6,7 @@ Spec: PostgreSQL documentation, 55.2.3 "Extended Query", and DECLARE, FETCH.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from shoal.catalog.types import SqlType
@@ -30,6 +30,12 @@ class PreparedStatement:
     """What the engine's plan depends on; when it has changed the statement is prepared again."""
     offset: int = 0
     """Characters before the statement in the string the client sent."""
+    prepare_sql: str = ""
+    """The PREPARE that made it; "" for one made by a Parse message."""
+    prepared_us: int = 0
+    """When a named one was made, in microseconds since 1970 UTC."""
+    exact: dict[tuple[SqlType, ...], PreparedStatement] = field(default_factory=dict)
+    """The same statement for numeric parameters of just so many digits (parameters.exact_types)."""
 
 
 @dataclass(slots=True)
@@ -43,13 +49,17 @@ class Portal:
     fields: tuple[ResultField, ...] | None = None
     """None: the statement gives no rows."""
     cursor: Cursor | None = None
+    answered: bool = False
+    """A query that reads nothing has given its row; there is no cursor for it."""
     finished: bool = False
     """A statement without rows has run, and cannot run again."""
     hold: bool = False
     """WITH HOLD; `held` once its transaction has committed."""
     held: bool = False
     declared: bool = False
-    """Made by DECLARE."""
+    """Made by DECLARE, whose text is `declare_sql`, at `declared_us`."""
+    declare_sql: str = ""
+    declared_us: int = 0
     scroll: bool | None = None
 
     async def close(self) -> None:

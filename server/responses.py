@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from shoal.catalog.errors import InternalError, OutOfMemory, SqlError, StatementTooComplex
+from shoal.catalog.errors import InternalError, OutOfMemory, ProtocolViolation, SqlError, StatementTooComplex
 from shoal.catalog.pg_catalog.snapshot import stable_oid, system_relations
 from shoal.catalog.registry import SYSTEM
 from shoal.exec.engine import ResultField
@@ -16,6 +16,14 @@ from shoal.server.protocol.messages import ColumnDescription, ErrorResponse, Not
 
 log = logging.getLogger("shoal.server")
 _ORDER = ("debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "info", "notice", "warning", "error")
+
+
+class SynchronizationLost(ProtocolViolation, code="08P01"):
+    """The client sends what cannot be meant: after its `cause`, an error like others, the connection ends."""
+
+    def __init__(self, cause: SqlError) -> None:
+        super().__init__("terminating connection because protocol synchronization was lost")
+        self.cause: SqlError | None = cause
 
 
 def error_response(error: SqlError, severity: str = "ERROR", *, shift: int = 0) -> ErrorResponse:
@@ -27,11 +35,19 @@ def error_response(error: SqlError, severity: str = "ERROR", *, shift: int = 0) 
         fields["H"] = error.hint
     if error.position:
         fields["P"] = str(error.position + shift)
+    if error.where:
+        fields["W"] = error.where
+    for code, name in (("s", error.schema), ("t", error.table), ("c", error.column), ("d", error.data_type),
+                       ("n", error.constraint), ("R", error.routine)):
+        if name:
+            fields[code] = name
     return ErrorResponse(fields)
 
 
-def notice_response(message: str, severity: str = "NOTICE", sqlstate: str = "00000", hint: str = "") -> NoticeResponse:
+def notice_response(message: str, severity: str = "NOTICE", sqlstate: str = "00000", hint: str = "", detail: str = "") -> NoticeResponse:
     fields = {"S": severity, "V": severity, "C": sqlstate, "M": message}
+    if detail:
+        fields["D"] = detail
     if hint:
         fields["H"] = hint
     return NoticeResponse(fields)

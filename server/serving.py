@@ -10,6 +10,7 @@ import asyncio
 import errno
 import logging
 import os
+import resource
 import shlex
 import signal
 import socket
@@ -35,10 +36,17 @@ def serve(config: Config, secret: bytes, cluster_port: int | None) -> int:
     """Serves until told to stop; gives the exit code. `cluster_port` None: the default, or the next free one."""
     logging.basicConfig(level=os.environ.get("SHOAL_LOG", "WARNING"), stream=sys.stderr,
                         format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    _allow_files()
     try:
         return asyncio.run(_serve(config, secret, cluster_port))
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _allow_files() -> None:
+    """As many open files, and so connections, as the system lets this process have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def worker_count(config: Config) -> int:
@@ -127,7 +135,8 @@ def server_options(config: Config) -> ServerOptions:
         settings["shoal.query_memory"] = str(config.limits.query_memory_bytes)
     tls = config.tls
     return ServerOptions(
-        users=users, tls=server_context(tls.certificate, tls.key, tls.client_ca) if tls else None,
+        users=users, access=config.access,
+        tls=server_context(tls.certificate, tls.key, tls.client_ca, tls.client_certificates == "required") if tls else None,
         certificate_hash=certificate_hash(tls.certificate) if tls else None, max_connections=config.limits.connections,
         authentication_timeout_s=config.limits.authentication_timeout_s, settings=settings)
 

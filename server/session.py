@@ -1,7 +1,8 @@
 """Session: what one client's messages mean. Hop 2 of a query's way, and the end of hop 7.
 
-Messages come one at a time from the client's connection; simple queries, prepared statements and portals become calls
-of the engine, or of server/utility.py for the statements the session answers itself. Errors end the message they
+Messages come one at a time from the client's connection (`handle`); simple queries, prepared statements and portals
+(server/extended.py) become calls of the engine, or of server/utility.py for the statements the session answers
+itself. What can be answered at once is; the rest runs in a task of the connection's. Errors end the message they
 belong to: after one in the extended protocol everything up to Sync is skipped.
 
 Spec: PostgreSQL documentation, 55.2 "Message Flow".
@@ -9,43 +10,41 @@ Spec: PostgreSQL documentation, 55.2 "Message Flow".
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any, Protocol
 
 from shoal.catalog.errors import (
-    AdminShutdown,
-    DuplicateCursor,
-    DuplicatePreparedStatement,
     FeatureNotSupported,
     InvalidCursorName,
     InvalidStatementName,
     ObjectNotInPrerequisiteState,
-    ProtocolViolation,
     SqlError,
-    SqlSyntaxError,
-    UndefinedObject,
     UndefinedParameter,
 )
-from shoal.catalog.types import NAMES_BY_OID, NUMERIC, OID_LIKE, SqlType
+from shoal.catalog.types import OID_LIKE, SqlType
+from shoal.exec.encoding.datarow import RowEncoder
 from shoal.exec.engine import Engine, ResultField
 from shoal.exec.evaluator import Names
+from shoal.exec.notices import Notice
+from shoal.exec.plan.result import ResultEncoding
 from shoal.exec.session_context import SessionContext
 from shoal.exec.session_names import session_names
-from shoal.server import effects, grammar, lexer, parameters, settings
-from shoal.server.cursors import Cursor, ExecutionRows, Rows
-from shoal.server.datarow import RowEncoder
+from shoal.server import effects, extended, function_call, lexer, replies
+from shoal.server.advisory import AdvisoryLocks
+from shoal.server.cursors import Cursor, ExecutionRows, LocalRows, Rows, RowSource
 from shoal.server.interrupts import Interrupts
 from shoal.server.notifications import Notifications
 from shoal.server.output import Client, Output
 from shoal.server.portals import Portal, PreparedStatement
 from shoal.server.protocol import messages as m
-from shoal.server.responses import as_sql_error, error_response, notice_response, row_description, wants
-from shoal.server.settings import SessionSettings
-from shoal.server.statements import Commit, DeclareCursor, Rollback, RollbackTo, Utility
+from shoal.server.protocol.connection import Connection
+from shoal.server.responses import SynchronizationLost, as_sql_error, error_response, notice_response, row_description, wants
+from shoal.server.setting_values import identifiers, zone_name
+from shoal.server.settings import SessionSettings, lookup
+from shoal.server.splitting import LONGEST_TEXT, Part, split
+from shoal.server.statements import Commit, DeclareCursor, Rollback, RollbackTo, Show, Utility
 from shoal.server.transactions import Transaction
 
 
@@ -57,6 +56,7 @@ class Shared(Protocol):
 
     engine: Engine
     notifications: Notifications
+    advisory_locks: AdvisoryLocks
     schema_version: int
     """Goes up with every statement that may change what names mean."""
 
@@ -64,38 +64,20 @@ class Shared(Protocol):
 _NO_TRANSACTION_NEEDED = (Commit, Rollback, RollbackTo)
 _NAMED = {name for oid_like in OID_LIKE - {"oid", "xid", "cid"} for name in (oid_like, "_" + oid_like)}
 _READS = ("SELECT", "EXPLAIN", "SHOW")
+_MOST_EXACT = 16
 
-
-_CACHED_CHARACTERS = 16_384
-"""Longer query strings are cut anew each time rather than remembered."""
-
-
-def _split(sql: str) -> tuple[tuple[lexer.StatementText, Utility | None], ...]:
-    """The statements of a query string, those of the session's own already parsed."""
-    return _split_cached(sql) if len(sql) <= _CACHED_CHARACTERS else _split_now(sql)
-
-
-def _split_now(sql: str) -> tuple[tuple[lexer.StatementText, Utility | None], ...]:
-    found = []
-    for statement in lexer.split(sql):
-        try:
-            found.append((statement, grammar.parse(statement.text)))
-        except SqlError as error:
-            error.position += statement.offset if error.position else 0
-            raise
-    return tuple(found)
-
-
-_split_cached = lru_cache(maxsize=512)(_split_now)
+_READY = {status: Connection.send(m.ReadyForQuery(status)) for status in "ITE"}
 
 
 class Session:
-    """One client's session, from the end of authentication to its end. `run` serves it."""
+    """One client's session, from the end of authentication to its end."""
 
     def __init__(self, shared: Shared, client: Client, *, user: str, database: str, process_id: int,
                  secret: bytes = b"", password_checked: bool = False, defaults: dict[str, str] | None = None) -> None:
         self.shared, self.client, self.output = shared, client, Output(client)
         self.user, self.database, self.process_id = user, database, process_id
+        self.token = str(process_id)
+        """What the engine calls this session's transactions."""
         self.password_checked, self._secret = password_checked, secret
         self.settings = SessionSettings({"session_authorization": user, **(defaults or {})})
         self.transaction = Transaction(self.settings)
@@ -104,73 +86,78 @@ class Session:
         self.portals: dict[str, Portal] = {}
         self.pending_notifications: list[tuple[str, str]] = []
         self.pending_listens: list[tuple[str, bool]] = []
+        self.started_us, self.query, self.query_started_us = time.time_ns() // 1000, "", 0
         self.idle = True
         self.stopping = False
         self._inbox: list[tuple[int, str, str]] = []
         self._skipping = False
-        self._context: tuple[object, SessionContext] | None = None
-        self._handlers: dict[type, Callable[[Any], Awaitable[None]]] = {
-            m.Query: self._query, m.Parse: self._parse, m.Bind: self._bind, m.Describe: self._describe,
-            m.Execute: self._execute, m.Close: self._close_message, m.Sync: self._sync, m.Flush: self._flush_message,
-            m.FunctionCall: self._function_call, m.Undecodable: self._undecodable,
-        }
+        self._context: tuple[int, SessionContext] | None = None
+        self._key: tuple[int, Hashable] = (-1, None)
+        self._handlers: dict[type, Callable[[Any], Awaitable[None] | None]] = {
+            m.Query: self._query, m.Sync: self._sync, m.Flush: self._flush, m.FunctionCall: self._function_call,
+            m.Undecodable: self._undecodable, **extended.handlers(self)}
 
-    # --- serving ---------------------------------------------------------------------------------------------------
+    # --- messages --------------------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Serves messages until the client leaves. Raises: ProtocolViolation from the connection."""
-        try:
-            self.report_settings()
-            self.send(m.BackendKeyData(self.process_id, self._secret))
-            self._ready()
-            while True:
-                self.flush()
-                if self.stopping:
-                    raise AdminShutdown("terminating connection due to administrator command")
-                self.idle = True
-                message = await self._next_message()
-                self.idle = False
-                if message is None or isinstance(message, m.Terminate):
-                    if self.stopping and message is None:
-                        continue
-                    return
-                await self._handle(message)
-        finally:
-            self.idle = False
-            self.shared.notifications.unlisten(None, self)
-            for portal in list(self.portals.values()):
-                await portal.close()
-            self.portals.clear()
+    def greet(self) -> None:
+        """What follows authentication."""
+        self.report_settings()
+        self.send(m.BackendKeyData(self.process_id, self._secret))
+        self.ready()
 
-    async def _next_message(self) -> m.Message | None:
-        name = "idle_in_transaction_session_timeout" if self.transaction.block else "idle_session_timeout"
-        timeout = self.settings.number(name) / 1000
-        if not timeout:
-            return await self.client.read()
-        try:
-            async with asyncio.timeout(timeout):
-                return await self.client.read()
-        except TimeoutError:
-            raise IdleTimeout(f"terminating connection due to {name.replace('_session', '').replace('_', '-', 2)}") from None
-
-    async def _handle(self, message: m.Message) -> None:
+    def handle(self, message: m.Message) -> Awaitable[None] | None:
+        """Does what a message asks. What has to wait for something comes back, to be awaited before the next message."""
+        if self._skipping and type(message) is not m.Sync:
+            return None  # everything between an error and Sync
         handler = self._handlers.get(type(message))
-        if handler is None or (self._skipping and not isinstance(message, m.Sync)):
-            return  # COPY data outside of a COPY is ignored, and so is everything between an error and Sync
+        if handler is None:
+            return None  # COPY data outside of a COPY
         try:
-            await handler(message)
+            rest = handler(message)
         except Exception as error:
-            await self.fail(error)
-            if not isinstance(message, m.Sync):
-                self._skipping = True
+            rest = self._failed(message, error)
+        return None if rest is None else self._await(message, rest)
+
+    async def _await(self, message: m.Message, rest: Awaitable[None]) -> None:
+        try:
+            await rest
+        except Exception as error:
+            await self._failed(message, error)
+
+    async def _failed(self, message: m.Message, error: Exception) -> None:
+        await self.fail(error)
+        if type(message) is not m.Sync:
+            self._skipping = True
+
+    def idle_timeout(self) -> tuple[float, str]:
+        """Seconds after which an idle session is ended (0: never), and what is then said."""
+        name = "idle_in_transaction_session_timeout" if self.transaction.block else "idle_session_timeout"
+        what = name.replace("_session", "").replace("_", "-", 2)
+        return self.settings.number(name) / 1000, f"terminating connection due to {what}"
+
+    async def close(self) -> None:
+        """The client has left."""
+        self.shared.notifications.unlisten(None, self)
+        self.shared.advisory_locks.release(self)
+        for portal in list(self.portals.values()):
+            await portal.close()
+        self.portals.clear()
+        self.shared.engine.transactions.end_session(self.token)
 
     async def fail(self, error: Exception, shift: int = 0) -> None:
-        """Tells the client, and puts the transaction where an error leaves it."""
+        """Tells the client, and puts the transaction where an error leaves it. Raises: SynchronizationLost."""
+        if isinstance(error, SynchronizationLost):
+            if error.cause is not None:
+                self.send(error_response(error.cause))
+                error.cause = None
+            raise error
         known = as_sql_error(error)
         self.send(error_response(known, shift=shift))
         self.transaction.fail()
         if not self.transaction.block:
             await self.end_transaction(committed=False)
+        else:
+            self.shared.engine.transactions.rollback_to(self.token, self.transaction.last_mark)
 
     def send(self, message: m.Message) -> None:
         self.output.send(message)
@@ -178,23 +165,34 @@ class Session:
     def flush(self) -> None:
         self.output.flush()
 
+    @property
+    def lock_timeout_s(self) -> float:
+        return self.settings.number("lock_timeout") / 1000
+
     def notice(self, message: str, severity: str = "NOTICE", sqlstate: str = "00000", hint: str = "") -> None:
         if wants(severity, self.settings.get("client_min_messages")):
-            self.send(notice_response(message, severity, sqlstate, hint))
+            detail, sqlstate = (message.detail, message.sqlstate) if isinstance(message, Notice) else ("", sqlstate)
+            self.send(notice_response(message, severity, sqlstate, hint, detail))
 
     def report_settings(self) -> None:
         """ParameterStatus for what has changed since the client was last told."""
         for name, value in self.settings.report():
             self.send(m.ParameterStatus(name, value))
 
-    def _ready(self) -> None:
+    def ready(self) -> None:
+        """ReadyForQuery, after whatever the client is to be told before it."""
         self.report_settings()
         if self._inbox and not self.transaction.block:
             for notification in self._inbox:
                 self.send(m.NotificationResponse(*notification))
             self._inbox.clear()
-        self.send(m.ReadyForQuery(self.transaction.status))
+        self.output.send_encoded(_READY[self.transaction.status])
         self.flush()
+
+    def notify(self, channel: str, payload: str) -> None:
+        """NOTIFY, as of the transaction's end. Raises: InvalidParameterValue (22023)."""
+        effects.check_notification(channel, payload)
+        self.pending_notifications.append((channel, payload))
 
     def deliver(self, process_id: int, channel: str, payload: str) -> None:
         """A notification for this session: at once when it is idle, else before its next ReadyForQuery."""
@@ -206,14 +204,47 @@ class Session:
 
     # --- simple query ----------------------------------------------------------------------------------------------
 
-    async def _query(self, message: m.Query) -> None:
+    def note_query(self, sql: str) -> None:
+        """For pg_stat_activity: what the client has asked for last."""
+        self.query, self.query_started_us = sql, time.time_ns() // 1000
+
+    def _query(self, message: m.Query) -> Awaitable[None] | None:
+        self.note_query(message.sql)
+        return None if self._answered_at_once(message.sql) else self._run_query(message)
+
+    def _answered_at_once(self, sql: str) -> bool:
+        """Answers a query string of one statement that reads nothing and was prepared before."""
+        if self.portals or self.transaction.failed or len(sql) > LONGEST_TEXT:
+            return False
+        try:
+            parts = split(sql)
+        except SqlError:
+            return False  # to be told where errors are
+        prepared = self.shared.engine.recall(parts[0][0].text, self.key) if len(parts) == 1 else None
+        if prepared is None or prepared.parameters or parts[0][0].notices:
+            return False
+        self.statements.pop("", None)
+        formats = (0,) * len(prepared.fields)
+        try:
+            row = replies.immediate_row(self, prepared, formats, ())
+        except Exception as error:
+            self.send(error_response(as_sql_error(error)))
+            self.transaction.fail()
+        else:
+            self.output.send_encoded(replies.description(prepared, formats))
+            self.output.send_encoded(row)
+        self.ready()
+        return True
+
+    async def _run_query(self, message: m.Query) -> None:
         await self.drop_portal("")
         self.statements.pop("", None)
         offset = 0
         try:
-            parts = _split(message.sql)
+            parts = split(message.sql)
             if not parts:
                 self.send(m.EmptyQueryResponse())
+            self.tell_shortened(parts)
             if len(parts) > 1:
                 self._check_syntax(parts)
             self.transaction.implicit_block = len(parts) > 1
@@ -227,10 +258,16 @@ class Session:
             await self.fail(error, offset)
         finally:
             self.transaction.implicit_block = False
-        self._ready()
+        self.ready()
+
+    def tell_shortened(self, parts: Sequence[Part]) -> None:
+        """Notices of names that were too long."""
+        for part, _ in parts:
+            for notice in part.notices:
+                self.notice(notice, sqlstate="42622")
 
     @staticmethod
-    def _check_syntax(parts: Sequence[tuple[lexer.StatementText, Utility | None]]) -> None:
+    def _check_syntax(parts: Sequence[Part]) -> None:
         """A mistake anywhere in the string keeps all of it from running, as in PostgreSQL."""
         from shoal.exec.sql.parse import parse
         for part, utility in parts:
@@ -245,154 +282,75 @@ class Session:
         async with self.interrupts.statement(self.settings.number("statement_timeout") / 1000):
             statement = await self.prepare("", part, utility, ())
             if statement.parameters:
-                raise UndefinedParameter("there is no parameter $1")
+                first = next(token for token in lexer.tokens(part.text) if token.kind == "parameter")
+                raise UndefinedParameter(f"there is no parameter {first.value}", position=first.start + 1)
             portal = Portal("", statement, fields=self.fields_of(statement))
+            acts = statement.prepared is not None and effects.may_have_effects(statement.prepared.sql)
             try:
-                tag = await self.open(portal)
+                if acts and portal.fields is not None:  # described before anything is done
+                    self.send(row_description(portal.fields, self.default_formats(portal)))
+                tag = await self.open(portal, whole=True)
                 if portal.fields is not None:
                     assert portal.cursor is not None
                     portal.formats = self.default_formats(portal)
-                    self.send(row_description(portal.fields, portal.formats))
+                    if not acts:
+                        self.send(row_description(portal.fields, portal.formats))
                     count = await self.send_rows(portal.cursor.forward(), portal.fields, portal.formats)
-                    tag = portal.cursor.source.tag or f"SELECT {count}"
+                    tag = portal.cursor.source.tag or f"{portal.cursor.source.verb} {count}"
             finally:
                 await portal.close()
-            if tag:
-                self.send(m.CommandComplete(tag))
         if self.transaction.active and not self.transaction.block and not self.transaction.implicit_block:
             await self.end_transaction(committed=True)
+        if tag:
+            self.send(m.CommandComplete(tag))
 
-    # --- extended query --------------------------------------------------------------------------------------------
+    # --- messages between statements -----------------------------------------------------------------------------------
 
-    async def _parse(self, message: m.Parse) -> None:
-        if message.statement and message.statement in self.statements:
-            raise DuplicatePreparedStatement(f'prepared statement "{message.statement}" already exists')
-        parts = _split(message.sql)
-        if len(parts) > 1:
-            raise SqlSyntaxError("cannot insert multiple commands into a prepared statement")
-        declared = tuple(self._parameter_type(oid) for oid in message.parameter_oids)
-        part, utility = parts[0] if parts else (lexer.StatementText("", 0), None)
-        async with self.interrupts.statement(self.settings.number("statement_timeout") / 1000):
-            try:
-                statement = await self.prepare(message.statement, part, utility, declared)
-            except SqlError as error:
-                error.position += part.offset if error.position else 0
-                raise
-        self.statements[message.statement] = statement
-        self.send(m.ParseComplete())
-
-    @staticmethod
-    def _parameter_type(oid: int) -> SqlType | None:
-        if oid in (0, 705):
-            return None
-        name = NAMES_BY_OID.get(oid)
-        if name is None:
-            raise UndefinedObject(f"type with OID {oid} does not exist")
-        return NUMERIC if name == "numeric" else SqlType(name)
-
-    async def _bind(self, message: m.Bind) -> None:
-        statement = self._statement(message.statement)
-        if len(message.values) != len(statement.parameters):
-            raise ProtocolViolation(f"bind message supplies {len(message.values)} parameters, but prepared statement "
-                                    f'"{message.statement}" requires {len(statement.parameters)}')
-        self._check_transaction(statement)
-        if message.portal and message.portal in self.portals:
-            raise DuplicateCursor(f'cursor "{message.portal}" already exists')
-        self.start_transaction()
-        statement = await self.refresh(statement)
-        arguments = (message.values, message.parameter_formats, statement.parameters, self.context().task_settings())
-        if (names := self.object_names(statement.parameters)) is None:
-            values = parameters.decode(*arguments)
-        else:
-            values = await asyncio.to_thread(parameters.decode, *arguments, names)
-        fields = self.fields_of(statement)
-        formats = self._formats(message.result_formats, 0 if fields is None else len(fields))
-        await self.drop_portal(message.portal)
-        self.portals[message.portal] = Portal(message.portal, statement, values, formats, fields)
-        self.send(m.BindComplete())
-
-    @staticmethod
-    def _formats(given: tuple[int, ...], columns: int) -> tuple[int, ...]:
-        if len(given) > 1 and len(given) != columns:
-            raise ProtocolViolation(f"bind message has {len(given)} result formats but query has {columns} columns")
-        if any(code not in (0, 1) for code in given):
-            raise ProtocolViolation(f"unsupported format code: {next(code for code in given if code not in (0, 1))}")
-        return given if len(given) == columns and len(given) > 1 else (given or (0,))[:1] * columns
-
-    async def _describe(self, message: m.Describe) -> None:
-        if message.kind == "S":
-            statement = self._statement(message.name)
-            self._check_transaction(statement)
-            statement = await self.refresh(statement)
-            self.send(m.ParameterDescription(tuple(item.oid for item in statement.parameters)))
-            fields = self.fields_of(statement)
-            formats: tuple[int, ...] = (0,) * len(fields or ())
-        elif message.kind == "P":
-            portal = self.portal(message.name)
-            self._check_transaction(portal.statement)
-            fields, formats = portal.fields, portal.formats or (0,) * len(portal.fields or ())
-        else:
-            raise ProtocolViolation(f"invalid DESCRIBE message subtype {ord(message.kind)}")
-        self.send(m.NoData() if fields is None else row_description(fields, formats))
-
-    async def _execute(self, message: m.Execute) -> None:
-        portal = self.portal(message.portal)
-        statement = portal.statement
-        self._check_transaction(statement)
-        if statement.prepared is None and statement.utility is None:
-            self.send(m.EmptyQueryResponse())
-            return
-        if portal.finished:
-            raise ObjectNotInPrerequisiteState(f'portal "{portal.name}" cannot be run')
-        async with self.interrupts.statement(self.settings.number("statement_timeout") / 1000):
-            if portal.cursor is None:
-                tag = await self.open(portal)
-                if portal.fields is None:
-                    portal.finished = True
-                    if tag:
-                        self.send(m.CommandComplete(tag))
-                    return
-            assert portal.cursor is not None and portal.fields is not None
-            limit = message.max_rows if message.max_rows > 0 else None
-            count = await self.send_rows(portal.cursor.forward(limit), portal.fields, portal.formats)
-            if limit is not None and count == limit:
-                self.send(m.PortalSuspended())
-            else:
-                self.send(m.CommandComplete(portal.cursor.source.tag or f"SELECT {count}"))
-
-    async def _close_message(self, message: m.Close) -> None:
-        if message.kind == "S":
-            self.statements.pop(message.name, None)
-        elif message.kind == "P":
-            await self.drop_portal(message.name)
-        else:
-            raise ProtocolViolation(f"invalid CLOSE message subtype {ord(message.kind)}")
-        self.send(m.CloseComplete())
-
-    async def _sync(self, message: m.Sync) -> None:
+    def _sync(self, message: m.Sync) -> Awaitable[None] | None:
         self._skipping = False
-        try:
-            if self.transaction.active and not self.transaction.block:
-                await self.end_transaction(committed=True)
-        finally:
-            self._ready()
+        if not self.transaction.active or self.transaction.block:
+            self.ready()
+        elif self._ends_at_once():
+            self.transaction.finish(True)
+            self.portals.clear()
+            self.ready()
+        else:
+            return self._end_and_ready()
+        return None
 
-    async def _flush_message(self, message: m.Flush) -> None:
+    def _ends_at_once(self) -> bool:
+        """Whether the end of the transaction has nothing to wait for and nobody to tell."""
+        return not (self.transaction.wrote or self.pending_listens or self.pending_notifications
+                    or any(portal.cursor is not None or portal.hold for portal in self.portals.values()))
+
+    async def _end_and_ready(self) -> None:
+        try:
+            await self.end_transaction(committed=True)
+        finally:
+            self.ready()
+
+    def _flush(self, message: m.Flush) -> None:
         self.flush()
 
     async def _function_call(self, message: m.FunctionCall) -> None:
-        await self.fail(FeatureNotSupported("the function call message is not supported", hint="Use SELECT."))
-        self._ready()
+        try:
+            async with self.interrupts.statement(self.settings.number("statement_timeout") / 1000):
+                self.send(await function_call.run(self, message))
+            if not self.transaction.block:
+                await self.end_transaction(committed=True)
+        except Exception as error:
+            await self.fail(error)
+        self.ready()
 
     async def _undecodable(self, message: m.Undecodable) -> None:
         if message.type != "Q":
             raise message.error
         await self.fail(message.error)
-        self._ready()
+        self.ready()
 
     # --- statements and portals --------------------------------------------------------------------------------------
 
-    def _statement(self, name: str) -> PreparedStatement:
+    def statement(self, name: str) -> PreparedStatement:
         statement = self.statements.get(name)
         if statement is None:
             raise InvalidStatementName(f'prepared statement "{name}" does not exist' if name else
@@ -411,7 +369,7 @@ class Session:
         if portal is not None:
             await portal.close()
 
-    def _check_transaction(self, statement: PreparedStatement) -> None:
+    def check_transaction(self, statement: PreparedStatement) -> None:
         if statement.utility is None and statement.prepared is None:
             return
         if not isinstance(statement.utility, _NO_TRANSACTION_NEEDED):
@@ -421,12 +379,24 @@ class Session:
         """Opens the statement's own transaction unless one is open."""
         self.transaction.start(time.time_ns() // 1000)
 
+    def recall(self, name: str, part: lexer.StatementText, declared: Sequence[SqlType | None]) -> PreparedStatement | None:
+        """As `prepare`, at once, for a statement that was prepared before and reads nothing; None for others."""
+        prepared = self.shared.engine.recall(part.text, self.key, tuple(declared))
+        if prepared is None:
+            return None
+        return PreparedStatement(name, part.text, tuple(prepared.parameters), prepared, declared=tuple(declared),
+                                 fingerprint=self._fingerprint(), offset=part.offset)
+
     async def prepare(self, name: str, part: lexer.StatementText, utility: Utility | None,
                       declared: Sequence[SqlType | None]) -> PreparedStatement:
         """Parses and binds one statement. Raises: what the engine raises; InFailedTransaction (25P02)."""
         if not isinstance(utility, _NO_TRANSACTION_NEEDED) and (utility is not None or part.text):
+            if self.transaction.failed:
+                self._check_syntax([(part, utility)])  # which comes first
             self.transaction.check()
         self.start_transaction()
+        if isinstance(utility, Show):
+            lookup(utility.name if utility.name != "all" else "server_version")
         statement = PreparedStatement(name, part.text, utility=utility, declared=tuple(declared), offset=part.offset)
         if isinstance(utility, DeclareCursor):
             await self._plan(statement, utility.sql, utility.offset)
@@ -437,7 +407,7 @@ class Session:
         return statement
 
     async def _plan(self, statement: PreparedStatement, sql: str, offset: int) -> None:
-        statement.fingerprint = self._fingerprint()
+        fingerprint = self._fingerprint()
         try:
             prepared = await self.shared.engine.prepare(sql, self.context(), statement.declared)
         except SqlError as error:
@@ -446,14 +416,18 @@ class Session:
         for notice in prepared.notices:
             self.notice(notice)
         statement.prepared, statement.parameters = prepared, tuple(prepared.parameters)
+        statement.fingerprint = fingerprint
 
     def _fingerprint(self) -> object:
-        context = self.context()
-        return self.shared.schema_version, context.search_path, context.database
+        return self.shared.schema_version, self.key, self.shared.engine.touched(self.token)
+
+    def is_fresh(self, statement: PreparedStatement) -> bool:
+        """Whether names still mean what they did when the statement was planned."""
+        return statement.prepared is None or statement.fingerprint == self._fingerprint()
 
     async def refresh(self, statement: PreparedStatement) -> PreparedStatement:
         """Plans the statement again where names may mean something else by now. Raises: 0A000, a changed result."""
-        if statement.prepared is None or statement.fingerprint == self._fingerprint():
+        if statement.prepared is None or self.is_fresh(statement):
             return statement
         before = statement.prepared
         declared, statement.declared = statement.declared, statement.parameters
@@ -463,8 +437,23 @@ class Session:
             statement.declared = declared
         if [(f.name, f.type) for f in before.fields] != [(f.name, f.type) for f in statement.prepared.fields]:
             statement.prepared, statement.fingerprint = before, None
-            raise FeatureNotSupported("cached plan must not change result type")
+            changed = FeatureNotSupported("cached plan must not change result type")
+            changed.routine = "RevalidateCachedQuery"  # by which asyncpg and pgjdbc know that preparing anew will do
+            raise changed
         return statement
+
+    async def exactly(self, statement: PreparedStatement, types: tuple[SqlType, ...]) -> PreparedStatement:
+        """The statement planned for these parameter types, and kept with it."""
+        if statement.prepared is None or types == statement.parameters:
+            return statement
+        made = statement.exact.get(types)
+        if made is None or not self.is_fresh(made):
+            made = replace(statement, declared=types, exact={})
+            await self._plan(made, statement.prepared.sql, 0)
+            if len(statement.exact) >= _MOST_EXACT:
+                statement.exact.clear()
+            statement.exact[types] = made
+        return made
 
     def fields_of(self, statement: PreparedStatement) -> tuple[ResultField, ...] | None:
         """The result columns, None where the statement gives no rows."""
@@ -481,10 +470,16 @@ class Session:
         wire = utility.cursor_format(self, portal.statement.utility)
         return (wire,) * len(portal.fields or ())
 
-    async def open(self, portal: Portal) -> str:
-        """Starts the portal: afterwards it has a cursor over its rows, or has run and its tag is the result."""
+    async def open(self, portal: Portal, whole: bool = False) -> str:
+        """Starts the portal: afterwards it has a cursor over its rows, or has run and its tag is the result.
+
+        `whole`: the client takes all rows at once, in the portal's formats.
+        """
         self.start_transaction()
         statement = portal.statement
+        if portal.answered:
+            portal.cursor = await self.cursor_of(portal)
+            return ""
         if statement.utility is not None:
             from shoal.server import utility
             result = await utility.run(self, statement, portal.values)
@@ -492,7 +487,11 @@ class Session:
                 return result
             portal.cursor = Cursor(result)
             return ""
-        source = await self.start_execution(statement, portal.values)
+        encoding = None
+        if whole and portal.fields is not None:
+            formats = portal.formats or (0,) * len(portal.fields)
+            encoding = ResultEncoding(tuple(field.type for field in portal.fields), formats)
+        source = await self.start_execution(statement, portal.values, encoding)
         if portal.fields is not None:
             portal.cursor = Cursor(source)
             return ""
@@ -509,20 +508,31 @@ class Session:
         if portal.cursor is None:
             if portal.statement.prepared is None or portal.fields is None:
                 raise ObjectNotInPrerequisiteState(f'portal "{portal.name}" cannot be run')
-            portal.cursor = Cursor(await self.start_execution(portal.statement, portal.values), portal.scroll)
+            portal.cursor = Cursor(LocalRows(portal.fields, ()) if portal.answered else
+                                   await self.start_execution(portal.statement, portal.values), portal.scroll)
         return portal.cursor
 
-    async def start_execution(self, statement: PreparedStatement, values: Sequence[Any]) -> ExecutionRows:
-        """The engine runs the statement; its rows are read from the result."""
+    async def start_execution(self, statement: PreparedStatement, values: Sequence[Any],
+                              encoding: ResultEncoding | None = None) -> RowSource:
+        """The engine runs the statement; its rows are read from the result. They may come in `encoding` if it is given."""
         assert statement.prepared is not None
+        self.transaction.queried = True
+        if statement.prepared.immediate is not None:
+            row = statement.prepared.immediate.row(self.context().task_settings(), values)
+            return LocalRows(statement.prepared.fields, [(row, 1)])
+        if not statement.prepared.tag.startswith(_READS):
+            self.transaction.wrote = True
         context = self.context()  # as it was before: current_setting beside set_config gives the old value
-        if effects.may_have_effects(statement.prepared.sql):
-            effects.carry_out(self, statement.prepared, values, context.task_settings())
-        execution = await self.shared.engine.execute(statement.prepared, context, values)
-        prepared = set(statement.prepared.notices)  # told when it was prepared
+        prepared = statement.prepared
+        if effects.may_have_effects(prepared.sql):
+            prepared = await effects.carry_out(self, prepared, values, context.task_settings())
+            values = values if prepared.parameters else ()
+            encoding = None  # rows are printed by the settings as they are afterwards
+        execution = await self.shared.engine.execute(prepared, context, values, encoding=encoding)
+        told = set(prepared.notices)  # when it was prepared
 
         def notice(message: str) -> None:
-            if message not in prepared:
+            if message not in told:
                 self.notice(message)
 
         return ExecutionRows(execution, statement.prepared.fields if statement.prepared.returns_rows else (),
@@ -534,6 +544,7 @@ class Session:
         if not tag.startswith(_READS):
             self.transaction.wrote = True
             if not tag.startswith(("INSERT", "UPDATE", "DELETE")):
+                self.transaction.defined = True
                 self.shared.schema_version += 1
 
     async def send_rows(self, rows: AsyncIterator[Rows], fields: Sequence[ResultField], formats: Sequence[int]) -> int:
@@ -553,18 +564,21 @@ class Session:
     async def end_transaction(self, committed: bool) -> bool:
         """Commits or rolls back: portals end, held cursors are read to their end, notifications go out."""
         committed = committed and not self.transaction.failed
-        if not committed and self.transaction.wrote and self.transaction.block:
-            self.notice("changes made in this transaction have already been applied and cannot be rolled back", "WARNING",
-                        "01000")
         try:
             if committed:
                 for portal in self.portals.values():
                     if portal.hold and not portal.held:
                         await (await self.cursor_of(portal)).hold()
+                await self.shared.engine.transactions.commit(self.token)
         except BaseException:
+            self.shared.engine.transactions.rollback(self.token)
             self.transaction.finish(False)
             raise
+        if not committed:
+            self.shared.engine.transactions.rollback(self.token)
+        self.shared.schema_version += self.transaction.defined  # from now on for everybody
         self.transaction.finish(committed)
+        self.shared.advisory_locks.release(self, transaction=True)
         for name, portal in list(self.portals.items()):
             portal.held = portal.held or (portal.hold and committed)
             if not portal.held:
@@ -581,17 +595,25 @@ class Session:
                 self.shared.notifications.publish(self.process_id, channel, payload)
         return committed
 
+    @property
+    def key(self) -> Hashable:
+        """Equal for sessions in which a statement means, and prints, the same."""
+        if self._key[0] != self.settings.version:
+            self._key = self.settings.version, (self.database, self.user, self.settings.changed())
+        return self._key[1]
+
     def context(self) -> SessionContext:
         """What the engine is to know of this session for the statement at hand."""
+        now_us = self.transaction.started_us if self.transaction.active else time.time_ns() // 1000
         if self._context is None or self._context[0] != self.settings.version:
             path = tuple(self.user if name == "$user" else name
-                         for name in settings.identifiers(self.settings.get("search_path")))
+                         for name in identifiers(self.settings.get("search_path")))
             self._context = self.settings.version, SessionContext(
-                database=self.database, user=self.user, search_path=path,
-                time_zone=settings.zone_name(self.settings.get("TimeZone")), backend_pid=self.process_id,
+                database=self.database, user=self.user, search_path=path, now_us=now_us,
+                time_zone=zone_name(self.settings.get("TimeZone")), backend_pid=self.process_id, token=self.token,
+                lock_timeout_s=self.lock_timeout_s,
                 read_only=self.settings.flag("transaction_read_only"),
-                settings={setting.name.lower(): value for setting, value in self.settings.items()})
-        now_us = self.transaction.started_us if self.transaction.active else time.time_ns() // 1000
-        if self._context[1].now_us != now_us:
+                settings={setting.name.lower(): value for setting, value in self.settings.items()}, key=self.key)
+        elif self._context[1].now_us != now_us:
             self._context = self.settings.version, replace(self._context[1], now_us=now_us)
         return self._context[1]

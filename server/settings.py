@@ -12,18 +12,17 @@ Spec: PostgreSQL 15 documentation, chapter 20 and the SET, SHOW and RESET refere
 from __future__ import annotations
 
 import re
-import zoneinfo
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from shoal.catalog.errors import (
     CantChangeRuntimeParameter,
-    FeatureNotSupported,
     InvalidParameterValue,
     UndefinedObject,
     did_you_mean,
 )
+from shoal.server.setting_values import client_encoding, date_style, name_list, time_zone
 
 VERSION = "0.1.0"
 SERVER_VERSION = f"15.7 (Shoal {VERSION})"
@@ -45,92 +44,8 @@ class Setting:
     maximum: float = 2_147_483_647
     fixed: bool = False
     ignored: bool = False
-    supported: tuple[str, ...] = ()
-    """The only values that output and input follow; another one is refused rather than ignored. Empty: all."""
     normalize: Callable[[str, str], str] | None = None
     """(new text, current text) -> canonical text; raises ValueError with the detail."""
-
-
-def _date_style(text: str, current: str) -> str:
-    style, order = current.split(", ")
-    styles = {"iso": "ISO", "sql": "SQL", "postgres": "Postgres", "german": "German"}
-    orders = {"ymd": "YMD", "dmy": "DMY", "mdy": "MDY", "us": "MDY", "noneuro": "MDY", "noneuropean": "MDY", "euro": "DMY",
-              "european": "DMY"}
-    for word in filter(None, (part.strip().lower() for part in text.split(","))):
-        if word in styles:
-            style = styles[word]
-            if word == "german" and not any(o in text.lower() for o in orders):
-                order = "DMY"
-        elif word in orders:
-            order = orders[word]
-        elif word == "default":
-            style, order = "ISO", "MDY"
-        else:
-            raise ValueError(f'Unrecognized key word: "{word}".')
-    return f"{style}, {order}"
-
-
-_FIXED_OFFSET = re.compile(r"([+-]?)(\d{1,2})(?::?(\d{2}))?(?:\.(\d+))?$")
-
-
-def _time_zone(text: str, current: str) -> str:
-    """A zone of the tz database in its own spelling, or the POSIX form `<+02>-02` of a fixed offset."""
-    text = text.strip()
-    if text.lower() in ("utc", "gmt", "zulu"):
-        return {"utc": "UTC", "gmt": "GMT", "zulu": "Zulu"}[text.lower()]
-    if text.lower() in ("default", "local", "localtime"):
-        return "UTC"
-    if re.fullmatch(r"<[+-]\d{2}(?::\d{2})?>[+-]\d{1,2}(?::\d{2})?", text):
-        return text
-    if match := _FIXED_OFFSET.fullmatch(text):
-        sign, hours, minutes, fraction = match.groups()
-        minute = int(minutes or 0) or int(60 * float(f"0.{fraction or 0}"))
-        if int(hours) > 15:
-            raise ValueError("UTC timezone offset is out of range.")
-        east, west = ("-", "+") if sign == "-" else ("+", "-")
-        shown = f"{int(hours):02d}" + (f":{minute:02d}" if minute else "")
-        return f"<{east}{shown}>{west}{shown}"
-    try:
-        zoneinfo.ZoneInfo(text)
-        return text
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        pass
-    by_fold = {name.lower(): name for name in zoneinfo.available_timezones()}
-    if text.lower() not in by_fold:
-        raise ValueError("")
-    return by_fold[text.lower()]
-
-
-def zone_name(setting: str) -> str:
-    """A TimeZone value as kernels take it: the database's name, or a fixed offset counted west as POSIX does."""
-    return setting.rpartition(">")[2]
-
-
-def _encoding(text: str, current: str) -> str:
-    folded = re.sub(r"[^a-z0-9]", "", text.lower())
-    if folded in ("utf8", "unicode", "default"):
-        return "UTF8"
-    if folded in ("sqlascii",):
-        return "SQL_ASCII"
-    raise ValueError("Shoal sends and reads UTF8 only.")
-
-
-def identifiers(text: str) -> tuple[str, ...]:
-    """The names in a list such as search_path's, folded unless quoted. Raises: ValueError."""
-    found, position = [], 0
-    pattern = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^\s",]+))\s*(?:,|$)')
-    while position < len(text):
-        match = pattern.match(text, position)
-        if match is None:
-            raise ValueError("List syntax is invalid.")
-        found.append(match[1].replace('""', '"') if match[1] is not None else match[2].lower())
-        position = match.end()
-    return tuple(found)
-
-
-def _name_list(text: str, current: str) -> str:
-    identifiers(text)
-    return text
 
 
 def _setting(name: str, default: str, doc: str, **more: object) -> Setting:
@@ -151,7 +66,7 @@ def _number(name: str, default: str, doc: str, **more: object) -> Setting:
     return Setting(name, "int", default, doc, **more)  # type: ignore[arg-type]
 
 
-_ISOLATION = "read_committed read_uncommitted repeatable_read serializable"
+_ISOLATION = "serializable repeatable_read read_committed read_uncommitted"
 _LEVELS = "notice debug5 debug4 debug3 debug2 debug1 debug log info warning error fatal panic"
 _COST = "Planner cost constant of PostgreSQL."
 _SWITCHES = ("enable_async_append enable_bitmapscan enable_gathermerge enable_hashagg enable_hashjoin "
@@ -164,14 +79,13 @@ SETTINGS: dict[str, Setting] = {row.name.lower(): row for row in (
     _setting("server_version", SERVER_VERSION, "The PostgreSQL version Shoal answers as.", report=True, fixed=True),
     _setting("server_version_num", SERVER_VERSION_NUM, "The same as a number.", fixed=True),
     _setting("server_encoding", "UTF8", "The encoding of all text.", report=True, fixed=True),
-    _setting("client_encoding", "UTF8", "The encoding the client asked for.", report=True, normalize=_encoding),
+    _setting("client_encoding", "UTF8", "The encoding the client asked for.", report=True, normalize=client_encoding),
     _setting("application_name", "", "What the client calls itself.", report=True),
     _setting("DateStyle", "ISO, MDY", "How dates print, and the order of day and month read.", report=True,
-             normalize=_date_style, supported=("ISO, MDY",)),
-    _enum("IntervalStyle", "postgres postgres_verbose sql_standard iso_8601", "How intervals print.", report=True,
-          supported=("postgres",)),
+             normalize=date_style),
+    _enum("IntervalStyle", "postgres postgres_verbose sql_standard iso_8601", "How intervals print.", report=True),
     _setting("TimeZone", "UTC", "The zone timestamps with time zone are shown and read in.", report=True,
-             normalize=_time_zone),
+             normalize=time_zone),
     _flag("integer_datetimes", "on", "Binary timestamps are 64-bit integers.", report=True, fixed=True),
     _flag("standard_conforming_strings", "on", "A backslash in '...' is an ordinary character.", report=True),
     _flag("is_superuser", "on", "Whether the user may do everything.", report=True, fixed=True),
@@ -179,19 +93,20 @@ SETTINGS: dict[str, Setting] = {row.name.lower(): row for row in (
     _flag("default_transaction_read_only", "off", "New transactions refuse writes.", report=True),
     _flag("in_hot_standby", "off", "Whether the server only replays another's log.", report=True, fixed=True),
     # what statements depend on
-    _setting("search_path", '"$user", public', "The schemas unqualified names are looked up in.", normalize=_name_list),
+    _setting("search_path", '"$user", public', "The schemas unqualified names are looked up in.", normalize=name_list),
     _number("statement_timeout", "0", "Longest run of a statement; 0 is unlimited.", unit="ms"),
     _number("lock_timeout", "0", "Longest wait for a lock.", unit="ms", ignored=True),
     _number("idle_in_transaction_session_timeout", "0", "Longest idle time inside a transaction.", unit="ms"),
     _number("idle_session_timeout", "0", "Longest idle time outside one.", unit="ms"),
     _number("transaction_timeout", "0", "Longest run of a transaction.", unit="ms", ignored=True),
-    _enum("default_transaction_isolation", _ISOLATION, "Isolation of new transactions (each statement sees one state)."),
+    _enum("default_transaction_isolation", _ISOLATION, "Isolation of new transactions (each statement sees one state).",
+          default="read committed"),
     _flag("default_transaction_deferrable", "off", "Deferrable state of new transactions.", ignored=True),
-    _enum("transaction_isolation", _ISOLATION, "Isolation of the current transaction."),
+    _enum("transaction_isolation", _ISOLATION, "Isolation of the current transaction.", default="read committed"),
     _flag("transaction_read_only", "off", "The current transaction refuses writes."),
     _flag("transaction_deferrable", "off", "Deferrable state of the current transaction.", ignored=True),
     _number("extra_float_digits", "1", "Digits of floating-point output.", minimum=-15, maximum=3),
-    _enum("bytea_output", "escape hex", "How bytea prints.", default="hex", supported=("hex",)),
+    _enum("bytea_output", "escape hex", "How bytea prints.", default="hex"),
     _enum("client_min_messages", _LEVELS, "The least notice that is sent to the client."),
     _setting("role", "none", "The current role."),
     # what clients set and nothing here depends on
@@ -223,7 +138,7 @@ SETTINGS: dict[str, Setting] = {row.name.lower(): row for row in (
     _number("temp_buffers", "8MB", "Buffers for temporary tables.", unit="kB", ignored=True),
     _number("effective_cache_size", "4GB", "Planner's idea of the cache.", unit="kB", ignored=True),
     _number("shared_buffers", "128MB", "Shared buffers of PostgreSQL.", unit="kB", fixed=True),
-    _number("max_connections", "100", "Most sessions at once.", fixed=True),
+    _number("max_connections", "10000", "Most sessions at once.", fixed=True),
     _number("max_identifier_length", "63", "Longest identifier.", fixed=True),
     _number("max_index_keys", "32", "Most columns of an index.", fixed=True),
     _number("block_size", "8192", "Size of a disk block.", fixed=True),
@@ -287,16 +202,8 @@ def lookup(name: str) -> Setting:
 
 
 def canonical(setting: Setting, text: str, current: str) -> str:
-    """`text` as SHOW prints it. Raises: InvalidParameterValue (22023); FeatureNotSupported (0A000) for a value that
-    PostgreSQL knows and output here would not follow."""
-    value = _parsed(setting, text, current)
-    if setting.supported and value not in setting.supported:
-        raise FeatureNotSupported(f'{setting.name} = "{value}" is not supported',
-                                  hint=f"Supported: {', '.join(setting.supported)}.")
-    return value
-
-
-def _parsed(setting: Setting, text: str, current: str) -> str:
+    """`text` as SHOW prints it. Raises: InvalidParameterValue (22023); FeatureNotSupported (0A000) for an encoding or a
+    time zone that PostgreSQL knows and Shoal does not."""
     match setting.kind:
         case "bool":
             folded = text.strip().lower()
@@ -334,15 +241,18 @@ def _parse_number(setting: Setting, text: str) -> float:
     if unit:
         factors = _KILOBYTES if setting.unit == "kB" else _MILLISECONDS if setting.unit else {}
         if unit not in factors:
-            hint = f"Valid units for this parameter are {', '.join(repr(u)[1:-1] for u in factors)}." if factors else ""
+            *names, last = (f'"{name}"' for name in factors) if factors else ("",)
+            hint = f"Valid units for this parameter are {', '.join(names)}, and {last}." if factors else ""
             raise InvalidParameterValue(f'invalid value for parameter "{setting.name}": "{text}"', hint=hint)
         value *= factors[unit] / factors[setting.unit]
     if setting.kind == "int":
         value = float(round(value))
     if not setting.minimum <= value <= setting.maximum:
+        shown, low, high = ((f"{x:g}" if setting.kind == "real" else f"{x:.0f}")
+                            for x in (value, setting.minimum, setting.maximum))
         unit = f" {setting.unit}" if setting.unit else ""
-        raise InvalidParameterValue(f'{value:g}{unit} is outside the valid range for parameter "{setting.name}" '
-                                    f"({setting.minimum:g}{unit} .. {setting.maximum:g}{unit})")
+        raise InvalidParameterValue(f'{shown}{unit} is outside the valid range for parameter "{setting.name}" '
+                                    f"({low} .. {high})")
     return value
 
 
@@ -360,7 +270,16 @@ def _show_number(setting: Setting, value: float) -> str:
     return str(number)
 
 
+_AT_START = frozenset(("max_connections", "shared_buffers", "port", "shared_preload_libraries", "wal_level"))
+"""Fixed settings that a restart of PostgreSQL could change."""
+
 Snapshot = tuple[dict[str, str], dict[str, str | None]]
+
+
+_NO_MATTER = frozenset({"application_name", "client_min_messages", "statement_timeout", "lock_timeout",
+                        "idle_in_transaction_session_timeout", "idle_session_timeout", "transaction_isolation",
+                        "transaction_deferrable"})
+"""Settings that change no statement's meaning."""
 
 
 class SessionSettings:
@@ -372,6 +291,8 @@ class SessionSettings:
         self._beneath: dict[str, str | None] = {}
         """What SET LOCAL covers, and what it goes back to when the transaction ends."""
         self._reported: dict[str, str] = {}
+        self._reported_version = -1
+        self._numbers: dict[str, tuple[int, float]] = {}
         self.version = 0
         """Changes whenever any value does: what callers cache by it stays right."""
         for name, value in (initial or {}).items():
@@ -380,13 +301,15 @@ class SessionSettings:
     def set_default(self, name: str, text: str) -> None:
         """A start-up packet's or the configuration's value: what RESET goes back to. Unknown names are kept too.
 
-        Raises: InvalidParameterValue (22023).
+        Raises: InvalidParameterValue (22023), CantChangeRuntimeParameter (55P02).
         """
         try:
             setting = lookup(name)
         except UndefinedObject:
             setting = Setting(name.lower(), "string", "", "")
         key = setting.name.lower()
+        if setting.fixed:
+            raise CantChangeRuntimeParameter(f'parameter "{setting.name}" cannot be changed')
         self._defaults[key] = canonical(setting, text, self._defaults.get(key, setting.default))
         self.version += 1
 
@@ -408,7 +331,14 @@ class SessionSettings:
 
     def number(self, name: str) -> float:
         """A numeric setting's value in its own unit (milliseconds, kB)."""
-        return _parse_number(lookup(name), self.get(name))
+        known = self._numbers.get(name)
+        if known is None or known[0] != self.version:
+            known = self._numbers[name] = self.version, _parse_number(lookup(name), self.get(name))
+        return known[1]
+
+    def changed(self) -> frozenset[tuple[str, str]]:
+        """What differs from the defaults of every server and may change what a statement means or prints."""
+        return frozenset((key, value) for key, value in {**self._defaults, **self._values}.items() if key not in _NO_MATTER)
 
     def flag(self, name: str) -> bool:
         return self.get(name) == "on"
@@ -421,7 +351,8 @@ class SessionSettings:
         setting = lookup(name)
         key = setting.name.lower()
         if setting.fixed:
-            raise CantChangeRuntimeParameter(f'parameter "{setting.name}" cannot be changed')
+            how = " without restarting the server" if setting.name in _AT_START else ""
+            raise CantChangeRuntimeParameter(f'parameter "{setting.name}" cannot be changed{how}')
         before = self._values.get(key)
         if text is None:
             value = self._defaults.get(key, setting.default)
@@ -467,6 +398,9 @@ class SessionSettings:
 
     def report(self) -> list[tuple[str, str]]:
         """Name and value of each reported setting that the client does not know yet."""
+        if self._reported_version == self.version:
+            return []
+        self._reported_version = self.version
         fresh = []
         for setting in REPORTED:
             value = self.get(setting.name)
@@ -476,13 +410,24 @@ class SessionSettings:
         return fresh
 
 
-def setting_rows() -> Iterator[dict[str, object]]:
-    """The rows of pg_settings as far as they are the same for every session."""
+def setting_rows(session: Mapping[str, Any]) -> Iterator[dict[str, object]]:
+    """The rows of pg_settings for the session that TaskSettings.session describes."""
+    values = session.get("settings", {})
     for setting in SETTINGS.values():
-        yield {"name": setting.name, "setting": setting.default, "unit": setting.unit or None,
+        default = _in_unit(setting, setting.default)
+        value = _in_unit(setting, str(values.get(setting.name.lower(), setting.default)))
+        yield {"name": setting.name, "setting": value, "unit": setting.unit or None,
                "category": "Accepted for compatibility" if setting.ignored else "Session", "short_desc": setting.doc,
-               "context": "internal" if setting.fixed else "user", "source": "default",
-               "vartype": {"int": "integer"}.get(setting.kind, setting.kind), "boot_val": setting.default,
-               "reset_val": setting.default, "enumvals": list(setting.choices) or None, "pending_restart": False,
-               "min_val": str(setting.minimum) if setting.kind in ("int", "real") else None,
-               "max_val": str(setting.maximum) if setting.kind in ("int", "real") else None}
+               "context": "internal" if setting.fixed else "user",
+               "source": "default" if value == default or setting.name == "session_authorization" else "session",
+               "vartype": {"int": "integer"}.get(setting.kind, setting.kind), "boot_val": default,
+               "reset_val": default, "enumvals": list(setting.choices) or None, "pending_restart": False,
+               "min_val": f"{setting.minimum:g}" if setting.kind == "real" else str(int(setting.minimum))
+               if setting.kind == "int" else None,
+               "max_val": f"{setting.maximum:g}" if setting.kind == "real" else str(int(setting.maximum))
+               if setting.kind == "int" else None}
+
+
+def _in_unit(setting: Setting, text: str) -> str:
+    """The value as pg_settings has it: numbers in the setting's own unit."""
+    return f"{_parse_number(setting, text):g}" if setting.unit and setting.kind == "int" else text

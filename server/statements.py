@@ -72,9 +72,24 @@ class SetTransaction(Utility):
 
 @dataclass(frozen=True, slots=True)
 class Ignored(Utility):
-    """Accepted and without effect: SET CONSTRAINTS, LOCK TABLE, CHECKPOINT."""
+    """Accepted and without effect: SET CONSTRAINTS, CHECKPOINT."""
 
     tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Maintenance(Utility):
+    """VACUUM and ANALYZE; `tables` as they are written, with their columns."""
+
+    tag: Literal["VACUUM", "ANALYZE"]
+    tables: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LockTable(Utility):
+    """`tables` as they are written."""
+
+    tables: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +119,18 @@ class Deallocate(Utility):
 @dataclass(frozen=True, slots=True)
 class Prepare(Utility):
     name: str
-    types: tuple[str, ...]
+    types: tuple[tuple[str, int], ...]
+    """With where each stands in the statement (1-based), for errors."""
     sql: str
     offset: int
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutePrepared(Utility):
-    """`arguments` are the texts of the argument expressions."""
+    """`arguments` are the texts of the argument expressions, with where each stands in the statement (1-based)."""
 
     name: str
-    arguments: tuple[str, ...]
+    arguments: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,3 +188,5 @@ class Copy(Utility):
     columns: tuple[str, ...] = ()
     positions: dict[str, int] = field(default_factory=dict, hash=False, compare=False)
     """Where each option stands in the statement (1-based), for errors."""
+    where: tuple[str, int] | None = None
+    """COPY FROM's condition and its offset in the statement."""

@@ -9,14 +9,19 @@ from __future__ import annotations
 import hashlib
 import ssl
 from pathlib import Path
+from typing import Any
 
 from shoal.catalog.errors import ConfigurationError
 
 _READ_BYTES = 64 << 10
 
 
-def server_context(certificate: Path, key: Path, client_ca: Path | None = None) -> ssl.SSLContext:
-    """Raises: ConfigurationError (F0000) naming the file."""
+def server_context(certificate: Path, key: Path, client_ca: Path | None = None,
+                   client_required: bool = True) -> ssl.SSLContext:
+    """With a `client_ca` clients' certificates are checked, and may be left out unless they are required.
+
+    Raises: ConfigurationError (F0000) naming the file.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
@@ -24,7 +29,7 @@ def server_context(certificate: Path, key: Path, client_ca: Path | None = None) 
         context.load_cert_chain(certificate, key)
         if client_ca is not None:
             context.load_verify_locations(client_ca)
-            context.verify_mode = ssl.CERT_REQUIRED
+            context.verify_mode = ssl.CERT_REQUIRED if client_required else ssl.CERT_OPTIONAL
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(f"TLS: {certificate} and {key} cannot be used: {error}") from None
     context.set_alpn_protocols(["postgresql"])
@@ -52,7 +57,13 @@ class TlsStream:
     def application_protocol(self) -> str | None:
         return self._object.selected_alpn_protocol()
 
-    def receive(self, data: bytes) -> bytes:
+    @property
+    def common_name(self) -> str | None:
+        """Of the client's certificate, which has been checked; None without one."""
+        subject: Any = (self._object.getpeercert() or {}).get("subject", ())
+        return next((str(value) for part in subject for name, value in part if name == "commonName"), None)
+
+    def receive(self, data: bytes | memoryview) -> bytes:
         """Network bytes in, plain bytes out. Raises: ssl.SSLError."""
         self._incoming.write(data)
         plain = bytearray()

@@ -7,7 +7,9 @@ Spec: PostgreSQL 15 documentation, part VI, the reference page of each statement
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -28,6 +30,7 @@ from shoal.catalog.errors import (
 )
 from shoal.catalog.types import NUMERIC, TEXT, SqlType
 from shoal.exec.engine import ResultField
+from shoal.exec.plan.styles import DEFAULT_STYLES
 from shoal.server import grammar, settings, statements
 from shoal.server.cursors import Cursor, LocalRows, Rows, RowSource
 from shoal.server.lexer import StatementText, split
@@ -64,7 +67,7 @@ def cursor_format(session: Session, utility: Utility | None) -> int:
     """1 for FETCH from a cursor declared BINARY, else 0."""
     if isinstance(utility, statements.Fetch):
         portal = session.portals.get(utility.cursor)
-        return portal.formats[0] if portal is not None and portal.formats else 0
+        return portal.formats[0] if portal is not None and portal.declared and portal.formats else 0
     return 0
 
 
@@ -116,7 +119,8 @@ async def _end(session: Session, committed: bool, chain: bool) -> bool:
 
 
 async def _savepoint(session: Session, utility: statements.Savepoint, *_: Any) -> str:
-    session.transaction.savepoint(utility.name)
+    mark = tuple(session.portals.values()), len(session.pending_listens), len(session.pending_notifications)
+    session.transaction.savepoint(utility.name, mark, session.shared.engine.transactions.savepoint(session.token))
     return "SAVEPOINT"
 
 
@@ -126,7 +130,11 @@ async def _release(session: Session, utility: statements.Release, *_: Any) -> st
 
 
 async def _rollback_to(session: Session, utility: statements.RollbackTo, *_: Any) -> str:
-    session.transaction.rollback_to(utility.name)
+    portals, listens, notifications = session.transaction.rollback_to(utility.name)
+    session.shared.engine.transactions.rollback_to(session.token, session.transaction.last_mark)
+    for name in [name for name, portal in session.portals.items() if name and all(portal is not old for old in portals)]:
+        await session.drop_portal(name)
+    del session.pending_listens[listens:], session.pending_notifications[notifications:]
     return "ROLLBACK"
 
 
@@ -138,14 +146,56 @@ async def _set_transaction(session: Session, utility: statements.SetTransaction,
     if not session.transaction.block and not session.transaction.implicit_block:
         session.notice("SET TRANSACTION can only be used in transaction blocks", "WARNING", "25P01")
         return "SET"
+    if session.transaction.queried:
+        if modes.isolation not in (None, session.settings.get("transaction_isolation")):
+            raise ActiveTransaction("SET TRANSACTION ISOLATION LEVEL must be called before any query")
+        if modes.read_only is False and session.settings.flag("transaction_read_only"):
+            raise ActiveTransaction("transaction read-write mode must be set before any query")
+        if modes.deferrable is not None:
+            raise ActiveTransaction("SET TRANSACTION [NOT] DEFERRABLE must be called before any query")
     _apply_modes(session, modes)
     return "SET"
 
 
 async def _ignored(session: Session, utility: statements.Ignored, *_: Any) -> str:
-    if utility.tag == "LOCK TABLE":
-        session.transaction.require_block("LOCK TABLE")
+    if utility.tag == "SET CONSTRAINTS" and not session.transaction.block and not session.transaction.implicit_block:
+        session.notice("SET CONSTRAINTS can only be used in transaction blocks", "WARNING", "25P01")
     return utility.tag
+
+
+async def _lock(session: Session, utility: statements.LockTable, *_: Any) -> str:
+    """Nothing here is changed in place, so there is nothing to wait for; the tables must exist."""
+    session.transaction.require_block("LOCK TABLE")
+    for table in utility.tables:
+        await _require_table(session, table)
+    return "LOCK TABLE"
+
+
+async def _maintain(session: Session, utility: statements.Maintenance, *_: Any) -> str:
+    """Nothing is changed in place, so nothing needs to be vacuumed, and statistics are their sources' own; the tables
+    must exist."""
+    if utility.tag == "VACUUM":
+        _forbid_block(session, "VACUUM")
+    for table, columns in utility.tables:
+        await _require_table(session, table, columns)
+    return utility.tag
+
+
+async def _require_table(session: Session, table: str, columns: Sequence[str] = ()) -> None:
+    """Raises: UndefinedTable, UndefinedColumn, without a position."""
+    try:
+        await session.prepare("", StatementText(f"SELECT {', '.join(map(quoted, columns))} FROM {table}", 0), None, ())
+    except SqlError as error:
+        error.position = 0
+        raise
+
+
+def _forbid_block(session: Session, what: str) -> None:
+    """Raises: ActiveTransaction where others' work could be undone with this statement's."""
+    if session.transaction.block or session.transaction.implicit_block:
+        raise ActiveTransaction(f"{what} cannot run inside a transaction block")
+    if session.transaction.pipelined:
+        raise ActiveTransaction(f"{what} cannot be executed within a pipeline")
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
@@ -191,14 +241,19 @@ async def _show(session: Session, utility: statements.Show, *_: Any) -> RowSourc
 
 async def _discard(session: Session, utility: statements.Discard, *_: Any) -> str:
     if utility.what == "all":
-        if session.transaction.block or session.transaction.implicit_block:
-            raise ActiveTransaction("DISCARD ALL cannot run inside a transaction block")
+        _forbid_block(session, "DISCARD ALL")
         for name in [name for name in session.portals if name]:
             await session.drop_portal(name)
         session.settings.set("session_authorization", None)
         session.settings.reset_all()
         session.statements.clear()
         session.pending_listens.append(("", False))
+        session.shared.advisory_locks.release(session, transaction=False)
+        session.shared.engine.transactions.drop_temporary(session.token)
+        session.transaction.wrote = True
+    elif utility.what == "temp":
+        session.shared.engine.transactions.drop_temporary(session.token)
+        session.transaction.wrote = True
     elif utility.what == "plans":
         for statement in session.statements.values():
             statement.fingerprint = None
@@ -208,11 +263,17 @@ async def _discard(session: Session, utility: statements.Discard, *_: Any) -> st
 # --- prepared statements ---------------------------------------------------------------------------------------------
 
 
-async def _prepare(session: Session, utility: statements.Prepare, *_: Any) -> str:
+async def _prepare(session: Session, utility: statements.Prepare, whole: PreparedStatement, *_: Any) -> str:
     from shoal.exec.functions.casts import parse_type
     if utility.name in session.statements:
         raise DuplicatePreparedStatement(f'prepared statement "{utility.name}" already exists')
-    declared = [None if name.lower() == "unknown" else parse_type(name) for name in utility.types]
+    declared = []
+    for name, position in utility.types:
+        try:
+            declared.append(None if name.lower() == "unknown" else parse_type(name))
+        except SqlError as error:
+            error.position = position
+            raise
     if grammar.parse(utility.sql) is not None:
         raise SqlSyntaxError(f'syntax error at or near "{utility.sql.split()[0]}"', position=utility.offset + 1)
     try:
@@ -221,6 +282,7 @@ async def _prepare(session: Session, utility: statements.Prepare, *_: Any) -> st
     except SqlError as error:
         error.position += utility.offset if error.position else 0
         raise
+    statement.prepare_sql, statement.prepared_us = whole.sql, time.time_ns() // 1000
     session.statements[utility.name] = statement
     return "PREPARE"
 
@@ -243,23 +305,31 @@ async def _execute(session: Session, utility: statements.ExecutePrepared, *_: An
     return await session.open(portal)
 
 
-async def _evaluate(session: Session, arguments: Sequence[str], types: Sequence[SqlType]) -> list[Any]:
+async def _evaluate(session: Session, arguments: Sequence[tuple[str, int]], types: Sequence[SqlType]) -> list[Any]:
     """EXECUTE's argument expressions as physical values: one row of a query of them, read back as literals."""
     if not arguments:
         return []
     from shoal.exec.functions.casts import parse_literal
     from shoal.exec.functions.text_output import to_text
-    for argument in arguments:
+    sql, starts = "SELECT ", list[tuple[int, int]]()
+    for (argument, position), sql_type in zip(arguments, types):
         if len(split(argument)) != 1:
-            raise SqlSyntaxError(f'syntax error at or near "{argument}"')
-    listed = ", ".join(f"({argument})::{sql_type.sql if sql_type.name != 'numeric' else 'numeric'}"
-                       for argument, sql_type in zip(arguments, types))
-    statement = await session.prepare("", StatementText(f"SELECT {listed}", 0), None, ())
+            raise SqlSyntaxError(f'syntax error at or near "{argument}"', position=position)
+        sql += ", (" if starts else "("
+        starts.append((len(sql) + 1, position))
+        sql += f"{argument})::{sql_type.sql if sql_type.name != 'numeric' else 'numeric'}"
+    try:
+        statement = await session.prepare("", StatementText(sql, 0), None, ())
+    except SqlError as error:
+        if error.position:
+            start, position = max((pair for pair in starts if pair[0] <= error.position), default=starts[0])
+            error.position += position - start
+        raise
     source = await session.start_execution(statement, ())
     rows = await source.read()
     await source.close()
     assert rows is not None
-    task_settings = session.context().task_settings()
+    task_settings = replace(session.context().task_settings(), styles=DEFAULT_STYLES)
     found = []
     for array, field, wanted in zip(rows[0], source.fields, types):
         text = to_text(array.slice(0, 1), field.type, task_settings)[0].as_py()
@@ -285,15 +355,13 @@ class _FetchRows(RowSource):
     def __init__(self, fields: Sequence[ResultField], cursor: Cursor, utility: statements.Fetch) -> None:
         super().__init__(fields)
         self._rows = cursor.fetch(utility.direction, utility.count)
-        self._count = 0
 
     @property
-    def tag(self) -> str:
-        return f"FETCH {self._count}"
+    def verb(self) -> str:
+        return "FETCH"
 
     async def _next(self) -> Rows | None:
         async for rows in self._rows:
-            self._count += rows[1]
             return rows
         return None
 
@@ -311,7 +379,9 @@ async def _declare(session: Session, utility: statements.DeclareCursor, statemen
     fields = tuple(statement.prepared.fields)
     formats = (1 if utility.binary else 0,) * len(fields)
     session.portals[utility.name] = Portal(utility.name, inner, values, formats, fields, hold=utility.hold,
-                                           scroll=utility.scroll, declared=True)
+                                           scroll=utility.scroll, declared=True, declare_sql=statement.sql,
+                                           declared_us=time.time_ns() // 1000)
+    await session.cursor_of(session.portals[utility.name])  # its rows are those of this moment
     return "DECLARE CURSOR"
 
 
@@ -357,15 +427,16 @@ async def _unlisten(session: Session, utility: statements.Unlisten, *_: Any) -> 
 
 
 async def _notify(session: Session, utility: statements.Notify, *_: Any) -> str:
-    if len(utility.payload.encode()) >= 8000:
-        raise InvalidParameterValue("payload string too long")
-    session.pending_notifications.append((utility.channel, utility.payload))
+    session.notify(utility.channel, utility.payload)
     return "NOTIFY"
 
 
 async def _copy(session: Session, utility: statements.Copy, *_: Any) -> str:
     if not utility.outward:
-        raise FeatureNotSupported("COPY FROM is not supported")
+        from shoal.server.copy_in import copy_in
+        tag = await copy_in(session, utility)
+        session.transaction.wrote = True
+        return tag
     if utility.target is not None:
         raise FeatureNotSupported("COPY to a file or program on the server is not supported", hint="Use COPY TO STDOUT.")
     from shoal.server.copy import copy_out
@@ -375,7 +446,9 @@ async def _copy(session: Session, utility: statements.Copy, *_: Any) -> str:
 _RUN: dict[type, Callable[..., Awaitable[str | RowSource]]] = {
     statements.Begin: _begin, statements.Commit: _commit, statements.Rollback: _rollback,
     statements.Savepoint: _savepoint, statements.Release: _release, statements.RollbackTo: _rollback_to,
-    statements.SetTransaction: _set_transaction, statements.Ignored: _ignored, statements.SetSetting: _set,
+    statements.SetTransaction: _set_transaction, statements.Ignored: _ignored, statements.LockTable: _lock,
+    statements.Maintenance: _maintain,
+    statements.SetSetting: _set,
     statements.Reset: _reset, statements.Show: _show, statements.Discard: _discard, statements.Prepare: _prepare,
     statements.ExecutePrepared: _execute, statements.Deallocate: _deallocate, statements.DeclareCursor: _declare,
     statements.Fetch: _fetch, statements.CloseCursor: _close, statements.Listen: _listen,

@@ -15,8 +15,8 @@ LAYERS = {"server": 2, "exec": 1, "catalog": 0}
 PURE = ["server/protocol", "exec/coordinator/scheduler.py", "exec/worker/task.py", "exec/exchange/frames.py",
         "exec/exchange/buffer.py"]
 IMPURE_MODULES = {"asyncio", "socket", "ssl", "time", "threading", "selectors", "subprocess"}
-WORKER_SIDE = ["exec/worker", "exec/operators", "exec/kernels", "exec/functions", "exec/exchange", "exec/evaluator.py",
-               "exec/batch.py", "exec/plan"]
+WORKER_SIDE = ["exec/worker", "exec/operators", "exec/kernels", "exec/functions", "exec/exchange", "exec/encoding",
+               "exec/evaluator.py", "exec/batch.py", "exec/plan"]
 MOST_LINES = 650
 
 

@@ -27,10 +27,14 @@ from shoal.catalog.connector import (
     Connector,
     Constraint,
     DynamicFilter,
+    EnumType,
     FilterResult,
+    Index,
     LimitResult,
+    NumberSequence,
     Predicate,
     Split,
+    StoredSize,
     SupportsFilter,
     SupportsInterrupt,
     SupportsLimit,
@@ -86,7 +90,25 @@ class PostgresConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapsh
         return found
 
     def constraints(self, handle: TableHandle) -> tuple[Constraint, ...]:
-        return self._metadata.constraints(handle.schema, handle.name)
+        return self._metadata.objects.constraints(handle.schema).get(handle.name, ())
+
+    def indexes(self, handle: TableHandle) -> tuple[Index, ...]:
+        return self._metadata.objects.indexes(handle.schema).get(handle.name, ())
+
+    def view_definition(self, handle: TableHandle, pretty: bool = False) -> str:
+        return self._metadata.objects.views(handle.schema).get(handle.name, ("", ""))[pretty]
+
+    def stored_size(self, handle: TableHandle) -> StoredSize | None:
+        return self._metadata.objects.sizes(handle.schema).get(handle.name)
+
+    def number_sequences(self, schema: str) -> tuple[NumberSequence, ...]:
+        return self._metadata.objects.sequences(schema)
+
+    def enums(self, schema: str) -> tuple[EnumType, ...]:
+        return self._metadata.objects.enums(schema)
+
+    def schema_comment(self, schema: str) -> str:
+        return self._metadata.objects.schema_comment(schema)
 
     def statistics(self, handle: TableHandle) -> TableStatistics:
         """Of what the handle gives: where filters were pushed down the row count is the remote planner's estimate."""

@@ -1,4 +1,4 @@
-"""Names, columns, keys and statistics of a remote PostgreSQL, read from its pg_catalog and kept for a while.
+"""Names, columns and statistics of a remote PostgreSQL, read from its pg_catalog and kept for a while.
 
 Hop 2 and 3. A schema's columns come in one query; a table that is not among the known names is looked for again at
 once, so that new tables appear when they are asked for.
@@ -16,8 +16,9 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from shoal.catalog.connector import ColumnInfo, ColumnStatistics, Constraint, TableKind, TableName, TableStatistics
+from shoal.catalog.connector import ColumnInfo, ColumnStatistics, TableKind, TableName, TableStatistics
 from shoal.catalog.connectors.postgres_connections import Connection, Connections
+from shoal.catalog.connectors.postgres_objects import RemoteObjects
 from shoal.catalog.connectors.postgres_types import RemoteColumn, sql_type_of
 from shoal.catalog.types import SqlType
 
@@ -36,7 +37,7 @@ SELECT c.relname, a.attname, t.oid::int8, tn.nspname, t.typname, t.typtype::text
        format_type(a.atttypid, a.atttypmod), a.attnotnull, coalesce(col_description(c.oid, a.attnum), ''),
        coalesce(pg_get_expr(d.adbin, d.adrelid), ''),
        coalesce(co.collname, ''), coalesce(co.collprovider::text, ''), coalesce(co.collcollate, ''), {deterministic},
-       coalesce(s.n_distinct, 0)
+       coalesce(s.n_distinct, 0), {identity}, {generated}
 FROM pg_attribute a
 JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'v', 'm', 'f', 'p')
 JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -47,17 +48,6 @@ LEFT JOIN pg_collation co ON co.oid = a.attcollation
 LEFT JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname AND NOT s.inherited
 WHERE n.nspname = %s AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY c.relname, a.attnum
-"""
-_CONSTRAINTS = """
-SELECT k.conname, k.contype::text,
-       ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS u(num, place)
-             JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num ORDER BY place),
-       fn.nspname, f.relname,
-       ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY AS u(num, place)
-             JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num ORDER BY place)
-FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN pg_class f ON f.oid = k.confrelid LEFT JOIN pg_namespace fn ON fn.oid = f.relnamespace
-WHERE n.nspname = %s AND c.relname = %s AND k.contype IN ('p', 'u', 'f') ORDER BY k.contype = 'p' DESC, k.conname
 """
 _LAYOUT = """
 SELECT c.relkind::text, coalesce(am.amname, 'heap') = 'heap', pg_relation_size(c.oid)::int8, c.reltuples::float8
@@ -76,7 +66,8 @@ _STATISTICS = """
 SELECT attname, null_frac, avg_width, n_distinct, histogram_bounds::text, most_common_vals::text
 FROM pg_stats WHERE schemaname = %s AND tablename = %s ORDER BY inherited
 """
-_KINDS: dict[str, TableKind] = {"r": "table", "p": "table", "f": "table", "v": "view", "m": "view"}
+_KINDS: dict[str, TableKind] = {"r": "table", "p": "partitioned_table", "f": "foreign_table", "v": "view",
+                                "m": "materialized_view"}
 _FEW_VALUES = 1000
 _C_LOCALES = ("C", "POSIX", "C.UTF-8", "C.utf8")
 """Locales that order by code point in a UTF-8 database."""
@@ -113,6 +104,7 @@ class Metadata:
         self._lock = threading.RLock()
         self._cache: dict[Hashable, tuple[float, Any]] = {}
         self._forgotten = 0
+        self.objects = RemoteObjects(lambda key, load: self._kept(key, self._kept_s, load))
 
     def version(self) -> object:
         """Changes with every period after which names are read anew."""
@@ -165,18 +157,23 @@ class Metadata:
             default_c = collate is not None and collate[0] in _C_LOCALES
             deterministic = "coalesce(co.collisdeterministic, true)" if version >= 120000 else "true"
             found: dict[str, tuple[list[ColumnInfo], list[RemoteColumn]]] = {}
-            for row in connection.execute(_COLUMNS.replace("{deterministic}", deterministic), [schema]):
+            statement = _COLUMNS.replace("{deterministic}", deterministic)
+            statement = statement.replace("{identity}", "a.attidentity::text" if version >= 100000 else "''")
+            statement = statement.replace("{generated}", "a.attgenerated::text" if version >= 120000 else "''")
+            for row in connection.execute(statement.encode(), [schema]):
                 (table, column, oid, type_schema, type_name, type_kind, typmod, formatted, not_null, comment, default,
-                 collation, provider, locale, exact, distinct) = row
+                 collation, provider, locale, exact, distinct, identity, generated) = row
                 while oid in domains:
                     base, base_typmod, type_schema, type_name, type_kind = domains[oid]
                     oid, typmod = base, base_typmod if typmod < 0 else typmod
                 sql_type, native = sql_type_of(type_schema, type_name, typmod, type_kind)
                 c_order = default_c if provider == "d" else not collation or (provider == "c" and locale in _C_LOCALES)
+                enum = (type_schema, type_name) if type_kind == "e" else None
                 few = sql_type.is_string and 0 < distinct <= _FEW_VALUES
                 shown, remote = found.setdefault(table, ([], []))
                 shown.append(ColumnInfo(column, sql_type, not not_null, comment, default=default,
-                                        native_type=formatted if native else ""))
+                                        native_type=formatted if native else "", enum=enum, identity=identity,
+                                        generated=bool(generated)))
                 remote.append(RemoteColumn(column, sql_type, native, c_order, exact, comparable, few))
             return {table: _Columns(tuple(shown), tuple(remote)) for table, (shown, remote) in found.items()}
         columns = self._kept(("columns", schema), self._kept_s, load)
@@ -191,15 +188,6 @@ class Metadata:
 
     def remote_columns(self, schema: str, name: str) -> dict[str, RemoteColumn]:
         return {column.name: column for column in self._columns(schema, name).remote}
-
-    def constraints(self, schema: str, name: str) -> tuple[Constraint, ...]:
-        def load(connection: Connection) -> tuple[Constraint, ...]:
-            kinds = {"p": "primary", "u": "unique", "f": "foreign"}
-            return tuple(Constraint(conname, kinds[kind], tuple(columns),  # type: ignore[arg-type]
-                                    (to_schema, to_table) if kind == "f" else None, tuple(to_columns))
-                         for conname, kind, columns, to_schema, to_table, to_columns
-                         in connection.execute(_CONSTRAINTS, [schema, name]))
-        return self._kept(("constraints", schema, name), self._kept_s, load)
 
     def layout(self, schema: str, name: str) -> Layout:
         """May be of a while ago: the last part of a division has no end, so a table that grew since is still whole."""

@@ -34,7 +34,7 @@ from shoal.catalog.types import (
 _PLAIN = frozenset({"bool", "int2", "int4", "int8", "float4", "float8", "text", "name", "char", "bytea", "uuid", "json",
                     "jsonb", "date", "time", "timetz", "timestamp", "timestamptz", "interval", "oid"})
 _US_PER_DAY = 86_400_000_000
-_INT64_MAX = (1 << 63) - 1
+_INT32_MAX, _INT64_MAX = (1 << 31) - 1, (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +253,7 @@ _NIBBLE[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16, dtype=np.u
 
 def _bytes(text: pa.Array) -> pa.Array:
     """bytea's hex format `\\x68656c6c6f`."""
-    hexadecimal = pc.binary_slice(pc.cast(text, pa.binary()), 2)
+    hexadecimal = pc.binary_slice(pc.cast(text, pa.binary()), 2, _INT32_MAX)  # Arrow miscounts where no end is given
     rows = len(hexadecimal)
     if rows == 0:
         return pa.array([], pa.binary())

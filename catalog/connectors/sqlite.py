@@ -14,6 +14,7 @@ import datetime
 import decimal
 import math
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from shoal.catalog.connector import (
+    Action,
     CatalogDefinition,
     ColumnInfo,
     ColumnStatistics,
@@ -33,6 +35,7 @@ from shoal.catalog.connector import (
     Constraint,
     DynamicFilter,
     FilterResult,
+    Index,
     LimitResult,
     Predicate,
     Split,
@@ -63,6 +66,9 @@ _ROWS_PER_SPLIT = 200_000
 _SMALL_LIMIT_ROWS = 100_000
 _MOST_VALUES = 500
 _BUSY_S = 10.0
+_ACTIONS: dict[str, Action] = {"NO ACTION": "a", "RESTRICT": "r", "CASCADE": "c", "SET NULL": "n", "SET DEFAULT": "d"}
+_DESCENDING = 3
+"""Descending, nulls first, as pg_index.indoption."""
 _SYMBOLS = {"eq": "=", "ne": "<>", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
 
@@ -241,8 +247,31 @@ class SqliteConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapshot
                 if None in to:
                     to = tuple(column for _, column in _key_columns(connection, target))
                 own_columns = tuple(row[3] for row in rows)
-                found.append(Constraint(f"{name}_fkey{number}", "foreign", own_columns, ("public", target), to))
+                found.append(Constraint(f"{name}_fkey{number}", "foreign", own_columns, ("public", target), to,
+                                        on_update=_ACTIONS[rows[0][5]], on_delete=_ACTIONS[rows[0][6]]))
         return tuple(found)
+
+    def indexes(self, handle: TableHandle) -> tuple[Index, ...]:
+        """Those of plain columns."""
+        found = []
+        with self._connection() as connection:
+            for _, name, unique, _, partial in connection.execute(f"PRAGMA index_list({_quoted(handle.name)})").fetchall():
+                keys = [row for row in connection.execute(f"PRAGMA index_xinfo({_quoted(name)})") if row[5]]
+                if any(row[2] is None for row in keys):
+                    continue
+                made = connection.execute("SELECT sql FROM sqlite_master WHERE type = 'index' AND name = ?",
+                                          [name]).fetchone()
+                condition = re.split(r"\bWHERE\b", made[0], maxsplit=1, flags=re.IGNORECASE)[1:] if partial and made else []
+                found.append(Index(name, tuple(row[2] for row in keys), bool(unique), predicate="".join(condition).strip(),
+                                   options=tuple(_DESCENDING if row[3] else 0 for row in keys)))
+        return tuple(found)
+
+    def view_definition(self, handle: TableHandle, pretty: bool = False) -> str:
+        with self._connection() as connection:
+            row = connection.execute("SELECT sql FROM sqlite_master WHERE type = 'view' AND name = ?",
+                                     [handle.name]).fetchone()
+        parts = re.split(r"\bAS\b", row[0], maxsplit=1, flags=re.IGNORECASE) if row else []
+        return f" {parts[1].strip()};" if len(parts) == 2 else ""
 
     def statistics(self, handle: TableHandle) -> TableStatistics:
         table = self._table(handle)

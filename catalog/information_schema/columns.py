@@ -1,44 +1,59 @@
 """information_schema.columns. PostgreSQL 15 documentation, 37.17."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
-from shoal.catalog.connector import ColumnInfo
-from shoal.catalog.pg_catalog.snapshot import Snapshot, system_relations
-from shoal.catalog.types import SqlType
-
-BINARY_DIGITS = {"int2": 16, "int4": 32, "int8": 64, "float4": 24, "float8": 53}
-TIME_DIGITS = 6
+from shoal.catalog.connector import ColumnInfo, NumberSequence, SupportsWrite
+from shoal.catalog.information_schema.data_types import described
+from shoal.catalog.pg_catalog.snapshot import Relation, Snapshot
+from shoal.catalog.pg_catalog.static import column, system_relations
 
 
 def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+    sequences = {(sequence.namespace, *sequence.info.owner): sequence.info for sequence in snapshot.sequences
+                 if sequence.info.identity and sequence.info.owner}
     for relation in snapshot.relations:
-        yield from _columns(snapshot.database, relation.namespace.name, relation.table.name, relation.columns)
-    for system in system_relations().values():
-        yield from _columns(snapshot.database, system.schema, system.name, system.columns)
+        if relation.kind == "m":  # the standard knows no such thing
+            continue
+        for number, info in enumerate(relation.columns, 1):
+            yield {**_row(snapshot, relation.namespace.name, relation.table.name, info.name, number, not info.nullable,
+                          snapshot.type_of_column(relation, info), info.type.typmod),
+                   **_own(relation, info, sequences.get((relation.namespace, relation.table.name, info.name)))}
+    for schema, table, kind, name, number, not_null, type_oid, typmod, collation in _system():
+        yield {**_row(snapshot, schema, table, name, number, not_null, type_oid, typmod, collation),
+               "is_updatable": "YES" if kind == "r" else "NO"}
 
 
-def _columns(database: str, schema: str, table: str, columns: tuple[ColumnInfo, ...]) -> Iterator[dict[str, Any]]:
-    for number, column in enumerate((c for c in columns if not c.hidden), 1):
-        kind = column.type
-        yield {
-            "table_catalog": database, "table_schema": schema, "table_name": table, "column_name": column.name,
-            "ordinal_position": number, "column_default": column.default or None,
-            "is_nullable": "YES" if column.nullable else "NO",
-            "data_type": "ARRAY" if kind.is_array else SqlType(kind.name, trim=True).sql,
-            "character_maximum_length": kind.length, "udt_catalog": database, "udt_schema": "pg_catalog",
-            "udt_name": kind.name, "dtd_identifier": str(number), "is_self_referencing": "NO", "is_identity": "NO",
-            "identity_cycle": "NO", "is_generated": "NEVER", "is_updatable": "NO", **_precision(kind)}
+@cache
+def _system() -> tuple[tuple[str, str, str, str, int, bool, int, int, int], ...]:
+    relations = {relation.oid: relation for relation in system_relations().values()}
+    attributes = zip(*column("pg_attribute", "attrelid", "attname", "attnum", "attnotnull", "atttypid", "atttypmod",
+                            "attcollation"), strict=True)
+    return tuple((relations[oid].schema, relations[oid].name, relations[oid].kind, *rest)
+                 for oid, *rest in attributes if oid in relations and rest[1] > 0)
 
 
-def _precision(kind: SqlType) -> dict[str, Any]:
-    if kind.name in BINARY_DIGITS:
-        return {"numeric_precision": BINARY_DIGITS[kind.name], "numeric_precision_radix": 2,
-                "numeric_scale": 0 if kind.is_integer else None}
-    if kind.name == "numeric":
-        declared = not kind.trim
-        return {"numeric_precision": kind.precision if declared else None, "numeric_precision_radix": 10,
-                "numeric_scale": kind.scale if declared else None}
-    if kind.name in ("time", "timetz", "timestamp", "timestamptz", "interval"):
-        return {"datetime_precision": TIME_DIGITS}
-    return {"datetime_precision": 0} if kind.name == "date" else {}
+def _row(snapshot: Snapshot, schema: str, table: str, name: str, number: int, not_null: bool, type_oid: int,
+         typmod: int, collation: int | None = None) -> dict[str, Any]:
+    return {
+        "table_catalog": snapshot.database, "table_schema": schema, "table_name": table, "column_name": name,
+        "ordinal_position": number, "is_nullable": "NO" if not_null else "YES", "dtd_identifier": str(number),
+        "is_self_referencing": "NO", "is_identity": "NO", "identity_cycle": "NO", "is_generated": "NEVER",
+        "is_updatable": "NO", **described(snapshot, type_oid, typmod, collation)}
+
+
+def _own(relation: Relation, info: ColumnInfo, sequence: NumberSequence | None) -> dict[str, Any]:
+    """What only columns of sources have."""
+    row: dict[str, Any] = {"is_updatable": "YES" if relation.kind == "r" and isinstance(relation.connector, SupportsWrite)
+                           else "NO"}
+    if info.generated:
+        return {**row, "is_generated": "ALWAYS", "generation_expression": info.default}
+    row["column_default"] = info.default or None
+    if info.identity:
+        row |= {"is_identity": "YES", "identity_generation": "ALWAYS" if info.identity == "a" else "BY DEFAULT"}
+    if sequence is not None:
+        row |= {"identity_start": str(sequence.start), "identity_increment": str(sequence.increment),
+                "identity_maximum": str(sequence.maximum), "identity_minimum": str(sequence.minimum),
+                "identity_cycle": "YES" if sequence.cycle else "NO"}
+    return row

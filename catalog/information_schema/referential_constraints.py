@@ -5,6 +5,8 @@ from typing import Any
 
 from shoal.catalog.pg_catalog.snapshot import Snapshot
 
+RULES = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
+
 
 def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     for relation, _, key in snapshot.declared_keys():
@@ -12,8 +14,9 @@ def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
         if key.kind != "foreign" or target is None:
             continue
         unique = next((k.name for _, k in target.constraints
-                       if k.kind != "foreign" and k.columns == key.referenced_columns), None)
+                       if k.kind in ("primary", "unique") and set(k.columns) == set(key.referenced_columns)), None)
         yield {"constraint_catalog": snapshot.database, "constraint_schema": relation.namespace.name,
-               "constraint_name": key.name, "unique_constraint_catalog": snapshot.database,
-               "unique_constraint_schema": target.namespace.name, "unique_constraint_name": unique,
-               "match_option": "NONE", "update_rule": "NO ACTION", "delete_rule": "NO ACTION"}
+               "constraint_name": key.name, "unique_constraint_catalog": snapshot.database if unique else None,
+               "unique_constraint_schema": target.namespace.name if unique else None, "unique_constraint_name": unique,
+               "match_option": "FULL" if key.match == "f" else "NONE", "update_rule": RULES[key.on_update],
+               "delete_rule": RULES[key.on_delete]}

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
+from shoal.catalog.information_schema.constraints import declared
 from shoal.catalog.pg_catalog.snapshot import Snapshot
-
-KIND = {"primary": "PRIMARY KEY", "unique": "UNIQUE", "foreign": "FOREIGN KEY"}
 
 
 def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
-    for relation, _, key in snapshot.declared_keys():
-        yield {"constraint_catalog": snapshot.database, "constraint_schema": relation.namespace.name,
-               "constraint_name": key.name, "table_catalog": snapshot.database,
-               "table_schema": relation.namespace.name, "table_name": relation.table.name,
-               "constraint_type": KIND[key.kind], "is_deferrable": "NO", "initially_deferred": "NO", "enforced": "YES"}
+    for one in declared(snapshot):
+        yield {**one.table_columns(snapshot.database), "constraint_type": one.kind,
+               "is_deferrable": "YES" if one.key and one.key.deferrable else "NO",
+               "initially_deferred": "YES" if one.key and one.key.deferred else "NO", "enforced": "YES",
+               "nulls_distinct": "YES" if one.kind == "UNIQUE" else None}

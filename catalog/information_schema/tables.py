@@ -3,11 +3,21 @@
 from collections.abc import Iterator
 from typing import Any
 
+from shoal.catalog.connector import SupportsWrite
 from shoal.catalog.pg_catalog.snapshot import Snapshot, system_relations
+
+KINDS = {"r": "BASE TABLE", "p": "BASE TABLE", "v": "VIEW", "f": "FOREIGN"}
 
 
 def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
-    system = [(r.schema, r.name, r.kind) for r in system_relations().values()]
-    for schema, name, kind in [*((r.namespace.name, r.table.name, r.kind) for r in snapshot.relations), *system]:
-        yield {"table_catalog": snapshot.database, "table_schema": schema, "table_name": name,
-               "table_type": "VIEW" if kind == "v" else "BASE TABLE", "is_insertable_into": "NO", "is_typed": "NO"}
+    for relation in snapshot.relations:
+        if relation.kind in KINDS:
+            writable = relation.kind == "r" and isinstance(relation.connector, SupportsWrite)
+            yield _row(snapshot, relation.namespace.name, relation.table.name, relation.kind, writable)
+    for system in system_relations().values():
+        yield _row(snapshot, system.schema, system.name, system.kind, system.kind == "r")
+
+
+def _row(snapshot: Snapshot, schema: str, name: str, kind: str, writable: bool) -> dict[str, Any]:
+    return {"table_catalog": snapshot.database, "table_schema": schema, "table_name": name, "table_type": KINDS[kind],
+            "is_insertable_into": "YES" if writable else "NO", "is_typed": "NO"}

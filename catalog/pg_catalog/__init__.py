@@ -1,18 +1,20 @@
 """pg_catalog and information_schema as ordinary tables: one connector, read inside the coordinator.
 
-Every system relation of PostgreSQL 15 exists with its columns (data/relations.csv). Its rows come from, in this
-order: a module of `views/` or `information_schema/` that is named like it and has `rows(snapshot)`, giving a
-dictionary of the columns it fills for each row; a static file data/<name>.csv; nothing. So a new view is one new
-file. Columns a module leaves out are NULL.
+Every system relation of PostgreSQL 15 exists with its columns. Its rows are those every PostgreSQL has (static.py)
+and, after them, those of the module of `views/` or `information_schema/` that is named like it. Such a module has
+`rows(snapshot)`, or `session_rows(snapshot, session)` where the answer differs with the session; each row is a
+dictionary of the columns it fills, the others are NULL. With `COMPLETE = True` its rows are all. So a new view is one
+new file. What only the server knows (settings, sessions) it feeds by relation name.
 """
 
 from __future__ import annotations
 
-import csv
 import importlib
 import importlib.util
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from copy import copy
+from functools import cache, partial
+from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
@@ -24,45 +26,77 @@ from shoal.catalog.connector import (
     DynamicFilter,
     Split,
     SupportsDatabases,
+    SupportsSessions,
     TableHandle,
     TableName,
     TableStatistics,
 )
+from shoal.catalog.connectors.batches import batch_of, in_pieces
+from shoal.catalog.pg_catalog import static
 from shoal.catalog.pg_catalog.names import SessionNames
-from shoal.catalog.pg_catalog.snapshot import DATA, Snapshot, SystemRelation, system_relations
+from shoal.catalog.pg_catalog.snapshot import Snapshot
+from shoal.catalog.pg_catalog.static import SystemRelation, system_relations
 from shoal.catalog.registry import FEDERATED, SYSTEM, Catalogs
-from shoal.catalog.types import SqlType, storage_type
+from shoal.catalog.session_catalogs import catalogs_of
+from shoal.catalog.types import storage_type
 
 SYSTEM_SCHEMAS = ("information_schema", "pg_catalog")
 PACKAGES = {"pg_catalog": "shoal.catalog.pg_catalog.views", "information_schema": "shoal.catalog.information_schema"}
+Session = Mapping[str, Any]
+"""What TaskSettings.session says: user, database, backend_pid, settings ..."""
 Rows = Iterable[Mapping[str, Any]]
+_OWN_SNAPSHOTS = 64
 
 
-class PgCatalog(Connector, SupportsDatabases):
+class PgCatalog(Connector, SupportsDatabases, SupportsSessions):
     """The reserved catalog of system schemas; `table_in` handles carry the database they show."""
 
     kind = "pg_catalog"
     placement = "coordinator"
     default_schema = "pg_catalog"
 
-    def __init__(self, catalogs: Catalogs, feeds: Mapping[str, Callable[[], Rows]] | None = None) -> None:
-        """`feeds`: rows of relations that only the server knows, such as pg_settings, by relation name."""
+    def __init__(self, catalogs: Catalogs, feeds: Mapping[str, Callable[[Session], Rows]] | None = None,
+                 users: Callable[[], Iterable[str]] = tuple,
+                 functions: Mapping[str, Callable[..., Any]] | None = None) -> None:
+        """`feeds`: rows of relations that only the server knows, such as pg_settings, by relation name. `users`: the
+        names that may log in. `functions`: SQL functions that only the server can answer, called with the session
+        and the arguments."""
         super().__init__(CatalogDefinition(SYSTEM, "pg_catalog:"))
         self.catalogs = catalogs
-        self.feeds: dict[str, Callable[[], Rows]] = dict(feeds or {})
+        self.feeds: dict[str, Callable[[Session], Rows]] = dict(feeds or {})
+        self.users = users
+        self.functions: dict[str, Callable[..., Any]] = dict(functions or {})
         self._snapshots: dict[str, tuple[object, Snapshot]] = {}
+        self._own_snapshots: dict[str, dict[str, tuple[object, Snapshot]]] = {}
+        """Those of sessions that see something else, by token."""
 
     def snapshot(self, database: str) -> Snapshot:
         """What `database` shows now; reused until some catalog changes."""
         version = self.version()
         cached = self._snapshots.get(database)
         if cached is None or cached[0] != version:
-            cached = self._snapshots[database] = (version, Snapshot(database, self.catalogs))
+            cached = self._snapshots[database] = (version, Snapshot(database, self.catalogs, self.users))
         return cached[1]
 
-    def names(self, database: str, search_path: Sequence[str]) -> SessionNames:
+    def names(self, session: Session) -> SessionNames:
         """What functions such as pg_get_constraintdef and casts to regclass ask, for one session."""
-        return SessionNames(lambda: self.snapshot(database), tuple(search_path))
+        database = str(session.get("database", FEDERATED))
+        path = tuple(session.get("search_path", ("public",)))
+        return SessionNames(lambda: self._seen_by(session).snapshot(database), path, str(session.get("user", "")),
+                            lambda name: self._rows(system_relations()["pg_catalog", name], database, session),
+                            {name: partial(function, session) for name, function in self.functions.items()})
+
+    def _seen_by(self, session: Session) -> PgCatalog:
+        """What the session sees while it has changes or temporary tables of its own: the same over its catalogs."""
+        catalogs = catalogs_of(self.catalogs, str(session.get("token", "")))
+        if catalogs is self.catalogs:
+            return self
+        found = copy(self)
+        found.catalogs = catalogs
+        found._snapshots = self._own_snapshots.setdefault(str(session["token"]), {})
+        if len(self._own_snapshots) > _OWN_SNAPSHOTS:
+            self._own_snapshots.pop(next(iter(self._own_snapshots)))
+        return found
 
     def version(self) -> object:
         """That of all the other catalogs."""
@@ -88,67 +122,57 @@ class PgCatalog(Connector, SupportsDatabases):
         return system_relations()[handle.schema, handle.name].columns
 
     def statistics(self, handle: TableHandle) -> TableStatistics:
-        return TableStatistics(rows=1000.0 if handle.name in ("pg_attribute", "pg_type", "columns") else 100.0)
+        return TableStatistics(rows=_ROWS.get(handle.name, 100.0))
 
     def splits(self, handle: TableHandle, columns: Sequence[str], target: int) -> list[Split]:
         return [Split({})]
 
     def read(self, handle: TableHandle, split: Split, columns: Sequence[str], batch_rows: int,
              dynamic_filter: DynamicFilter) -> Iterator[pa.RecordBatch]:
+        yield from self.read_as({}, handle, columns, batch_rows)
+
+    def read_as(self, session: Session, handle: TableHandle, columns: Sequence[str],
+                batch_rows: int) -> Iterator[pa.RecordBatch]:
         relation = system_relations()[handle.schema, handle.name]
         types = {info.name: info.type for info in relation.columns}
-        rows = list(self._rows(relation, str(handle.state.get("database", FEDERATED))))
-        if not columns:
-            yield pa.RecordBatch.from_struct_array(pa.array([{}] * len(rows), pa.struct([])))
-            return
+        rows = self._seen_by(session)._rows(relation, str(handle.state.get("database", FEDERATED)), session)
+        held = dict(zip(rows.schema.names, rows.columns, strict=True))
         arrays = []
         for column in columns:
             if column == "tableoid":
-                values: list[Any] = [relation.oid] * len(rows)
+                arrays.append(pa.repeat(pa.scalar(relation.oid, storage_type(types[column])), rows.num_rows))
             else:
-                values = [row.get(column) for row in rows]
-            arrays.append(pa.array(values, storage_type(types[column])))
-        batch = pa.RecordBatch.from_arrays(arrays, names=list(columns))
-        for start in range(0, max(batch.num_rows, 1), batch_rows):
-            yield batch.slice(start, batch_rows)
+                found = held.get(column)
+                arrays.append(pa.nulls(rows.num_rows, storage_type(types[column])) if found is None else found)
+        yield from in_pieces(batch_of(columns, arrays, rows.num_rows), batch_rows)
 
-    def _rows(self, relation: SystemRelation, database: str) -> Rows:
+    def _rows(self, relation: SystemRelation, database: str, session: Session) -> pa.RecordBatch:
+        infos = [info for info in relation.columns if info.name not in _EVERYWHERE]
         if relation.name in self.feeds and relation.schema == "pg_catalog":
-            return self.feeds[relation.name]()
-        builder = _builder(relation.schema, relation.name)
-        return builder(self.snapshot(database)) if builder else _static(relation.name)
+            return static.of_rows(self.feeds[relation.name](session), infos)
+        module = _module(relation.schema, relation.name)
+        if module is None:
+            return static.batch(relation.name, relation.columns) or static.of_rows((), infos)
+        if hasattr(module, "session_rows"):
+            return static.of_rows(module.session_rows(self.snapshot(database), session), infos)
+        snapshot = self.snapshot(database)
+        key = relation.schema, relation.name
+        found = snapshot.batches.get(key)
+        if found is None:
+            found = static.of_rows(module.rows(snapshot), infos)
+            first = None if getattr(module, "COMPLETE", False) else static.batch(relation.name, relation.columns)
+            if first is not None:
+                found = pa.concat_batches([first, found.cast(first.schema)])
+            snapshot.batches[key] = found
+        return found
+
+
+_EVERYWHERE = frozenset({"tableoid", "xmin", "ctid"})
+_ROWS = {"pg_attribute": 4000.0, "columns": 2500.0, "pg_proc": 3300.0, "pg_type": 700.0, "pg_class": 500.0,
+         "pg_description": 5000.0, "pg_depend": 2000.0, "pg_operator": 800.0, "pg_amop": 900.0, "pg_amproc": 700.0}
 
 
 @cache
-def _builder(schema: str, name: str) -> Callable[[Snapshot], Rows] | None:
+def _module(schema: str, name: str) -> ModuleType | None:
     module = f"{PACKAGES[schema]}.{name}"
-    if importlib.util.find_spec(module) is None:
-        return None
-    rows: Callable[[Snapshot], Rows] = importlib.import_module(module).rows
-    return rows
-
-
-@cache
-def _static(name: str) -> tuple[dict[str, Any], ...]:
-    """The rows of data/<name>.csv with each field in its column's storage form."""
-    path = DATA / f"{name}.csv"
-    relation = system_relations().get(("pg_catalog", name))
-    if relation is None or not path.exists():
-        return ()
-    types = {info.name: info.type for info in relation.columns}
-    with path.open(newline="") as file:
-        reader = csv.DictReader(file)
-        return tuple({key: _parse(text, types[key]) for key, text in row.items()} for row in reader)
-
-
-def _parse(text: str, sql_type: SqlType) -> Any:
-    if sql_type.name == "bool":
-        return None if text == "" else text == "t"
-    arrow = storage_type(sql_type)
-    if pa.types.is_integer(arrow):
-        return None if text == "" else int(text)
-    if pa.types.is_floating(arrow):
-        return None if text == "" else float(text)
-    if pa.types.is_list(arrow):
-        return [int(item) for item in text.split()] if sql_type.name in ("int2vector", "oidvector") else None
-    return None if text == "" and sql_type.name not in ("name", "char") else text
+    return None if importlib.util.find_spec(module) is None else importlib.import_module(module)

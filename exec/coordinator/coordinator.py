@@ -56,7 +56,8 @@ from shoal.exec.worker.worker import PROTOCOL_VERSION
 HEARTBEAT_S: Final = 1.0
 SILENCE_S: Final = 8.0
 JOIN_TIMEOUT_S: Final = 10.0
-RESULT_BUFFER_BYTES: Final = 8 << 20
+RESULT_BUFFER_BYTES: Final = 1 << 20
+"""What waits here of each task's rows; the tasks hold more."""
 LAST_REPORTS_S: Final = 5.0
 LATE_QUERIES: Final = 32
 

@@ -24,6 +24,7 @@ from shoal.catalog.errors import InsufficientResources, SqlError
 from shoal.exec.coordinator.assignment import divide, rotate
 from shoal.exec.plan.fragment import Fragment, TaskId, TaskInput, TaskSettings, TaskSpec
 from shoal.exec.plan.nodes import Join, PlanNode, RemoteSource, Scan, walk_plan
+from shoal.exec.plan.result import ResultEncoding
 
 COORDINATOR: Final = "coordinator"
 
@@ -67,6 +68,8 @@ class QuerySubmitted:
     splits: Mapping[int, Sequence[Split]]
     catalogs: tuple[CatalogDefinition, ...]
     settings: TaskSettings
+    encoding: ResultEncoding | None = None
+    """The root's tasks encode the rows for the client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,22 +235,28 @@ class Scheduler:
         query = self._queries[event.query_id] = _Query(event.query_id)
         places = {f.id: self._places(f, event.splits, workers) for f in event.fragments}
         root = event.fragments[-1]
+        by_id = {f.id: f for f in event.fragments}
         consumers = {source: f.id for f in event.fragments for source in f.inputs}
         published = self._plan_filters(event, places, query)
         by_node: dict[str, list[TaskSpec]] = {}
         for fragment in dispatch_order(event.fragments):
             nodes = places[fragment.id]
             shares = _shares(fragment, event.splits, len(nodes))
-            outputs = len(places[consumers[fragment.id]]) if fragment.id != root.id else 1
+            outputs = fragment.readers or (len(places[consumers[fragment.id]]) if fragment.id != root.id else 1)
+            read = [node for node in walk_plan(fragment.root) if isinstance(node, RemoteSource)]
             for partition, node in enumerate(nodes):
                 task = TaskId(event.query_id, fragment.id, partition)
                 query.placed[task] = node.name
                 query.unfinished.add(task)
-                inputs = tuple(self._input(event.query_id, source, number, producer, partition, node)
-                               for source in fragment.inputs for number, producer in enumerate(places[source]))
+                inputs = tuple(self._input(event.query_id, source.fragment_id, number, producer,
+                                           source.reader if by_id[source.fragment_id].readers else partition, node,
+                                           source.reader)
+                               for source in read for number, producer in enumerate(places[source.fragment_id])
+                               if not by_id[source.fragment_id].readers or number % len(nodes) == partition)
                 by_node.setdefault(node.name, []).append(TaskSpec(
                     task, fragment, len(nodes), outputs, {scan: share[partition] for scan, share in shares.items()},
-                    inputs, event.catalogs, event.settings, published.get(fragment.id, ())))
+                    inputs, event.catalogs, event.settings, published.get(fragment.id, ()),
+                    event.encoding if fragment.id == root.id else None))
         query.roots = {task for task in query.placed if task.fragment_id == root.id}
         result = tuple(self._input(event.query_id, root.id, number, producer, 0, self._coordinator)
                        for number, producer in enumerate(places[root.id]))
@@ -265,10 +274,10 @@ class Scheduler:
         return list(workers[:max(1, min(len(workers), most))])
 
     def _input(self, query_id: str, fragment_id: int, number: int, producer: Node, partition: int,
-               consumer: Node) -> TaskInput:
+               consumer: Node, reader: int = 0) -> TaskInput:
         near = producer.name == consumer.name or self._same_machine(producer, consumer)
         return TaskInput(fragment_id, producer.host, producer.port, TaskId(query_id, fragment_id, number), partition,
-                         "" if near else "zstd")
+                         "" if near else "zstd", reader)
 
     def _same_machine(self, left: Node, right: Node) -> bool:
         a, b = left.host or self._coordinator_host, right.host or self._coordinator_host

@@ -33,6 +33,8 @@ class Page:
     arrays: tuple[pa.Array, ...]
     rows: int
     size_bytes: int
+    encoded: memoryview | None = None
+    """The rows as whole messages for the client, in place of columns."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,9 +166,11 @@ class ExchangeClient:
         """Takes in the pages of one answer; gives the END frame's JSON."""
         while True:
             try:
-                async with asyncio.timeout(RESPONSE_TIMEOUT_S):
+                async with asyncio.timeout(RESPONSE_TIMEOUT_S) as limit:
                     header = parse_header(await connection.read_exactly(HEADER_BYTES))
-                async with asyncio.timeout(RESPONSE_TIMEOUT_S + header.length / SLOWEST_BYTES_PER_S):
+                    if header.length > SLOWEST_BYTES_PER_S:
+                        limit.reschedule(asyncio.get_running_loop().time() + RESPONSE_TIMEOUT_S
+                                         + header.length / SLOWEST_BYTES_PER_S)
                     payload = await connection.read_exactly(header.length)
             except TimeoutError:
                 raise ConnectionFailure("no answer in time") from None

@@ -53,12 +53,14 @@ class Conversion:
 
 _IDENTITY = Conversion(lambda array, context: array, raises=False, keeps_dictionary=True)
 _FLOAT_DIGITS = {"float4": 6, "float8": 15}
+_STYLED = frozenset({"date", "timestamp", "timestamptz", "interval", "float4", "float8", "bytea"})
+"""Types whose text depends on the session's settings."""
 
 
 def conversion(source: SqlType, target: SqlType, explicit: bool = True) -> Conversion:
     """The kernel for source -> target. Raises: CannotCoerce (42846)."""
     s, t = source.name, target.name
-    if source == target:
+    if source == target or s == t == "record":
         return _IDENTITY
     if s in OID_LIKE or s in ("unknown", "void"):
         found = _from_special(source, target)
@@ -111,7 +113,7 @@ def _to_string(source: SqlType, target: SqlType, explicit: bool) -> Conversion:
         if t == "char" and s == "int4":
             return pa.array([None if v is None else chr(v & 0xFF) if v else "" for v in array.to_pylist()], pa.string())
         return text_input.length_checked(text, target, explicit) if limited else text
-    return Conversion(run, raises=limited, stable=s == "timestamptz" or s in OID_LIKE)
+    return Conversion(run, raises=limited, stable=s in _STYLED or s in OID_LIKE or source.is_array)
 
 
 def _from_string(source: SqlType, target: SqlType) -> Conversion:
@@ -124,8 +126,8 @@ def _from_string(source: SqlType, target: SqlType) -> Conversion:
 
     def run(array: pa.Array, context: EvaluationContext) -> pa.Array:
         return text_input.parse_column(nulls.decoded(array), target, context)
-    stable = target.name in ("date", "time", "timestamp", "timestamptz",
-                             "timetz") or target.name in OID_LIKE or target.is_array
+    stable = target.name in ("date", "time", "timestamp", "timestamptz", "timetz",
+                             "interval") or target.name in OID_LIKE or target.is_array
     return Conversion(run, stable=stable)
 
 

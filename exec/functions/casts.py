@@ -20,7 +20,19 @@ from shoal.catalog.errors import (
     UndefinedObject,
     did_you_mean,
 )
-from shoal.catalog.types import NUMERIC, OID_LIKE, OIDS, PREFERRED, SQL_ALIASES, TEXT, SqlType, array_of, with_modifiers
+from shoal.catalog.types import (
+    NUMERIC,
+    OID_LIKE,
+    OIDS,
+    PREFERRED,
+    RECORD,
+    SQL_ALIASES,
+    TEXT,
+    SqlType,
+    array_of,
+    computed,
+    with_modifiers,
+)
 from shoal.exec.functions.numeric_types import as_numeric, merged
 
 if TYPE_CHECKING:
@@ -29,7 +41,8 @@ if TYPE_CHECKING:
 CastContext = Literal["implicit", "assignment", "explicit"]
 STRING_CATEGORY = frozenset({"text", "varchar", "bpchar", "name", "char"})
 
-_INTEGER_OIDS = "oid regproc regclass regtype regprocedure regoper regoperator regnamespace regrole regconfig regcollation"
+_INTEGER_OIDS = ("oid regproc regclass regtype regprocedure regoper regoperator regnamespace regrole regconfig "
+                 "regdictionary regcollation")
 _IMPLICIT: dict[str, str] = {
     "int2": f"int4 int8 numeric float4 float8 {_INTEGER_OIDS}",
     "int4": f"int8 numeric float4 float8 {_INTEGER_OIDS}",
@@ -86,7 +99,7 @@ def cast_context(source: SqlType, target: SqlType) -> CastContext | None:
         return found
     if source.is_array and target.is_array:
         return cast_context(source.element, target.element)
-    if target.name == "record" or source.name == "void" or target.name in ("void", "unknown"):
+    if target.name in ("record", "void", "unknown"):
         return None
     if target.name in STRING_CATEGORY and target.name != "char":
         return "assignment"
@@ -105,7 +118,7 @@ def can_coerce(source: SqlType, target: SqlType, context: CastContext = "implici
 def cast_result(source: SqlType, target: SqlType) -> SqlType:
     """`target` as a cast from `source` really gives it: a numeric without declared scale keeps the source's digits."""
     if target.name == "numeric" and target.trim and target == NUMERIC and (source.is_integer or source.name == "numeric"):
-        return as_numeric(source)
+        return computed(as_numeric(source))
     if target.name in ("varchar", "bpchar") and target.length is None and source.name == target.name:
         return source
     return target
@@ -119,9 +132,13 @@ def common_type(types: Sequence[SqlType], context: str = "UNION") -> SqlType:
         return TEXT
     first = known[0]
     if all(t == first for t in known):
-        return first
+        if len(known) < len(types):  # untyped constants are not bound to the others' modifiers
+            return replace(first, length=None) if first.length is not None else computed(first)
+        return first if all(t.typmod == first.typmod for t in known) else computed(first)
     if all(t.name == "numeric" or t.is_integer for t in known) and any(t.name == "numeric" for t in known):
-        return merged(known)
+        return computed(merged(known))
+    if all(t.name == "record" for t in known):
+        return RECORD  # rows of different fields
     chosen = first
     for candidate in known[1:]:
         if candidate.name == chosen.name:
@@ -138,7 +155,7 @@ def common_type(types: Sequence[SqlType], context: str = "UNION") -> SqlType:
         if not can_coerce(candidate, chosen):
             raise DatatypeMismatch(f"{context} could not convert type {_bare(candidate)} to {_bare(chosen)}")
     if chosen.name == "numeric":
-        return merged([t for t in known if t.name == "numeric" or t.is_integer])
+        return computed(merged([t for t in known if t.name == "numeric" or t.is_integer]))
     if chosen.length is not None and any(t.name != chosen.name or t.length != chosen.length for t in known):
         return replace(chosen, length=None)
     return chosen
@@ -240,5 +257,5 @@ def literal_type(text: str, target: SqlType) -> SqlType:
     """`target` for a quoted literal: an undeclared numeric takes the literal's own digits and scale."""
     if target == NUMERIC:
         from shoal.exec.functions.text_input import numeric_literal_type
-        return numeric_literal_type(text)
+        return computed(numeric_literal_type(text))
     return target

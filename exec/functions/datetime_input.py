@@ -1,5 +1,6 @@
-"""Text to dates, times, timestamps and intervals, in all the spellings PostgreSQL reads (DateStyle ISO, MDY).
+"""Text to dates, times and timestamps, in all the spellings PostgreSQL reads. Intervals are in interval_input.py.
 
+`order` (MDY, DMY or YMD, from DateStyle) says what 1/2/2003 means.
 Spec: PostgreSQL 15 documentation, 8.5.1 "Date/Time Input", 8.5.4 "Interval Input", appendix B.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from shoal.catalog.errors import DatetimeOverflow, InvalidDatetimeFormat, InvalidParameterValue, SqlError
+from shoal.catalog.errors import DatetimeOverflow, InvalidDatetimeFormat, InvalidTimeZoneDisplacement, SqlError
 from shoal.exec.kernels.calendar import JULIAN_1970, days_from_civil, month_length
 from shoal.exec.kernels.timezones import (
     ABBREVIATIONS,
@@ -28,6 +29,9 @@ MONTHS = {name: i // 2 + 1 for i, name in enumerate(
      "august", "sep", "september", "oct", "october", "nov", "november", "dec", "december"])} | {"sept": 9}
 _WEEKDAYS = frozenset(["sun", "sunday", "mon", "monday", "tue", "tues", "tuesday", "wed", "weds", "wednesday", "thu", "thur",
                        "thurs", "thursday", "fri", "friday", "sat", "saturday"])
+_FIRST_DAY = -JULIAN_1970
+_LAST_DAY = 2_145_042_905
+"""5874897-12-31."""
 _WORDS = {"date": "date", "time": "time", "timetz": "time with time zone", "timestamp": "timestamp",
           "timestamptz": "timestamp with time zone", "interval": "interval"}
 _TOKEN = re.compile(r"""
@@ -37,11 +41,13 @@ _TOKEN = re.compile(r"""
   | (?P<date>\d{1,}[-/.](?:\d{1,2}|[A-Za-z]{3,})[-/.]\d{1,}|\d{1,2}[-/][A-Za-z]{3,}|[A-Za-z]{3,}[-/]\d{1,2}[-/]\d+)
   | (?P<ordinal>\d{4,}\.\d{3}(?!\d))
   | (?P<julian>[Jj]\d+(?:\.\d+)?)
-  | (?P<zone>[A-Za-z]+(?:_[A-Za-z]+)*/[A-Za-z_/+-]+[A-Za-z0-9]*)
+  | (?P<zone>[A-Za-z]+(?:_[A-Za-z]+)*/[A-Za-z_/+-]+[A-Za-z0-9]*
+           |(?!(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mon|tue|wed|thu|fri|sat|sun)[a-z]*\d)
+            [A-Za-z]{3,}[+-]?\d[A-Za-z0-9+:,./-]*)
   | (?P<number>\d+(?:\.\d+)?)
   | (?P<word>[A-Za-z]+)
   | (?P<skip>[\s,]+)
-""", re.VERBOSE)
+""", re.VERBOSE | re.IGNORECASE)
 _ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[ T](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,6}))?)?)?$")
 
 
@@ -64,7 +70,7 @@ def _range(text: str, hint: bool = False) -> DatetimeOverflow:
                             hint='Perhaps you need a different "datestyle" setting.' if hint else "")
 
 
-def parse_moment(text: str, kind: str) -> Moment:
+def parse_moment(text: str, kind: str, order: str = "MDY") -> Moment:
     """The parts of a date or time. Raises: InvalidDatetimeFormat (22007), DatetimeOverflow (22008)."""
     match = _ISO.match(text)
     if match is not None:
@@ -73,7 +79,7 @@ def parse_moment(text: str, kind: str) -> Moment:
         if match[4] is None:
             return Moment(days)
         return Moment(days, _clock(int(match[4]), int(match[5]), int(match[6] or 0), match[7] or "", text))
-    return _Reader(text, kind).read()
+    return _Reader(text, kind, order).read()
 
 
 def _checked_date(year: int, month: int, day: int, text: str) -> int:
@@ -99,11 +105,12 @@ def _fraction_us(digits: str) -> int:
 class _Reader:
     """Reads one text, token by token; the meaning of a bare number depends on what is already known."""
 
-    def __init__(self, text: str, kind: str) -> None:
-        self.text, self.kind = text, kind
+    def __init__(self, text: str, kind: str, order: str) -> None:
+        self.text, self.kind, self.order = text, kind, order
         self.year: int | None = None
         self.month: int | None = None
         self.day: int | None = None
+        self.named_month = self.two_digit_year = False
         self.moment = Moment()
         self.bc = False
         self.half = ""
@@ -127,7 +134,7 @@ class _Reader:
         return self._finish()
 
     def _has_date(self) -> bool:
-        return self.moment.days is not None or self.day is not None
+        return self.moment.days is not None or self.day is not None or self.month is not None or self.year is not None
 
     def _take(self, group: str, token: str) -> None:
         if group == "time":
@@ -166,34 +173,56 @@ class _Reader:
     def _date(self, token: str) -> None:
         if self._has_date():
             raise _bad(self.text, self.kind)
-        sign = token.startswith("-")
-        parts = re.split(r"[-/.]", token.lstrip("+-"))
-        if sign:
+        if token.startswith("-"):
             raise _bad(self.text, self.kind)
-        named = next((i for i, part in enumerate(parts) if part.isalpha()), None)
-        if named is not None:
-            month = MONTHS.get(parts[named].lower())
-            if month is None:
-                raise _bad(self.text, self.kind)
-            rest = [part for i, part in enumerate(parts) if i != named]
-            self.month = month
-            if len(rest) == 1:
-                self.day = int(rest[0])
-            elif len(rest[0]) > 2:
-                self.year, self.day = int(rest[0]), int(rest[1])
-            else:
-                self.day, self.year = int(rest[0]), self._year(rest[1])
-        elif len(parts[0]) > 2:
-            self.year, self.month, self.day = int(parts[0]), int(parts[1]), int(parts[2])
-        else:
-            self.month, self.day, self.year = int(parts[0]), int(parts[1]), self._year(parts[2])
+        parts = re.findall(r"\d+|[A-Za-z]+", token)
+        for part in parts:
+            if part.isalpha():
+                self._named(part.lower())
+        for part in parts:
+            if part.isdigit():
+                self._field(part)
 
-    @staticmethod
-    def _year(digits: str) -> int:
-        year = int(digits)
-        if len(digits) <= 2:
-            return year + (2000 if year < 70 else 1900)
-        return year
+    def _named(self, word: str) -> None:
+        """A month's name. A number before it that was taken for the month is the day."""
+        if word not in MONTHS:
+            raise _bad(self.text, self.kind)
+        if self.month is not None:
+            if self.named_month or self.day is not None:
+                raise _bad(self.text, self.kind)
+            self.day = self.month
+        self.month, self.named_month = MONTHS[word], True
+
+    def _field(self, digits: str) -> None:
+        """A number of a date: which one depends on those before it, on its length and on the order (DecodeNumber)."""
+        match (self.year is not None, self.month is not None, self.day is not None):
+            case (False, False, False):
+                if len(digits) >= 3 or self.order == "YMD":
+                    self._set_year(digits)
+                elif self.order == "DMY":
+                    self.day = int(digits)
+                else:
+                    self.month = int(digits)
+            case (True, False, False) | (False, False, True):
+                self.month = int(digits)
+            case (False, True, False):
+                if self.named_month and (len(digits) >= 3 or self.order == "YMD"):
+                    self._set_year(digits)
+                else:
+                    self.day = int(digits)
+            case (True, True, False):
+                if self.named_month and len(digits) >= 3 and self.two_digit_year:
+                    self.day = self.year
+                    self._set_year(digits)
+                else:
+                    self.day = int(digits)
+            case (False, True, True):
+                self._set_year(digits)
+            case _:
+                raise _bad(self.text, self.kind)
+
+    def _set_year(self, digits: str) -> None:
+        self.year, self.two_digit_year = int(digits), len(digits) <= 2
 
     def _offset(self, token: str) -> None:
         if self.moment.us is None and self.kind in ("date",) and not self._has_date():
@@ -204,7 +233,7 @@ class _Reader:
             [int(body[:2]), int(body[2:])] if len(body) == 4 else [int(body)])
         hours, minutes, seconds = [*parts, 0, 0][:3]
         if hours > 15 or minutes > 59 or seconds > 59:
-            raise InvalidParameterValue(f'time zone displacement out of range: "{self.text}"')
+            raise InvalidTimeZoneDisplacement(f'time zone displacement out of range: "{self.text}"')
         self.moment.zone = sign * (hours * 3600 + minutes * 60 + seconds)
 
     def _number(self, token: str) -> None:
@@ -222,24 +251,10 @@ class _Reader:
             moment.us = _clock(int(digits[:2]), int(digits[2:4]), int(digits[4:] or 0), "", self.text)
             return
         if self.month is None and self.day is None and moment.days is None and len(digits) in (6, 8):
-            year = digits[:-4]
-            self.year, self.month, self.day = self._year(year), int(digits[-4:-2]), int(digits[-2:])
+            self._set_year(digits[:-4])
+            self.month, self.day = int(digits[-4:-2]), int(digits[-2:])
             return
-        if self.month is not None and self.day is None and len(digits) <= 2:
-            self.day = int(digits)
-        elif self.month is not None and self.year is None:
-            self.year = self._year(digits)
-        elif self.month is None and self.day is None and self.year is None:
-            if len(digits) > 2:
-                self.year = int(digits)
-            else:
-                self.day = int(digits)
-        elif self.year is None and len(digits) > 2:
-            self.year = int(digits)
-        elif self.day is None:
-            self.day = int(digits)
-        else:
-            raise _bad(self.text, self.kind)
+        self._field(digits)
 
     def _has_complete_date(self) -> bool:
         return self.moment.days is not None or None not in (self.year, self.month, self.day)
@@ -247,9 +262,7 @@ class _Reader:
     def _word(self, word: str) -> None:
         moment = self.moment
         if word in MONTHS:
-            if self.month is not None:
-                raise _bad(self.text, self.kind)
-            self.month = MONTHS[word]
+            self._named(word)
         elif word in ("bc", "ad"):
             self.bc = word == "bc"
         elif word in ("am", "pm"):
@@ -283,6 +296,8 @@ class _Reader:
             if self.year is None or self.month is None or self.day is None:
                 raise _bad(self.text, self.kind)
             year = self.year
+            if self.two_digit_year and not self.bc:
+                year += 2000 if year < 70 else 1900
             if self.bc:
                 if year < 1:
                     raise _range(self.text)
@@ -293,7 +308,9 @@ class _Reader:
 
 
 def _checked_proleptic(year: int, month: int, day: int, text: str) -> int:
-    if not 1 <= month <= 12 or not 1 <= day <= month_length(year, month):
+    if not 1 <= month <= 12 or not 1 <= day <= 31:
+        raise _range(text, hint=True)
+    if day > month_length(year, month):
         raise _range(text)
     return int(days_from_civil(year, month, day))
 
@@ -302,17 +319,17 @@ def _trimmed_special(text: str) -> str:
     return text.strip().lower()
 
 
-def parse_date(text: str, now_us: int, zone: str) -> int:
+def parse_date(text: str, now_us: int, zone: str, order: str = "MDY") -> int:
     """Days since 1970. Raises: InvalidDatetimeFormat (22007), DatetimeOverflow (22008)."""
     fold = _trimmed_special(text)
     if fold in ("infinity", "-infinity"):
         return DATE_INFINITY if fold == "infinity" else DATE_MINUS_INFINITY
-    moment = parse_moment(text, "date")
+    moment = parse_moment(text, "date", order)
     if moment.special:
         return _special_us(moment, now_us, zone) // DAY_US
     if moment.days is None:
         raise _bad(text, "date")
-    if not -2_451_507 - 2 <= moment.days <= 2_145_031_948:
+    if not _FIRST_DAY <= moment.days <= _LAST_DAY:
         raise DatetimeOverflow(f'date out of range: "{text}"')
     return moment.days
 
@@ -328,9 +345,9 @@ def _special_us(moment: Moment, now_us: int, zone: str) -> int:
     return (local // DAY_US + shift) * DAY_US + (moment.us or 0)
 
 
-def parse_time(text: str, now_us: int, zone: str) -> int:
+def parse_time(text: str, now_us: int, zone: str, order: str = "MDY") -> int:
     """Microseconds since midnight. Raises: InvalidDatetimeFormat (22007), DatetimeOverflow (22008)."""
-    moment = parse_moment(text, "time")
+    moment = parse_moment(text, "time", order)
     if moment.special == "allballs":
         return 0
     if moment.special == "now":
@@ -340,10 +357,10 @@ def parse_time(text: str, now_us: int, zone: str) -> int:
     return moment.us
 
 
-def parse_timetz(text: str, now_us: int, zone: str) -> tuple[int, int]:
+def parse_timetz(text: str, now_us: int, zone: str, order: str = "MDY") -> tuple[int, int]:
     """(microseconds since midnight, seconds east of UTC)."""
     from shoal.exec.kernels.timezones import utc_offset
-    moment = parse_moment(text, "timetz")
+    moment = parse_moment(text, "timetz", order)
     us = int(utc_to_local(now_us, zone)) % DAY_US if moment.special == "now" else moment.us
     if moment.special == "allballs":
         us, moment.zone = 0, 0
@@ -355,7 +372,7 @@ def parse_timetz(text: str, now_us: int, zone: str) -> tuple[int, int]:
     return us, utc_offset((moment.days or now_us // DAY_US) * DAY_US + us, name)
 
 
-def parse_timestamp(text: str, now_us: int, zone: str, with_zone: bool) -> int:
+def parse_timestamp(text: str, now_us: int, zone: str, with_zone: bool, order: str = "MDY") -> int:
     """Microseconds since 1970, local or UTC. A zone in the text of a plain timestamp is ignored.
 
     Raises: InvalidDatetimeFormat (22007), DatetimeOverflow (22008).
@@ -364,7 +381,7 @@ def parse_timestamp(text: str, now_us: int, zone: str, with_zone: bool) -> int:
     fold = _trimmed_special(text)
     if fold in ("infinity", "-infinity"):
         return INFINITY if fold == "infinity" else MINUS_INFINITY
-    moment = parse_moment(text, kind)
+    moment = parse_moment(text, kind, order)
     if moment.special:
         if moment.special == "epoch":
             return 0
@@ -378,150 +395,6 @@ def parse_timestamp(text: str, now_us: int, zone: str, with_zone: bool) -> int:
             us -= moment.zone * SECOND_US
         else:
             us = int(local_to_utc(us, moment.zone or zone))
-    if not MINUS_INFINITY < us < INFINITY:
+    if not _FIRST_DAY * DAY_US <= us < INFINITY:
         raise DatetimeOverflow(f'timestamp out of range: "{text}"')
     return us
-
-
-# --- intervals
-
-_UNITS: dict[str, tuple[int, int, int]] = {}
-for _words, _value in (
-        ("microsecond microseconds us usec usecs usecond useconds", (0, 0, 1)),
-        ("millisecond milliseconds ms msec msecs mseconds msecond", (0, 0, 1000)),
-        ("second seconds s sec secs", (0, 0, SECOND_US)),
-        ("minute minutes m min mins", (0, 0, 60 * SECOND_US)),
-        ("hour hours h hr hrs", (0, 0, 3600 * SECOND_US)),
-        ("day days d", (0, 1, 0)), ("week weeks w", (0, 7, 0)),
-        ("month months mon mons", (1, 0, 0)), ("year years y yr yrs", (12, 0, 0)),
-        ("decade decades dec decs", (120, 0, 0)), ("century centuries c cent", (1200, 0, 0)),
-        ("millennium millennia mil mils", (12000, 0, 0))):
-    for _word in _words.split():
-        _UNITS[_word] = _value
-_INTERVAL_TOKEN = re.compile(r"""
-    (?P<clock>[+-]?\d+:\d+(?::\d+(?:\.\d*)?)?(?:\.\d*)?)
-  | (?P<years>[+-]?\d+-\d+)
-  | (?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)
-  | (?P<word>[A-Za-z]+)
-  | (?P<skip>[\s,@]+)
-""", re.VERBOSE)
-_ISO_PART = re.compile(r"([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)([YMWDHS])")
-
-
-def parse_interval(text: str, fields: str = "") -> list[int]:
-    """[months, days, microseconds]. `fields` names the unit of a bare number (INTERVAL '3' DAY).
-
-    Raises: InvalidDatetimeFormat (22007), DatetimeOverflow (22008).
-    """
-    body = text.strip()
-    if body[:1] in ("P", "p") and len(body) > 1:
-        return _iso_interval(body.upper(), text)
-    total = [0, 0, 0]
-    tokens = []
-    position = 0
-    while position < len(body):
-        match = _INTERVAL_TOKEN.match(body, position)
-        if match is None:
-            raise _bad(text, "interval")
-        position = match.end()
-        if match.lastgroup != "skip":
-            tokens.append((str(match.lastgroup), match.group()))
-    if not tokens:
-        raise _bad(text, "interval")
-    if tokens[-1] == ("word", "ago"):
-        tokens.pop()
-        return [-v for v in _sum_tokens(tokens, text, fields, total)]
-    return _sum_tokens(tokens, text, fields, total)
-
-
-def _sum_tokens(tokens: list[tuple[str, str]], text: str, fields: str, total: list[int]) -> list[int]:
-    i, seen = 0, False
-    while i < len(tokens):
-        group, token = tokens[i]
-        if group == "clock":
-            total[2] += _interval_clock(token, text, fields)
-        elif group == "years":
-            sign = -1 if token.startswith("-") else 1
-            years, months = (int(part) for part in token.lstrip("+-").split("-"))
-            if months > 11:
-                raise DatetimeOverflow(f'interval field value out of range: "{text}"')
-            total[0] += sign * (years * 12 + months)
-        elif group == "number":
-            unit = tokens[i + 1][1].lower() if i + 1 < len(tokens) and tokens[i + 1][0] == "word" else ""
-            if unit:
-                i += 1
-            elif i + 1 < len(tokens) and tokens[i + 1][0] == "clock":
-                unit = "day"
-            else:
-                unit = fields or "second"
-            if unit not in _UNITS:
-                raise _bad(text, "interval")
-            _add_units(total, token, _UNITS[unit], text)
-        else:
-            raise _bad(text, "interval")
-        seen = True
-        i += 1
-    if not seen:
-        raise _bad(text, "interval")
-    if not (abs(total[0]) < 1 << 31 and abs(total[1]) < 1 << 31 and abs(total[2]) < 1 << 63):
-        raise DatetimeOverflow(f'interval field value out of range: "{text}"')
-    return total
-
-
-def _interval_clock(token: str, text: str, fields: str) -> int:
-    sign = -1 if token.startswith("-") else 1
-    clock, _, fraction = token.lstrip("+-").partition(".")
-    parts = [int(part) for part in clock.split(":")]
-    if len(parts) == 2:
-        if fraction or fields == "second_to":
-            parts = [0, *parts]
-        else:
-            parts.append(0)
-    if parts[1] > 59 or parts[2] > 60:
-        raise DatetimeOverflow(f'interval field value out of range: "{text}"')
-    return sign * (((parts[0] * 60 + parts[1]) * 60 + parts[2]) * SECOND_US + _fraction_us(fraction))
-
-
-def _add_units(total: list[int], token: str, unit: tuple[int, int, int], text: str) -> None:
-    """Adds a number of units; fractions of a month become days, fractions of a day time."""
-    from decimal import ROUND_HALF_EVEN, Decimal
-    number = Decimal(token)
-    whole = int(number)
-    rest = number - whole
-    months, days, us = unit
-    if us:
-        total[2] += whole * us + int((rest * us).quantize(Decimal(1), ROUND_HALF_EVEN))
-        return
-    total[0] += whole * months
-    total[1] += whole * days
-    if not rest:
-        return
-    if months:
-        exact = rest * months
-        total[0] += int(exact) if months > 1 else 0
-        part = (exact - int(exact)) * 30 if months == 1 else Decimal(0)
-        if months > 1:  # PostgreSQL rounds fractions of years to whole months
-            total[0] += int((exact - int(exact)).quantize(Decimal(1), ROUND_HALF_EVEN))
-        total[1] += int(part)
-        total[2] += int(((part - int(part)) * DAY_US).quantize(Decimal(1), ROUND_HALF_EVEN))
-    else:
-        exact = rest * days
-        total[1] += int(exact)
-        total[2] += int(((exact - int(exact)) * DAY_US).quantize(Decimal(1), ROUND_HALF_EVEN))
-
-
-def _iso_interval(body: str, text: str) -> list[int]:
-    total = [0, 0, 0]
-    date, _, time = body[1:].partition("T")
-    for part, units in ((date, {"Y": "year", "M": "month", "W": "week", "D": "day"}),
-                        (time, {"H": "hour", "M": "minute", "S": "second"})):
-        position = 0
-        while position < len(part):
-            match = _ISO_PART.match(part, position)
-            if match is None or match[2] not in units:
-                raise _bad(text, "interval")
-            _add_units(total, match[1], _UNITS[units[match[2]]], text)
-            position = match.end()
-    if not date and not time:
-        raise _bad(text, "interval")
-    return total

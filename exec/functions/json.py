@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json as python_json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -213,7 +214,13 @@ def as_json_texts(arg: Any, sql_type: SqlType, rows: int, context: Any) -> list[
             out.append("[" + ",".join(items[at:at + count]) + "]" if known else None)
             at += count
         return out
-    texts = nulls.decoded(to_text(array, sql_type, context.settings, context.names)).to_pylist()
+    if sql_type.name == "record" and sql_type.fields is not None:
+        from shoal.exec.functions.rows import record_texts
+        return record_texts(array, sql_type.fields, context)
+    settings = context.settings
+    if sql_type.name in ("date", "timestamp", "timestamptz"):  # ISO 8601 whatever DateStyle is
+        settings = replace(settings, styles=replace(settings.styles, date="ISO"))
+    texts = nulls.decoded(to_text(array, sql_type, settings, context.names)).to_pylist()
     if sql_type.name == "bool":
         return [None if text is None else "true" if text == "t" else "false" for text in texts]
     if sql_type.is_number:

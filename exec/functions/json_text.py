@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from shoal.catalog.errors import InvalidTextRepresentation, StatementTooComplex
+from shoal.exec.functions.json_errors import json_error
 
 _CONTROL = re.compile(r"[\x00-\x1f]")
 
@@ -22,7 +23,8 @@ def load(text: str) -> Any:
     except RecursionError:
         raise StatementTooComplex("stack depth limit exceeded") from None
     except ValueError as error:
-        raise InvalidTextRepresentation("invalid input syntax for type json", detail=str(error)) from None
+        found = json_error(text) or InvalidTextRepresentation("invalid input syntax for type json", detail=str(error))
+        raise found from None
 
 
 def _no_constant(word: str) -> Any:
@@ -35,7 +37,10 @@ def checked_json(text: str) -> str:
 
 
 def canonical_jsonb(text: str) -> str:
-    return dump(load(text))
+    value = load(text)
+    if "\\u" in text and (error := json_error(text, jsonb=True)) is not None:
+        raise error
+    return dump(value)
 
 
 def dump(value: Any) -> str:

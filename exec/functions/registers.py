@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _WORDS = {"regrole": "role", "regnamespace": "schema", "regproc": "function", "regprocedure": "function",
           "regoper": "operator", "regoperator": "operator", "regcollation": "collation",
-          "regconfig": "text search configuration"}
+          "regconfig": "text search configuration", "regdictionary": "text search dictionary"}
 
 
 def register_names(array: pa.Array, kind: str, names: Names | None) -> pa.StringArray:

@@ -147,6 +147,12 @@ def exact(name: str, arguments: Sequence[SqlType]) -> Function | None:
     return best[1] if best else None
 
 
+def is_immutable(name: str, arguments: Sequence[SqlType]) -> bool:
+    """Whether a call gives the same whoever makes it, and whenever."""
+    function = exact(name, arguments)
+    return function is not None and function.volatility == "immutable"
+
+
 def _fit(function: Function, arguments: Sequence[SqlType]) -> int | None:
     """How many arguments are declared by their very name; None where the call cannot be meant."""
     declared = function.declared(len(arguments))

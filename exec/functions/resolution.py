@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shoal.catalog.errors import AmbiguousFunction, UndefinedFunction, did_you_mean
-from shoal.catalog.types import OIDS, PREFERRED, TEXT, SqlType, array_of
+from shoal.catalog.errors import AmbiguousFunction, DatatypeMismatch, UndefinedFunction, did_you_mean
+from shoal.catalog.types import OIDS, PREFERRED, TEXT, SqlType, array_of, computed
 from shoal.exec.functions import registry
 from shoal.exec.functions.casts import BINARY_COERCIBLE, bare_sql, can_coerce, cast_result, common_type
 from shoal.exec.functions.registry import POLYMORPHIC, Function, Resolution, named_type
 
+_SIMPLE_POLYMORPHIC = ("anyelement", "anyarray", "anynonarray")
 _SYMBOLS = {"!=": "<>", "like": "~~", "ilike": "~~*", "not like": "!~~", "not ilike": "!~~*"}
 
 
@@ -129,7 +130,9 @@ def _choose(candidates: list[_Candidate], arguments: Sequence[SqlType]) -> _Cand
         known = {a.name for a in arguments if a.name != "unknown"}
         if len(known) == 1 and any(a.name == "unknown" for a in arguments):
             only = SqlType(next(iter(known)))
-            fitting = [c for c in left if all(_accepts(d, only) for d in c.declared)]
+            alike = [only] * len(arguments)
+            fitting = [c for c in left if all(_accepts(d, only) for d in c.declared)
+                       and _polymorphic(c.declared, alike) is not None]
             if len(fitting) == 1:
                 left = fitting
     return left[0] if len(left) == 1 else left
@@ -197,6 +200,10 @@ def _polymorphic(declared: Sequence[str], arguments: Sequence[SqlType]) -> dict[
 
 def _resolution(candidate: _Candidate, arguments: Sequence[SqlType], constants: Sequence[Any]) -> Resolution:
     stands_for = _polymorphic(candidate.declared, arguments) or {}
+    if any(want in _SIMPLE_POLYMORPHIC for want in candidate.declared) and all(
+            have.name == "unknown" for want, have in zip(candidate.declared, arguments, strict=True)
+            if want in _SIMPLE_POLYMORPHIC):
+        raise DatatypeMismatch("could not determine polymorphic type because input has type unknown", position=-1)
     targets = tuple(_target(want, have, stands_for) for want, have in zip(candidate.declared, arguments, strict=True))
     if candidate.function.name == "pg_typeof":
         targets = tuple(arguments)
@@ -207,7 +214,7 @@ def _resolution(candidate: _Candidate, arguments: Sequence[SqlType], constants: 
             returns = returns(targets, padded)
         else:
             returns = returns(targets)
-    return Resolution(candidate.function, targets, returns)
+    return Resolution(candidate.function, targets, computed(returns))
 
 
 def _target(want: str, have: SqlType, stands_for: dict[str, SqlType]) -> SqlType:

@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 from shoal.catalog.errors import InsufficientResources, InvalidParameterValue
+from shoal.catalog.keywords import CATEGORIES, KEYWORDS
 from shoal.catalog.types import SqlType, storage_type
 from shoal.exec.functions import json_text, numeric_types
 from shoal.exec.functions.arrays import split_text
-from shoal.exec.functions.keywords import CATEGORIES, KEYWORDS
 from shoal.exec.functions.registry import declare
 from shoal.exec.kernels import arrays, datetimes, decimals, nulls, regex, views
 from shoal.exec.kernels.timezones import local_to_utc, utc_to_local
@@ -265,4 +265,4 @@ for _type in ("json", "jsonb"):
 declare("pg_get_keywords", "-> record", kind="set", raises=False, volatility="stable", kernel=keywords_kernel, family="set",
         columns=(("word", "text"), ("catcode", "char"), ("barelabel", "bool"), ("catdesc", "text"), ("baredesc", "text")))
 declare("_pg_expandarray", "anyarray -> record", kind="set", raises=False, kernel=expand_kernel, family="set",
-        columns=(("x", "oid"), ("n", "int4")))
+        columns=(("x", "anyelement"), ("n", "int4")))

@@ -1,4 +1,4 @@
-"""Session and system information, and what tools ask of the catalog.
+"""Session and system information.
 
 The session's part comes from TaskSettings.session; names and definitions come from the catalog (`Names` of the
 evaluator), and are NULL where no catalog is at hand. Spec: PostgreSQL 15 documentation, 9.26 and 9.27.
@@ -6,15 +6,17 @@ evaluator), and are NULL where no catalog is at hand. Spec: PostgreSQL 15 docume
 
 from __future__ import annotations
 
+import decimal
+import re
 import uuid
 from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
 
-from shoal.catalog.errors import FeatureNotSupported, UndefinedObject
+from shoal.catalog.errors import FeatureNotSupported, InvalidParameterValue, UndefinedObject
 from shoal.catalog.types import NAMES_BY_OID, SqlType, storage_type
-from shoal.exec.functions.registers import find_register, type_sql
+from shoal.exec.functions.registers import type_sql
 from shoal.exec.functions.registry import declare
 from shoal.exec.kernels import nulls
 from shoal.exec.kernels.constants import array_of_values
@@ -69,7 +71,13 @@ def session_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Scalar
         "pg_client_encoding": lambda: "UTF8", "pg_is_in_recovery": lambda: False,
         "pg_postmaster_start_time": lambda: int(_session(context, "started_us", context.settings.now_us)),
         "pg_conf_load_time": lambda: int(_session(context, "started_us", context.settings.now_us)),
-        "txid_current": lambda: 1, "inet_server_addr": lambda: None, "inet_client_addr": lambda: None,
+        "txid_current": lambda: context.settings.now_us, "pg_current_xact_id": lambda: context.settings.now_us,
+        "txid_current_if_assigned": lambda: None, "pg_current_xact_id_if_assigned": lambda: None,
+        "getdatabaseencoding": lambda: "UTF8", "pg_jit_available": lambda: False, "pg_trigger_depth": lambda: 0,
+        "pg_is_wal_replay_paused": lambda: False, "pg_last_xact_replay_timestamp": lambda: None,
+        "pg_stat_clear_snapshot": lambda: "", "pg_stat_reset": lambda: "", "pg_reload_conf": lambda: True,
+        "pg_last_wal_receive_lsn": lambda: None, "pg_last_wal_replay_lsn": lambda: None,
+        "inet_server_addr": lambda: None, "inet_client_addr": lambda: None,
         "inet_server_port": lambda: None, "inet_client_port": lambda: None, "pg_my_temp_schema": lambda: 0}
     return pa.scalar(answers[call.name](), storage_type(call.type))
 
@@ -143,7 +151,11 @@ def format_type(oid: int | None, typmod: int | None) -> str | None:
 
 
 def format_type_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
-    return by_row(call, args, rows, format_type)
+    def one(oid: int | None, typmod: int | None) -> str | None:
+        if oid is None or oid == 0 or oid in NAMES_BY_OID or context.names is None:
+            return format_type(oid, typmod)
+        return context.names.name_of("regtype", oid) or "???"
+    return by_row(call, args, rows, one)
 
 
 def uuid_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
@@ -169,57 +181,28 @@ def size_pretty_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Ar
     return by_row(call, args, rows, one)
 
 
-def true_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Scalar:
-    """Everything is visible to, and allowed for, whoever may connect."""
-    return pa.scalar(True)
+_UNITS = {"b": 0, "bytes": 0, "kb": 10, "mb": 20, "gb": 30, "tb": 40, "pb": 50}
 
 
-def table_visible_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
-    """Whether a relation is found by its bare name; without a catalog at hand, each is."""
-    return by_row(call, args, rows, lambda oid: None if oid is None else
-                  True if context.names is None else context.names.is_visible(oid))
-
-
-def void_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
-    """Advisory locks guard nothing here: reading needs none. They answer so that clients carry on."""
-    return pa.array(["" if call.type.name == "void" else True] * rows, storage_type(call.type))
-
-
-def nothing_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Scalar:
-    return pa.scalar(None, storage_type(call.type))
-
-
-def catalog_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
-    """Definitions, comments and sizes: the catalog's answer, NULL where it has none."""
-    def one(*values: Any) -> Any:
-        if context.names is None or any(value is None for value in values):
+def size_bytes_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    """The number that pg_size_pretty's form means, halves rounded away from zero."""
+    def one(text: str | None) -> int | None:
+        if text is None:
             return None
-        text = context.names.text_of(call.name, values)
-        return int(text) if text is not None and call.type.name in ("int4", "int8") else text
+        match = re.fullmatch(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-z]*)\s*", text)
+        if match is None:
+            raise InvalidParameterValue(f'invalid size: "{text}"')
+        if match[2] and match[2].lower() not in _UNITS:
+            raise InvalidParameterValue(f'invalid size: "{text}"', detail=f'Invalid size unit: "{match[2]}".', hint=(
+                'Valid units are "bytes", "B", "kB", "MB", "GB", "TB", and "PB".'))
+        exact = decimal.Decimal(match[1]) * (1 << _UNITS[match[2].lower() or "b"])
+        return int(exact.quantize(decimal.Decimal(1), decimal.ROUND_HALF_UP))
     return by_row(call, args, rows, one)
 
 
-def user_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
-    def one(oid: int | None) -> str | None:
-        if oid is None:
-            return None
-        found = context.names.name_of("regrole", oid) if context.names is not None else None
-        return found or (_session(context, "user", "shoal") if oid == 10 else f"unknown (OID={oid})")
-    return by_row(call, args, rows, one)
-
-
-def expression_kernel(call: Call, args: Args, rows: int, context: Any) -> Any:
-    """pg_get_expr: expressions are stored as their text."""
-    return args[0]
-
-
-def to_register_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
-    kind = call.name.removeprefix("to_")
-    return by_row(call, args, rows, lambda name: None if name is None else find_register(name, kind, context.names))
-
-
-def sleep_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
-    raise FeatureNotSupported("pg_sleep is not supported: a worker's compute thread must not sleep")
+def session_only_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    """The session carries these out itself (server/effects.py), where a query makes a single row."""
+    raise FeatureNotSupported(f"{call.name} is supported only with constant arguments, in a query of a single row")
 
 
 def column_size_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
@@ -229,19 +212,18 @@ def column_size_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Ar
     return by_row(call, args, rows, lambda value: None if value is None else len(str(value).encode()) + 1)
 
 
-def temp_schema_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Scalar:
-    return pa.scalar(False)
-
-
 _INFORMATION: Any = dict(volatility="stable", raises=False, family="system")
 for _name in ("current_database", "current_catalog", "current_schema", "current_user", "session_user", "user",
-              "current_role",
-              "pg_client_encoding"):
+              "current_role", "pg_client_encoding", "getdatabaseencoding"):
     declare(_name, "-> name", kernel=session_kernel, **_INFORMATION)
 for _name, _type in (("version", "text"), ("current_query", "text"), ("pg_backend_pid", "int4"),
                      ("pg_is_in_recovery", "bool"),
                      ("pg_postmaster_start_time", "timestamptz"), ("pg_conf_load_time", "timestamptz"),
-                     ("txid_current", "int8"),
+                     ("txid_current", "int8"), ("txid_current_if_assigned", "int8"), ("pg_current_xact_id", "xid8"),
+                     ("pg_current_xact_id_if_assigned", "xid8"), ("pg_jit_available", "bool"), ("pg_trigger_depth", "int4"),
+                     ("pg_is_wal_replay_paused", "bool"), ("pg_last_xact_replay_timestamp", "timestamptz"),
+                     ("pg_stat_clear_snapshot", "void"), ("pg_stat_reset", "void"), ("pg_reload_conf", "bool"),
+                     ("pg_last_wal_receive_lsn", "pg_lsn"), ("pg_last_wal_replay_lsn", "pg_lsn"),
                      ("inet_server_addr", "inet"), ("inet_client_addr", "inet"), ("inet_server_port", "int4"),
                      ("inet_client_port", "int4"), ("pg_my_temp_schema", "oid")):
     declare(_name, f"-> {_type}", kernel=session_kernel, **_INFORMATION)
@@ -256,61 +238,14 @@ declare("pg_char_to_encoding", "name -> int4", kernel=encoding_kernel, **_INFORM
 declare("format_type", "oid int4 -> text", strict=False, kernel=format_type_kernel, example="format_type(1700, -1)",
         **_INFORMATION)
 declare("gen_random_uuid", "-> uuid", volatility="volatile", raises=False, kernel=uuid_kernel, family="system")
-declare("pg_sleep", "float8 -> void", volatility="volatile", kernel=sleep_kernel, family="system")
+declare("pg_sleep", "float8 -> void", volatility="volatile", kernel=session_only_kernel, family="system")
+declare("pg_notify", "text text -> void", volatility="volatile", strict=False, kernel=session_only_kernel, family="system")
 declare("pg_column_size", "any -> int4", kernel=column_size_kernel, **_INFORMATION)
 declare("pg_size_pretty", "int8 -> text", "numeric -> text", raises=False, kernel=size_pretty_kernel, family="system")
-declare("pg_table_is_visible", "oid -> bool", kernel=table_visible_kernel, **_INFORMATION)
-for _name in ("type", "function", "operator", "opclass", "opfamily", "collation", "conversion", "ts_config",
-              "ts_dict", "ts_parser", "ts_template", "statistics_obj"):
-    declare(f"pg_{_name}_is_visible", "oid -> bool", kernel=true_kernel, **_INFORMATION)
-for _name in ("table", "any_column", "database", "schema", "function", "language", "sequence", "tablespace", "type",
-              "server",
-              "foreign_data_wrapper"):
-    declare(f"has_{_name}_privilege", "text text -> bool", "oid text -> bool", "name text text -> bool",
-            "name oid text -> bool",
-            "oid oid text -> bool", "oid text text -> bool", kernel=true_kernel, **_INFORMATION)
-declare("has_column_privilege", "text text text -> bool", "oid text text -> bool", "oid int2 text -> bool",
-        "text int2 text -> bool",
-        "name text text text -> bool", "name oid text text -> bool", "name oid int2 text -> bool", kernel=true_kernel,
-        **_INFORMATION)
-declare("pg_has_role", "name text -> bool", "oid text -> bool", "name name text -> bool", "name oid text -> bool",
-        "oid oid text -> bool", kernel=true_kernel, **_INFORMATION)
-declare("pg_get_userbyid", "oid -> name", kernel=user_kernel, **_INFORMATION)
-declare("pg_get_expr", "pg_node_tree oid -> text", "pg_node_tree oid bool -> text", "text oid -> text",
-        "text oid bool -> text",
-        kernel=expression_kernel, **_INFORMATION)
-declare("pg_get_viewdef", "oid -> text", "oid bool -> text", "oid int4 -> text", "text -> text", "text bool -> text",
-        kernel=catalog_kernel, **_INFORMATION)
-declare("pg_get_indexdef", "oid -> text", "oid int4 bool -> text", kernel=catalog_kernel, **_INFORMATION)
-for _name in ("constraintdef", "ruledef", "triggerdef"):
-    declare(f"pg_get_{_name}", "oid -> text", "oid bool -> text", kernel=catalog_kernel, **_INFORMATION)
-for _name in ("function_arguments", "function_identity_arguments", "function_result", "functiondef", "function_sqlbody",
-              "partkeydef",
-              "partition_constraintdef", "statisticsobjdef", "statisticsobjdef_columns"):
-    declare(f"pg_get_{_name}", "oid -> text", kernel=catalog_kernel, **_INFORMATION)
-declare("pg_get_serial_sequence", "text text -> text", kernel=catalog_kernel, **_INFORMATION)
-declare("pg_get_function_arg_default", "oid int4 -> text", kernel=catalog_kernel, **_INFORMATION)
-declare("pg_get_replica_identity_index", "regclass -> regclass", kernel=nothing_kernel, **_INFORMATION)
-declare("obj_description", "oid -> text", "oid name -> text", kernel=catalog_kernel, **_INFORMATION)
-declare("col_description", "oid int4 -> text", kernel=catalog_kernel, **_INFORMATION)
-declare("shobj_description", "oid name -> text", kernel=catalog_kernel, **_INFORMATION)
-for _name in ("pg_relation_size", "pg_table_size", "pg_total_relation_size", "pg_indexes_size"):
-    declare(_name, "regclass -> int8", kernel=catalog_kernel, **_INFORMATION)
-declare("pg_relation_size", "regclass text -> int8", kernel=catalog_kernel, **_INFORMATION)
-for _name in ("pg_database_size", "pg_tablespace_size"):
-    declare(_name, "name -> int8", "oid -> int8", kernel=catalog_kernel, **_INFORMATION)
-declare("pg_tablespace_location", "oid -> text", kernel=catalog_kernel, **_INFORMATION)
-declare("pg_relation_is_publishable", "regclass -> bool", kernel=temp_schema_kernel, **_INFORMATION)
-declare("pg_is_other_temp_schema", "oid -> bool", kernel=temp_schema_kernel, **_INFORMATION)
-declare("pg_relation_is_updatable", "regclass bool -> int4", kernel=catalog_kernel, **_INFORMATION)
-declare("pg_index_column_has_property", "regclass int4 text -> bool", kernel=nothing_kernel, **_INFORMATION)
-declare("pg_stat_get_numscans", "oid -> int8", kernel=catalog_kernel, **_INFORMATION)
-for _name in ("pg_advisory_lock", "pg_advisory_xact_lock"):
-    declare(_name, "int8 -> void", "int4 int4 -> void", volatility="volatile", raises=False, kernel=void_kernel,
-            family="system")
-for _name in ("pg_try_advisory_lock", "pg_advisory_unlock"):
-    declare(_name, "int8 -> bool", "int4 int4 -> bool", volatility="volatile", raises=False, kernel=void_kernel,
-            family="system")
-declare("pg_advisory_unlock_all", "-> void", volatility="volatile", raises=False, kernel=void_kernel, family="system")
-for _type in ("regclass", "regtype", "regnamespace", "regrole", "regproc", "regprocedure", "regoper", "regcollation"):
-    declare(f"to_{_type}", f"text -> {_type}", kernel=to_register_kernel, **_INFORMATION)
+declare("pg_size_bytes", "text -> int8", kernel=size_bytes_kernel, family="system", example="pg_size_bytes('10 kB')")
+for _kind in ("", "_shared"):
+    for _name, _type in (("pg_advisory_lock", "void"), ("pg_advisory_xact_lock", "void"), ("pg_try_advisory_lock", "bool"),
+                         ("pg_try_advisory_xact_lock", "bool"), ("pg_advisory_unlock", "bool")):
+        declare(_name + _kind, f"int8 -> {_type}", f"int4 int4 -> {_type}", volatility="volatile",
+                kernel=session_only_kernel, family="system")
+declare("pg_advisory_unlock_all", "-> void", volatility="volatile", kernel=session_only_kernel, family="system")

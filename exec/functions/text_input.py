@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.catalog.errors import (
+    ArraySubscriptError,
     FeatureNotSupported,
     InvalidTextRepresentation,
     NumericOutOfRange,
@@ -20,6 +21,7 @@ from shoal.catalog.errors import (
 )
 from shoal.catalog.types import OID_LIKE, SqlType, numeric, storage_type
 from shoal.exec.functions import datetime_input
+from shoal.exec.functions.interval_input import parse_interval
 from shoal.exec.functions.json_text import canonical_jsonb, checked_json
 from shoal.exec.kernels import decimals, nulls, views
 from shoal.exec.kernels.constants import array_of_values
@@ -62,17 +64,18 @@ def parse_value(text: str, target: SqlType, settings: TaskSettings, names: Names
             raise invalid(text, target)
         return value
     if name == "date":
-        return datetime_input.parse_date(text, settings.now_us, settings.time_zone)
+        return datetime_input.parse_date(text, settings.now_us, settings.time_zone, settings.styles.order)
     if name == "time":
-        return datetime_input.parse_time(text, settings.now_us, settings.time_zone)
+        return datetime_input.parse_time(text, settings.now_us, settings.time_zone, settings.styles.order)
     if name in ("timestamp", "timestamptz"):
-        return datetime_input.parse_timestamp(text, settings.now_us, settings.time_zone, name == "timestamptz")
+        return datetime_input.parse_timestamp(text, settings.now_us, settings.time_zone, name == "timestamptz",
+                                              settings.styles.order)
     if name == "timetz":
         from shoal.exec.functions.text_output import offset_text, time_text
-        us, offset = datetime_input.parse_timetz(text, settings.now_us, settings.time_zone)
+        us, offset = datetime_input.parse_timetz(text, settings.now_us, settings.time_zone, settings.styles.order)
         return time_text(us) + offset_text(offset)
     if name == "interval":
-        return datetime_input.parse_interval(text)
+        return parse_interval(text, style=settings.styles.interval)
     if name == "bytea":
         return parse_bytea(text).hex()
     if target.is_array:
@@ -80,7 +83,8 @@ def parse_value(text: str, target: SqlType, settings: TaskSettings, names: Names
     if name in OID_LIKE:
         return _identifier(text, target, names)
     if name in ("int2vector", "oidvector"):
-        return [int(part) for part in text.split()]
+        element = SqlType("int2" if name == "int2vector" else "oid")
+        return [parse_value(part, element, settings) for part in text.split()]
     return _string(text, target)
 
 
@@ -165,11 +169,14 @@ def _string(text: str, target: SqlType) -> str:
         text = text[:target.length]
         return text.ljust(target.length) if name == "bpchar" else text
     if name == "char":
-        return text[:1]
+        octal = re.fullmatch(r"\\([0-7]{3})", text)
+        return char_form(int(octal[1], 8) & 0xFF if octal else text.encode()[0] if text else 0)
     if name == "name":
         return text.encode()[:_NAME_BYTES].decode(errors="ignore")
     if name == "uuid":
-        body = text.strip().lower().strip("{}")
+        body = text.lower()
+        if body.startswith("{") and body.endswith("}"):
+            body = body[1:-1]
         if not _UUID.fullmatch(body):
             raise invalid(text, target)
         digits = body.replace("-", "")
@@ -180,9 +187,23 @@ def _string(text: str, target: SqlType) -> str:
         return canonical_jsonb(text)
     if name == "inet":
         return _inet(text, target)
+    if name == "tid":
+        return _tid(text, target)
     if name == "void":
         return ""
     return text
+
+
+def char_form(byte: int) -> str:
+    """A value of type "char": nothing for the byte 0, \\ooo for one that is not ASCII, else the character."""
+    return "" if byte == 0 else chr(byte) if byte < 128 else f"\\{byte:03o}"
+
+
+def _tid(text: str, target: SqlType) -> str:
+    match = re.fullmatch(r"\s*\(\s*(\d+)\s*,\s*(\d+)\s*\)\s*", text)
+    if match is None or int(match[1]) >= 1 << 32 or int(match[2]) >= 1 << 16:
+        raise invalid(text, target)
+    return f"({int(match[1])},{int(match[2])})"
 
 
 def _inet(text: str, target: SqlType) -> str:
@@ -192,7 +213,12 @@ def _inet(text: str, target: SqlType) -> str:
     except ValueError:
         raise invalid(text, target) from None
     full = 32 if address.version == 4 else 128
-    return str(address.ip) if address.network.prefixlen == full else str(address)
+    shown = str(address.ip)
+    if address.version == 6:
+        packed = address.ip.packed
+        if not any(packed[:10]) and (packed[10:12] == b"\xff\xff" or (not any(packed[10:12]) and any(packed[12:14]))):
+            shown = f"::{'ffff:' if packed[10] else ''}{'.'.join(map(str, packed[12:]))}"
+    return shown if address.network.prefixlen == full else f"{shown}/{address.network.prefixlen}"
 
 
 _ESCAPED = re.compile(r"\\(\\|[0-3][0-7]{2})")
@@ -223,60 +249,98 @@ def _identifier(text: str, target: SqlType, names: Names | None) -> int:
         if not -(1 << 31) <= value < 1 << 32:
             raise NumericOutOfRange(f'value "{text}" is out of range for type {target.sql}')
         return value & 0xFFFFFFFF
-    if target.name in ("oid", "xid", "cid"):
+    if target.name in ("xid", "cid"):  # read by C's strtoul, which stops at what it does not know
+        digits = re.match(r"\s*\d+", text)
+        return int(digits.group()) & 0xFFFFFFFF if digits else 0
+    if target.name == "oid":
         raise invalid(text, target)
     from shoal.exec.functions.registers import resolve_register
     return resolve_register(body, target.name, names)
 
 
-_ARRAY_TOKEN = re.compile(r"""\s*(?:
-    (?P<brace>[{}]) | (?P<comma>,)
-  | "(?P<quoted>(?:[^"\\]|\\.)*)"
-  | (?P<bare>[^{},"\\\s](?:[^{},"\\]|\\.)* | \\.(?:[^{},"\\]|\\.)*)
-)\s*""", re.DOTALL | re.VERBOSE)
+_ARRAY_TOKEN = re.compile(r"""[ \t\n\r\v\f]*(?:
+    (?P<mark>[{},])
+  | "(?P<quoted>(?:[^"\\]|\\.)*)"(?P<junk>[^{},]*)
+  | (?P<bare>(?:[^{},"\\]|\\.)+)(?P<quote>"?)
+)""", re.DOTALL | re.VERBOSE)
+_BOUNDS = re.compile(r"\s*((?:\[\s*[+-]?\d+\s*(?::\s*[+-]?\d+\s*)?\])+)\s*=\s*")
 
 
 def parse_array(text: str, target: SqlType, settings: TaskSettings, names: Names | None = None) -> list[Any]:
-    """'{1,NULL,"a b"}' of one dimension. Raises: InvalidTextRepresentation (22P02), FeatureNotSupported (0A000)."""
+    """'{1,NULL,"a b"}' of one dimension. Raises: InvalidTextRepresentation (22P02), ArraySubscriptError (2202E),
+    FeatureNotSupported (0A000) for more dimensions and for those that do not begin at 1."""
     def malformed(detail: str) -> InvalidTextRepresentation:
         return InvalidTextRepresentation(f'malformed array literal: "{text}"', detail=detail)
-    body = text.strip()
-    bounds = re.match(r"\[-?\d+:-?\d+\]=", body)
-    if bounds:
-        body = body[bounds.end():]
+
+    bounds: list[tuple[int, int]] = []
+    match = _BOUNDS.match(text)
+    if match:
+        for bound in re.findall(r"\[([^]]*)\]", match[1]):
+            low, _, high = bound.rpartition(":")
+            bounds.append((int(low or 1), int(high)))
+            if bounds[-1][1] < bounds[-1][0]:
+                raise ArraySubscriptError("upper bound cannot be less than lower bound")
+    body = text[match.end() if match else 0:].strip(_SPACE)
     if not body.startswith("{"):
-        raise malformed('Array value must start with "{" or dimension information.')
+        raise malformed('Array contents must start with "{".' if match else
+                        'Array value must start with "{" or dimension information.')
+    whole, position = _nested(body, 0, malformed)
+    if position < len(body):
+        raise malformed("Junk after closing right brace.")
+    shape = _shape(whole, malformed)
+    if bounds and [high - low + 1 for low, high in bounds] != shape:
+        raise malformed("Specified array dimensions do not match array contents.")
+    if len(shape) > 1:
+        raise FeatureNotSupported("arrays of more than one dimension are not supported")
+    if bounds and bounds[0][0] != 1:
+        raise FeatureNotSupported("arrays that do not begin at 1 are not supported")
+    return [None if item is None else parse_value(item, target.element, settings, names) for item in whole]
+
+
+def _nested(body: str, position: int, malformed: Any) -> tuple[list[Any], int]:
+    """The items between the brace at `position` and the one that closes it: texts, None, lists; and what follows."""
     items: list[Any] = []
-    position, expect_item, closed = 1, True, False
-    while position < len(body):
+    position, wants_item = position + 1, True
+    while True:
         match = _ARRAY_TOKEN.match(body, position)
-        if match is None or closed:
-            raise malformed("Junk after closing right brace." if closed else "Unexpected array element.")
-        position = match.end()
-        if match["brace"] == "{":
-            raise FeatureNotSupported("arrays of more than one dimension are not supported")
-        if match["brace"] == "}":
-            if expect_item and items:
+        if match is None:
+            raise malformed("Unexpected end of input.")
+        mark = match["mark"]
+        if mark == "}":
+            if wants_item and items:
                 raise malformed('Unexpected "}" character.')
-            closed = True
-        elif match["comma"]:
-            if expect_item:
+            return items, match.end()
+        if mark == ",":
+            if wants_item:
                 raise malformed('Unexpected "," character.')
-            expect_item = True
-        else:
-            if not expect_item:
+            wants_item, position = True, match.end()
+            continue
+        if not wants_item:
+            raise malformed('Unexpected "{" character.' if mark else "Unexpected array element.")
+        wants_item, position = False, match.end()
+        if mark:
+            inner, position = _nested(body, match.end() - 1, malformed)
+            items.append(inner)
+        elif match["quoted"] is not None:
+            if match["junk"].strip(_SPACE):
                 raise malformed("Unexpected array element.")
-            expect_item = False
-            raw = match["quoted"]
-            if raw is None:
-                raw = match["bare"].strip()
-                if raw.upper() == "NULL":
-                    items.append(None)
-                    continue
-            items.append(parse_value(re.sub(r"\\(.)", r"\1", raw, flags=re.DOTALL), target.element, settings, names))
-    if not closed:
-        raise malformed("Unexpected end of input.")
-    return items
+            items.append(re.sub(r"\\(.)", r"\1", match["quoted"], flags=re.DOTALL))
+        else:
+            if match["quote"]:
+                raise malformed("Unexpected array element.")
+            bare = match["bare"]
+            kept = bare.strip(_SPACE) + (bare[-1] if re.search(r"\\[ \t\n\r\v\f]$", bare) else "")
+            items.append(None if kept.upper() == "NULL" else re.sub(r"\\(.)", r"\1", kept, flags=re.DOTALL))
+
+
+def _shape(items: list[Any], malformed: Any) -> list[int]:
+    """The size of each dimension; [] of an empty array."""
+    inner = [_shape(item, malformed) if isinstance(item, list) else None for item in items]
+    if any(shape != inner[0] for shape in inner):
+        if None in inner:
+            raise malformed("Unexpected array element.")
+        raise malformed("Multidimensional arrays must have sub-arrays with matching dimensions.")
+    return [len(items), *(inner[0] or [])] if items else []
 
 
 # --- whole columns

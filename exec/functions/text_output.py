@@ -1,7 +1,7 @@
 """Values as PostgreSQL prints them: whole columns at a time, for the wire, casts to text, COPY and EXPLAIN (hop 7).
 
-Styles are fixed: DateStyle ISO, IntervalStyle postgres, bytea_output hex, extra_float_digits 1.
-Spec: PostgreSQL 15 documentation, chapter 8 and 20.11.
+The default styles are here: DateStyle ISO, IntervalStyle postgres, bytea_output hex, shortest floats. The others are in
+text_styles.py. Spec: PostgreSQL 15 documentation, chapter 8 and 20.11.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.catalog.types import OID_LIKE, SqlType
-from shoal.exec.kernels import decimals, nulls, views
+from shoal.exec.functions import text_styles
+from shoal.exec.kernels import decimals, digits, nulls, views
 from shoal.exec.kernels.calendar import civil_from_days
 from shoal.exec.kernels.timezones import (
     DATE_INFINITY,
@@ -38,7 +39,7 @@ def to_text(array: pa.Array, sql_type: SqlType, settings: TaskSettings, names: N
 
     A dictionary-encoded string column stays one.
     """
-    kind = sql_type.name
+    kind, styles = sql_type.name, settings.styles
     if sql_type.is_string:
         return array
     if pa.types.is_dictionary(array.type):
@@ -50,19 +51,22 @@ def to_text(array: pa.Array, sql_type: SqlType, settings: TaskSettings, names: N
     if kind == "bool":
         return _spread(["f", "t"], views.values(array).view(np.int8), views.validity(array))
     if kind in ("float4", "float8"):
-        return _floats(array)
+        return _floats(array) if styles.float_digits > 0 else text_styles.rounded_floats(
+            array, max((6 if kind == "float4" else 15) + styles.float_digits, 1))
     if kind == "date":
-        return _dates(array)
+        return _dates(array) if styles.date == "ISO" else text_styles.dates(array, styles)
     if kind == "time":
         return _times(array)
     if kind == "timestamp":
-        return _timestamps(views.values(array), views.validity(array))
+        return _timestamps(views.values(array), views.validity(array)) if styles.date == "ISO" else \
+            text_styles.timestamps(array, styles)
     if kind == "timestamptz":
-        return _timestamps_with_zone(array, settings.time_zone)
+        return _timestamps_with_zone(array, settings.time_zone) if styles.date == "ISO" else \
+            text_styles.timestamps(array, styles, settings.time_zone)
     if kind == "interval":
-        return _intervals(array)
+        return _intervals(array) if styles.interval == "postgres" else text_styles.intervals(array, styles.interval)
     if kind == "bytea":
-        return _bytes(array)
+        return _bytes(array) if styles.bytea == "hex" else text_styles.escaped_bytes(array)
     if kind in OID_LIKE and kind not in ("oid", "xid", "cid"):
         from shoal.exec.functions.registers import register_names
         return register_names(array, kind, names)
@@ -91,8 +95,8 @@ def _numeric(array: pa.Array, sql_type: SqlType) -> pa.StringArray:
         wide: Any = decimals.unscaled(array)
     else:
         wide = views.values(array)
-        text = pc.cast(_as_decimal128(wide, scale, valid), pa.string())
-    if scale > 6:  # Arrow prints values below 1e-6 in scientific form
+        text = digits.decimals(wide, scale, valid)
+    if scale > 6 and pa.types.is_decimal(array.type):  # Arrow prints values below 1e-6 in scientific form
         tiny = abs(wide) < decimals.POWERS[scale - 6]
         if valid is not None:
             tiny &= valid
@@ -101,13 +105,6 @@ def _numeric(array: pa.Array, sql_type: SqlType) -> pa.StringArray:
     if sql_type.trim:
         text = pc.utf8_rtrim(pc.utf8_rtrim(text, characters="0"), characters=".")
     return text
-
-
-def _as_decimal128(data: np.ndarray, scale: int, valid: np.ndarray | None) -> pa.Array:
-    words = np.empty((len(data), 2), np.int64)
-    words[:, 0] = data
-    words[:, 1] = data >> 63
-    return pa.Array.from_buffers(pa.decimal128(38, scale), len(data), [views.bitmap(valid), pa.py_buffer(words)])
 
 
 def _plain(value: int, scale: int) -> str:
@@ -151,6 +148,8 @@ def float_text(value: Any, single: bool = False) -> str:
 
 def _dates(array: pa.Array) -> pa.StringArray:
     days = views.values(array)
+    if (common := digits.iso_dates(days, views.validity(array))) is not None:
+        return common
     text = pc.cast(array, pa.string())
     if len(days) and (int(days.min()) < _MIN_DAY or int(days.max()) > _MAX_DAY):
         odd = (days < _MIN_DAY) | (days > _MAX_DAY)
@@ -190,6 +189,8 @@ def _times(array: pa.Array) -> pa.StringArray:
 
 
 def _timestamps(us: np.ndarray, valid: np.ndarray | None) -> pa.StringArray:
+    if (common := digits.iso_timestamps(us, valid)) is not None:
+        return common
     low, high = _MIN_DAY * DAY_US, (_MAX_DAY + 1) * DAY_US
     odd = (us < low) | (us >= high) if len(us) and (int(us.min()) < low or int(us.max()) >= high) else None
     if odd is not None:
@@ -198,9 +199,6 @@ def _timestamps(us: np.ndarray, valid: np.ndarray | None) -> pa.StringArray:
             odd &= valid
     else:
         clean = us
-    if valid is None and odd is None and not (clean % SECOND_US).any():
-        return pc.cast(pa.Array.from_buffers(pa.timestamp("s"), len(us), [None, pa.py_buffer(clean // SECOND_US)]),
-                       pa.string())
     text = _trimmed(pc.cast(views.array_of(clean, pa.timestamp("us"), valid), pa.string()))
     if odd is not None and odd.any():
         text = _replace(text, odd, [timestamp_text(value) for value in us[odd].tolist()])
@@ -240,8 +238,12 @@ def _timestamps_with_zone(array: pa.Array, zone: str) -> pa.StringArray:
     if valid is not None:
         us = np.where(valid, us, 0)
     local = utc_to_local(us, zone)
+    shift = local - us
+    if len(us) and (shift == shift[0]).all() and (
+            common := digits.iso_timestamps(local, valid, offset_text(int(shift[0]) // SECOND_US).encode())) is not None:
+        return common
     text = _timestamps(local, valid)
-    offsets = (local - us) // SECOND_US
+    offsets = shift // SECOND_US
     infinite = (us == INFINITY) | (us == MINUS_INFINITY)
     distinct, codes = np.unique(offsets, return_inverse=True)
     suffixes = [offset_text(int(offset)) for offset in distinct]
@@ -259,18 +261,28 @@ def _timestamps_with_zone(array: pa.Array, zone: str) -> pa.StringArray:
 
 
 def _intervals(array: pa.Array) -> pa.StringArray:
+    """What interval_text gives, for a whole column."""
     fields, valid = views.values(array), views.validity(array)
-    known: dict[tuple[int, int, int], str] = {}
-    out: list[str | None] = []
-    for i, key in enumerate(fields.tolist()):
-        if valid is not None and not valid[i]:
-            out.append(None)
+    months, days, us = fields["f0"].astype(np.int64), fields["f1"], fields["f2"] // 1000
+    years = np.trunc(months / 12).astype(np.int64)
+    begun = after_negative = np.zeros(len(fields), np.bool_)
+    pieces: list[Any] = []
+    for value, word in ((years, "year"), (months - 12 * years, "mon"), (days, "day")):
+        some = value != 0
+        if not some.any():
             continue
-        text = known.get(key)
-        if text is None:
-            text = known[key] = interval_text(key[0], key[1], key[2] // 1000)
-        out.append(text)
-    return pa.array(out, pa.string())
+        lead = _spread(["", " ", "+", " +"], begun + 2 * (after_negative & (value > 0)), None)
+        unit = _spread([f" {word}", f" {word}s"], (value != 1).view(np.int8), None)
+        piece = pc.binary_join_element_wise(lead, pa.array(value).cast(pa.string()), unit, "")
+        pieces.append(piece if some.all() else pc.if_else(pa.array(some), piece, ""))
+        begun, after_negative = begun | some, np.where(some, value < 0, after_negative)
+    timed = (us != 0) | ~begun
+    if timed.any():
+        lead = _spread(["", " ", "-", " -", "+", " +"], begun + np.where(us < 0, 2, np.where(after_negative, 4, 0)), None)
+        piece = pc.binary_join_element_wise(lead, text_styles.clock(np.abs(us)), "")
+        pieces.append(piece if timed.all() else pc.if_else(pa.array(timed), piece, ""))
+    text = pc.binary_join_element_wise(*pieces, "") if pieces else pa.array([], pa.string())
+    return text if valid is None else pc.if_else(pa.array(valid), text, pa.scalar(None, pa.string()))
 
 
 def interval_text(months: int, days: int, us: int) -> str:

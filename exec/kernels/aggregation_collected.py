@@ -87,6 +87,15 @@ def json_array(columns: list[pa.Array], starts: np.ndarray, ends: np.ndarray) ->
     return pc.binary_join_element_wise("[", joined, "]", "")
 
 
+def json_lines(columns: list[pa.Array], starts: np.ndarray, ends: np.ndarray) -> pa.Array:
+    """json_agg over arrays and rows: each but a group's first, and NULLs, begins a line."""
+    values = nulls.decoded(columns[0])
+    first = np.zeros(len(values), np.bool_)
+    first[starts[starts < ends]] = True
+    led = pc.binary_join_element_wise("\n ", values, "")
+    return json_array([pc.if_else(pa.array(first), values, led)], starts, ends)
+
+
 def json_object(spaced: bool, merge: bool) -> Finish:
     """json[b]_object_agg over names and JSON texts; `merge`: the last of equal names counts, in jsonb's order."""
     def finish(columns: list[pa.Array], starts: np.ndarray, ends: np.ndarray) -> pa.Array:

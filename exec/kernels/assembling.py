@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from shoal.catalog.types import SqlType, storage_type
-from shoal.exec.kernels import decimals, nulls, views
+from shoal.exec.kernels import decimals, nulls, shapes, views
 
 Part = tuple[np.ndarray | None, pa.Array | pa.Scalar]
 
@@ -24,7 +24,18 @@ def assemble(parts: Sequence[Part], rows: int, sql_type: SqlType) -> pa.Array:
         return _fixed(parts, rows, arrow)
     if pa.types.is_string(arrow):
         return _strings(parts, rows)
+    if pa.types.is_list(arrow) and any(shapes.is_shaped(part) for _, part in parts):
+        parts = [(indices, _shaped(part, arrow)) for indices, part in parts]
+        arrow = shapes.shaped_type(arrow)
     return _general(parts, rows, arrow)
+
+
+def _shaped(part: pa.Array | pa.Scalar, plain: pa.DataType) -> pa.Array | pa.Scalar:
+    if shapes.is_shaped(part):
+        return part
+    if isinstance(part, pa.Scalar):
+        return shapes.widened(pa.repeat(part.cast(plain), 1))[0]
+    return shapes.widened(part.cast(plain))
 
 
 def _fixed(parts: Sequence[Part], rows: int, arrow: pa.DataType) -> pa.Array:

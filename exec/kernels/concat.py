@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from shoal.catalog.types import SqlType, storage_type
 from shoal.exec.batch import Batch
-from shoal.exec.kernels import canonical, views
+from shoal.exec.kernels import canonical, shapes, views
 
 
 def widened(array: pa.Array, arrow: pa.DataType) -> pa.Array:
@@ -49,6 +49,8 @@ def _same_form(arrays: list[pa.Array], sql_type: SqlType, types: set[pa.DataType
         arrow = pa.decimal128(38, sql_type.scale) if widest.byte_width == 16 else pa.decimal256(76, sql_type.scale)
         return [widened(pa.nulls(len(a), pa.int64()) if pa.types.is_null(a.type) else a, arrow) for a in arrays]
     wanted = storage_type(sql_type)
+    if any(pa.types.is_struct(t) for t in types):
+        return [shapes.widened(a if a.type == wanted or shapes.is_shaped(a) else a.cast(wanted)) for a in arrays]
     return [a if a.type == wanted else a.cast(wanted) for a in arrays]
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shoal.catalog.types import SqlType, storage_type
-from shoal.exec.kernels import decimals, views
+from shoal.catalog.types import ShapedArray, SqlType, storage_type
+from shoal.exec.kernels import decimals, shapes, views
 
 
 def scalar_of(value: Any, sql_type: SqlType) -> pa.Scalar:
@@ -27,6 +27,10 @@ def array_of_values(values: Sequence[Any], sql_type: SqlType) -> pa.Array:
         mask = np.array([v is not None for v in values], np.bool_)
         data = np.array([int(v) if v is not None else 0 for v in values], object)
         return decimals.packed(data, sql_type.scale or 0, None if mask.all() else mask)
+    if any(isinstance(value, ShapedArray) for value in values):
+        items = [value.items if isinstance(value, ShapedArray) else value for value in values]
+        dims = [None if v is None else v.dims if isinstance(v, ShapedArray) else (len(v), 1) if v else () for v in values]
+        return shapes.made(array_of_values(items, sql_type), dims)
     return pa.array([arrow_value(v, sql_type) for v in values], storage_type(sql_type))
 
 
@@ -73,6 +77,9 @@ def physical_of(scalar: pa.Scalar, sql_type: SqlType) -> Any:
         return [value.months, value.days, value.nanoseconds // 1000]
     if name == "bytea":
         return scalar.as_py().hex()
+    if pa.types.is_struct(scalar.type):
+        dims = scalar["dims"].as_py()
+        return shapes.physical_shape(physical_of(scalar["items"], sql_type), tuple(dims))
     if sql_type.is_array or pa.types.is_list(scalar.type):
         element = sql_type.element if sql_type.is_array else SqlType("int8")
         return [physical_of(item, element) for item in scalar.values]

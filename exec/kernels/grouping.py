@@ -176,6 +176,13 @@ class KeyTable:
         seen[:self._previous] = True
         return seen
 
+    def first_rows(self, codes: np.ndarray) -> np.ndarray:
+        """Row numbers, ascending, of the first row of each key that the last `add` brought; before `mark`."""
+        fresh = np.flatnonzero(~self._present[codes] if self._map is None else codes >= self._previous)
+        if len(fresh) < 2:
+            return fresh
+        return fresh.take(np.sort(np.unique(codes.take(fresh), return_index=True)[1]))
+
     def occupied(self) -> np.ndarray:
         """All codes in use, ascending."""
         return np.flatnonzero(self._present) if self._map is None else np.arange(self._map.count)

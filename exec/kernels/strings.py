@@ -42,7 +42,7 @@ def substring(array: pa.Array, start: int, count: int | None) -> pa.Array:
     if end is not None and end <= first:
         return pa.array([""], array.type).take(pa.nulls(0, pa.int32())) if len(array) == 0 else _emptied(array)
     if pa.types.is_binary(array.type):
-        return pc.binary_slice(array, first, end)
+        return pc.binary_slice(array, first, _MAX_BYTES if end is None else end)  # Arrow miscounts without an end
     return pc.utf8_slice_codeunits(array, first, end)
 
 
@@ -145,7 +145,7 @@ _PLAIN_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_$]*")
 
 def quote_ident(text: str) -> str:
     """Double-quoted unless it is a plain lower-case name that is no reserved word."""
-    from shoal.exec.functions.keywords import QUOTED_KEYWORDS
+    from shoal.catalog.keywords import QUOTED_KEYWORDS
     if _PLAIN_IDENTIFIER.fullmatch(text) and text not in QUOTED_KEYWORDS:
         return text
     return '"' + text.replace('"', '""') + '"'

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from shoal.catalog.errors import DatetimeOverflow, InvalidParameterValue
 from shoal.exec.kernels import views
+from shoal.exec.kernels.calendar import civil_from_days, days_from_civil
 
 SECOND_US, DAY_US = 1_000_000, 86_400_000_000
 DATE_INFINITY, DATE_MINUS_INFINITY = (1 << 31) - 1, -(1 << 31)
@@ -32,13 +33,14 @@ ABBREVIATIONS: dict[str, int] = {
     "jst": 32400, "kst": 32400, "ist": 7200, "sgt": 28800, "hkt": 28800, "aest": 36000, "aedt": 39600, "acst": 34200,
     "awst": 28800, "nzst": 43200, "nzdt": 46800, "brt": -10800, "art": -10800, "nst": -12600, "ast": -14400, "adt": -10800}
 """Offsets east of UTC in seconds; PostgreSQL's default abbreviation set, the common part."""
-_OFFSET = re.compile(r"(?:[A-Za-z]+)?([+-])(\d{1,2})(?::?(\d{2})(?::?(\d{2}))?)?$")
+_OFFSET = re.compile(r"([A-Za-z]{3,}|<[^<>]*>)?([+-]?)(\d{1,2})(?::(\d{2})(?::(\d{2}))?)?$")
 
 
 @lru_cache(maxsize=256)
 def zone_of(name: str) -> ZoneInfo | int:
     """A zone by name, or its fixed offset east of UTC in seconds.
 
+    A name after a colon is one of the tz database only: "CET" is one hour, ":CET" has summer time.
     Raises: InvalidParameterValue (22023) for an unknown zone.
     """
     fold = name.strip().lower()
@@ -47,11 +49,10 @@ def zone_of(name: str) -> ZoneInfo | int:
     if fold in ABBREVIATIONS:
         return ABBREVIATIONS[fold]
     match = _OFFSET.match(name.strip())
-    if match:
-        seconds = int(match[2]) * 3600 + int(match[3] or 0) * 60 + int(match[4] or 0)
-        east = match[1] == "+"
+    if match and (match[1] or match[2]):
+        seconds = int(match[3]) * 3600 + int(match[4] or 0) * 60 + int(match[5] or 0)
         # POSIX counts offsets west of Greenwich as positive
-        return seconds if not east else -seconds
+        return seconds if match[2] == "-" else -seconds
     try:
         return ZoneInfo(_spelled(name))
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -60,12 +61,44 @@ def zone_of(name: str) -> ZoneInfo | int:
 
 def _spelled(name: str) -> str:
     """IANA names are found whatever their case."""
+    name = name.removeprefix(":")
     try:
         ZoneInfo(name)
         return name
     except (ZoneInfoNotFoundError, ValueError, OSError):
         from zoneinfo import available_timezones
         return next((known for known in available_timezones() if known.lower() == name.lower()), name)
+
+
+_RULES_END_US = 24_837 * DAY_US
+"""2038-01-01: Arrow knows the changes of offset until then, and not the rules by which they go on."""
+_LIKE_JANUARY, _LIKE_MARCH = (
+    np.array([next(day for day in (days_from_civil(year, month, 1) for year in range(2037, 2020, -1))
+                   if (day + 3) % 7 == weekday) for weekday in range(7)]) for month in (1, 3))
+"""For each weekday, the latest first of January and first of March that it was, before 2038."""
+
+
+@lru_cache(maxsize=256)
+def _follows_rules(zone: str) -> bool:
+    """Whether the zone's offset goes on changing by rules."""
+    fixed = zone_of(zone)
+    return not isinstance(fixed, int) and len({
+        fixed.utcoffset(datetime.datetime(2100, month, 15)) for month in range(1, 13)}) > 1
+
+
+def _rule_shift(us: Any, zone: str) -> Any:
+    """What to take off times from 2038 on so that they fall in a year with the same weekdays before, where zones that
+    follow rules have the same offsets; 0 where there are none such."""
+    if isinstance(us, int):
+        return int(np.max(_rule_shift(np.array([us], np.int64), zone)))
+    if len(us) == 0 or int(us.max()) < _RULES_END_US or not _follows_rules(zone):
+        return 0
+    year, month, _ = civil_from_days(us // DAY_US)
+    late = month >= 3
+    first = days_from_civil(year, np.where(late, 3, 1), 1)
+    weekday = (first + 3) % 7
+    like = np.where(late, _LIKE_MARCH[weekday], _LIKE_JANUARY[weekday])
+    return np.where(us >= _RULES_END_US, (first - like) * DAY_US, 0)
 
 
 def utc_to_local(us: Any, zone: str) -> Any:
@@ -76,9 +109,11 @@ def utc_to_local(us: Any, zone: str) -> Any:
     if isinstance(us, int):
         return us if us in (INFINITY, MINUS_INFINITY) else us + utc_offset(us, zone) * SECOND_US
     finite = _finite(us)
-    stamps = views.array_of(us if finite is None else np.where(finite, us, 0), pa.timestamp("us", "UTC"))
+    plain = us if finite is None else np.where(finite, us, 0)
+    shift = _rule_shift(plain, zone)
+    stamps = views.array_of(plain - shift, pa.timestamp("us", "UTC"))
     local = pc.local_timestamp(stamps.cast(pa.timestamp("us", _spelled(zone))))
-    result = views.values(local)
+    result = views.values(local) + shift
     return result if finite is None else np.where(finite, result, us)
 
 
@@ -91,12 +126,15 @@ def local_to_utc(us: Any, zone: str) -> Any:
         return int(local_to_utc(np.array([us], np.int64), zone)[0])
     finite = _finite(us)
     plain = us if finite is None else np.where(finite, us, 0)
+    shift = _rule_shift(plain, zone)
+    plain = plain - shift
     stamps = views.array_of(plain, pa.timestamp("us"))
     try:
         aware = pc.assume_timezone(stamps, _spelled(zone), ambiguous="raise", nonexistent="raise")
         result = views.values(aware.view(pa.int64()))
     except pa.ArrowInvalid:
         result = _local_to_utc_slow(plain, fixed)
+    result = result + shift
     return result if finite is None else np.where(finite, result, us)
 
 
@@ -123,11 +161,23 @@ def utc_offset(us: int, zone: str) -> int:
     if isinstance(fixed, int):
         return fixed
     try:
-        instant = (_EPOCH + datetime.timedelta(microseconds=us)).replace(tzinfo=datetime.UTC)
+        instant = (_EPOCH + datetime.timedelta(microseconds=us - _rule_shift(us, zone))).replace(tzinfo=datetime.UTC)
         offset = instant.astimezone(fixed).utcoffset()
     except OverflowError:
         return 0
     return int(offset.total_seconds()) if offset is not None else 0
+
+
+def zone_abbreviations(us: np.ndarray, zone: str) -> Any:
+    """What clocks in the zone are called at these instants: PST, CEST, +03; one str where that is always the same."""
+    fixed = zone_of(zone)
+    if isinstance(fixed, int):
+        match = _OFFSET.match(zone)
+        if match:
+            return (match[1] or "").strip("<>")
+        return "UTC" if fixed == 0 and zone.lower() != "gmt" else zone.upper()
+    stamps = views.array_of(us - _rule_shift(us, zone), pa.timestamp("us", "UTC")).cast(pa.timestamp("us", _spelled(zone)))
+    return pc.strftime(stamps, format="%Z")
 
 
 def _shifted(us: Any, by: int) -> Any:

@@ -20,6 +20,7 @@ from shoal.exec.operators.filter import Filter
 from shoal.exec.operators.join import Join
 from shoal.exec.operators.limit import Limit
 from shoal.exec.operators.project import Project
+from shoal.exec.operators.recursion import Materialize, Recursion, WorkingTable
 from shoal.exec.operators.remote_source import RemoteSource
 from shoal.exec.operators.scan import Scan
 from shoal.exec.operators.sort import Sort
@@ -47,6 +48,9 @@ OPERATORS: dict[type[PlanNode], type[Operator]] = {
     nodes.Limit: Limit,
     nodes.Window: Window,
     nodes.Union: Union,
+    nodes.Recursion: Recursion,
+    nodes.WorkingTable: WorkingTable,
+    nodes.Materialize: Materialize,
     nodes.EnforceSingleRow: EnforceSingleRow,
     nodes.AssignUniqueId: AssignUniqueId,
     nodes.TableWrite: TableWrite,
@@ -71,6 +75,14 @@ class Measured(Operator):
         self.operator = operator
         self.elapsed_s = 0.0
         self.metrics.label = self.metrics.label or type(node).__name__
+
+    @property
+    def core(self) -> Operator:
+        return self.operator
+
+    @property
+    def steady(self) -> object | None:
+        return self.operator.steady
 
     def batches(self) -> Output:
         """The operator's batches. `metrics.seconds` is brought up to date after each."""

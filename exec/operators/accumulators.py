@@ -153,7 +153,8 @@ _TABLE: dict[str, Make] = {
     "percentile_cont": _collected(lambda call: collected.continuous_percentile, 1, order_by=1),
     "percentile_disc": _collected(lambda call: collected.discrete_percentile, 1, order_by=1),
     "mode": _collected(lambda call: collected.mode_of(call.args[0].type), 0, order_by=0),
-    "json_agg": _json(collected.json_array),
+    "json_agg": lambda call, filtered, evaluation: _AsJson(call, collected.json_lines if call.args[0].type.is_array or (
+        call.args[0].type.name == "record") else collected.json_array, evaluation),
     "jsonb_agg": _json(collected.json_array),
     "json_object_agg": _json(collected.json_object(True, False)),
     "jsonb_object_agg": _json(collected.json_object(False, True)),

@@ -54,8 +54,8 @@ class TaskContext(Protocol):
     def splits(self, scan_id: int) -> Sequence[Split]:
         """The splits of the scan that this task reads."""
 
-    def exchange(self, fragment_id: int) -> Sequence[Iterator[Batch | object]]:
-        """One stream of batches (or BLOCKED) for each producer task of the fragment."""
+    def exchange(self, fragment_id: int, reader: int = 0) -> Sequence[Iterator[Batch | object]]:
+        """One stream of batches (or BLOCKED) for each producer task of the fragment that this reader reads."""
 
     def read_ahead(self, batches: Iterator[Batch]) -> Output:
         """Runs a source iterator in a thread behind a bounded queue; for connectors whose `waits` is True."""
@@ -85,9 +85,19 @@ class Operator(ABC):
         self.context, self.node, self.inputs = context, node, inputs
         self.metrics = context.metrics(node)
 
+    @property
+    def core(self) -> Operator:
+        """The operator itself, where this one is only wrapped around it."""
+        return self
+
+    @property
+    def steady(self) -> object | None:
+        """Something that stays the same object for as long as every run gives the same rows; None: no run need do so."""
+        return None
+
     @abstractmethod
     def batches(self) -> Output:
-        """The node's rows. Called once."""
+        """The node's rows: one run. Called once, or inside a Recursion once a turn, when the run before has ended."""
 
     def close(self) -> None:  # noqa: B027 - most operators hold nothing but batches
         """Lets go of everything, also after an error or half way; called once, inputs are closed by the task."""

@@ -29,28 +29,20 @@ from shoal.exec.plan import nodes
 
 class Join(Operator):
     node: nodes.Join
+    _built_of: object | None = None
+    """What the held build side was read from, if that gives the same rows in the next run."""
 
     def batches(self) -> Output:
         node = self.node
         self._build_left = node.build == "left" and not node.null_aware
         build_input, probe_input = (self.inputs[0], self.inputs[1]) if self._build_left else (self.inputs[1], self.inputs[0])
         self._build_node, self._probe_node = (node.left, node.right) if self._build_left else (node.right, node.left)
-        held: list[Batch] = []
-        held_bytes = 0
-        for batch in build_input.batches():
-            if not isinstance(batch, Batch):
-                yield BLOCKED
-            elif batch.rows:
-                held.append(batch)
-                held_bytes += batch.nbytes()
-                self.context.reserve(self.metrics, held_bytes)
-        self._build = concatenated_batches(held, streams.types(self._build_node)) if held else _empty(self._build_node)
-        del held
-        self._publish()
+        if self._built_of is None or self._built_of is not build_input.steady:
+            yield from self._hold(build_input)
         if self._build.rows == 0 and not self._keeps_probe:
             return
         self._matched = np.zeros(self._build.rows, np.bool_) if self._keeps_build else None
-        table = self._table()
+        table = self._pairs_table
         self.context.reserve(self.metrics, self._build.nbytes() + table.nbytes)
         batch_rows = self.context.settings.batch_rows
         stream = streams.coalesced(probe_input.batches(), streams.types(self._probe_node), max(1, batch_rows // 16))
@@ -64,7 +56,25 @@ class Join(Operator):
                 if self.context.turn_over():
                     yield BLOCKED
         yield from self._build_rows()
-        self.context.reserve(self.metrics, 0)
+        if self._built_of is None:
+            self.context.reserve(self.metrics, 0)
+
+    def _hold(self, source: Operator) -> Output:
+        """Reads the build side, whole. It stays for the next run if it is the same then."""
+        held: list[Batch] = []
+        held_bytes = 0
+        for batch in source.batches():
+            if not isinstance(batch, Batch):
+                yield BLOCKED
+            elif batch.rows:
+                held.append(batch)
+                held_bytes += batch.nbytes()
+                self.context.reserve(self.metrics, held_bytes)
+        self._build = concatenated_batches(held, streams.types(self._build_node)) if held else _empty(self._build_node)
+        self._built_of = source.steady
+        for derived in ("_pairs_table", "_null_aware_tables"):
+            self.__dict__.pop(derived, None)
+        self._publish()
 
     # --- which rows outlive the match
 
@@ -110,6 +120,10 @@ class Join(Operator):
             existence = self._tests and self._condition is None
         return KeyPairs([self._build.array(p) for p in positions], [self._build_node.output[p].type for p in positions],
                         rows, existence)
+
+    @cached_property
+    def _pairs_table(self) -> KeyPairs | AllPairs:
+        return self._table()
 
     def _publish(self) -> None:
         for filter_id, key in self.node.dynamic_filters:

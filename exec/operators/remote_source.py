@@ -24,7 +24,7 @@ class RemoteSource(Operator):
     node: nodes.RemoteSource
 
     def batches(self) -> Output:
-        sources = self.context.exchange(self.node.fragment_id)
+        sources = self.context.exchange(self.node.fragment_id, self.node.reader)
         yield from self._merged(sources) if self.node.ordering and len(sources) > 1 else self._any_order(sources)
 
     @staticmethod

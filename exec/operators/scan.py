@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from shoal.catalog.connector import Connector, Predicate, Split, SupportsPieces
+from shoal.catalog.connector import Connector, Predicate, Split, SupportsPieces, SupportsSessions
 from shoal.exec.batch import BLOCKED, Batch, Column, Output, Selection
 from shoal.exec.evaluator import EvaluationContext, compile_predicate
 from shoal.exec.kernels import views
@@ -94,7 +94,11 @@ class Scan(Operator):
               pruned_by: Callable[[], Sequence[Predicate]]) -> Iterator[Batch]:
         names = [self._names[p] for p in positions]
         rows = self.context.settings.batch_rows
-        for batch in connector.read(self.node.handle, split, names, rows, pruned_by):
+        if isinstance(connector, SupportsSessions):
+            batches = connector.read_as(self.context.settings.session, self.node.handle, names, rows)
+        else:
+            batches = connector.read(self.node.handle, split, names, rows, pruned_by)
+        for batch in batches:
             yield Batch([Column(array) for array in batch.columns], batch.num_rows)
 
     def _whole(self, connector: Connector, splits: Sequence[Split]) -> Iterator[Batch]:

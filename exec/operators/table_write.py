@@ -2,55 +2,158 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pyarrow as pa
 
-from shoal.catalog.connector import SupportsWrite, Writer
-from shoal.catalog.errors import FeatureNotSupported
-from shoal.exec.batch import BLOCKED, Batch, Output
+from shoal.catalog.connector import ConflictWriter, SupportsDefinitions, SupportsWrite, Writer
+from shoal.catalog.errors import CardinalityViolation, FeatureNotSupported
+from shoal.catalog.session_catalogs import written_by
+from shoal.exec.batch import BLOCKED, Batch, Output, Selection
+from shoal.exec.evaluator import compile_expressions, compile_predicate
 from shoal.exec.kernels import views
+from shoal.exec.kernels.concat import concatenated_batches
 from shoal.exec.operators import streams
 from shoal.exec.operators.base import Operator
 from shoal.exec.plan import nodes
+from shoal.exec.row_checks import RowChecks, text_with
 
 
 class TableWrite(Operator):
-    """Raises: FeatureNotSupported (0A000) where the catalog cannot write, and whatever the connector refuses."""
+    """Raises: FeatureNotSupported (0A000) where the catalog cannot write, the constraints' errors (23502, 23514), and
+    whatever the connector refuses."""
 
     node: nodes.TableWrite
-    _writer: Writer | None = None
+    _writers: tuple[Writer, ...] = ()
 
     def batches(self) -> Output:
-        connector = self.context.connector(self.node.handle.catalog)
+        node = self.node
+        token = str(self.context.settings.session.get("token", ""))
+        connector = written_by(self.context.connector(node.handle.catalog), token)
         if not isinstance(connector, SupportsWrite):
-            raise FeatureNotSupported(f'catalog "{self.node.handle.catalog}" cannot be written to')
-        open_writer = {"insert": connector.insert, "delete": connector.delete, "update": connector.update}[self.node.mode]
-        self._writer = open_writer(self.node.handle)
-        where = streams.positions(self.node.input)
-        written = [where[column.id] for column in self.node.columns]
-        names = [column.name or f"column{i + 1}" for i, column in enumerate(self.node.columns)]
-        returned = [where[column.id] for _, column in self.node.returning]
+            raise FeatureNotSupported(f'catalog "{node.handle.catalog}" cannot be written to')
+        text = text_with(self.context.settings, self.context.names)
+        if node.mode == "refill":
+            assert isinstance(connector, SupportsDefinitions)
+            writer = connector.refill(node.handle, text)
+        else:
+            writer = {"insert": connector.insert, "delete": connector.delete, "update": connector.update}[node.mode](
+                node.handle, text)
+        self._writers = (writer,)
+        where = dict(streams.positions(node.input))
+        for field, _ in node.computed:
+            where[field.id] = len(where)
+        written = [where[column.id] for column in node.columns]
+        names = [column.name or f"column{i + 1}" for i, column in enumerate(node.columns)]
+        shown = [(where[c.id], c.type) for c in node.columns][node.mode == "update":]
+        checks = RowChecks(node.handle, node.checks, where, shown, text)
+        self._computed = compile_expressions([expr for _, expr in node.computed], where) if node.computed else None
+        returned = [where[column.id] for _, column in node.returning]
         kept: list[Batch] = []
         rows = held_bytes = 0
-        for batch in self.inputs[0].batches():
+        for batch in self._held() if node.conflict is not None else self._extended():
             if not isinstance(batch, Batch):
                 yield BLOCKED
-            elif batch.rows:
-                self._writer.append(pa.RecordBatch.from_arrays([batch.array(p) for p in written], names=names))
+                continue
+            if node.conflict is not None:
+                batch = self._without_conflicts(batch, writer, connector, checks, written, names, kept, returned)
+                rows += self._updated
+            if batch.rows:
+                checks.append(writer, batch, written, names, streams.evaluation(self.context))
                 rows += batch.rows
                 if returned:
                     kept.append(batch.select(returned))
                     held_bytes += kept[-1].nbytes()
                     self.context.reserve(self.metrics, held_bytes)
-        writer, self._writer = self._writer, None
-        writer.commit()
-        if self.node.returning:
+        writers, self._writers = self._writers, ()
+        for writer in reversed(writers):  # changed rows first, then those that are new
+            writer.commit()
+        if node.returning:
             yield from kept
         else:
             yield Batch.of([views.array_of(np.array([rows]), pa.int64())])
 
+    def _extended(self) -> Iterator[object]:
+        """The input's batches that have rows, with the computed columns."""
+        for batch in self.inputs[0].batches():
+            if not isinstance(batch, Batch):
+                yield batch
+            elif batch.rows:
+                yield self._with_computed(batch)
+
+    def _held(self) -> Iterator[object]:
+        """All input as one batch: rows that conflict with each other must be seen together."""
+        held: list[Batch] = []
+        for batch in self._extended():
+            if isinstance(batch, Batch):
+                held.append(batch)
+                self.context.reserve(self.metrics, sum(b.nbytes() for b in held))
+            else:
+                yield batch
+        if held:
+            types = [*streams.types(self.node.input), *(field.type for field, _ in self.node.computed)]
+            yield concatenated_batches(held, types) if len(held) > 1 else held[0]
+
+    def _with_computed(self, batch: Batch) -> Batch:
+        if self._computed is None:
+            return batch
+        made = self._computed(batch, streams.evaluation(self.context))
+        return Batch.of([*(batch.array(i) for i in range(len(self.node.input.output))), *made])
+
+    def _without_conflicts(self, batch: Batch, writer: Writer, connector: SupportsWrite, checks: RowChecks,
+                           written: list[int], names: list[str], kept: list[Batch], returned: list[int]) -> Batch:
+        """The rows of `batch` that are new; what others lead to is written."""
+        conflict = self.node.conflict
+        assert conflict is not None and isinstance(writer, ConflictWriter)
+        self._updated = 0
+        arrays = pa.RecordBatch.from_arrays([batch.array(p) for p in written], names=names)
+        numbers = np.full(batch.rows, -1, np.int64)
+        repeated = np.zeros(batch.rows, np.bool_)
+        for key in conflict.keys:
+            found, again = writer.conflicts(arrays, key)
+            numbers = np.where(numbers < 0, found, numbers)
+            repeated |= again
+        fresh = (numbers < 0) & ~repeated
+        if conflict.assignments:
+            if repeated.any() or len(np.unique(numbers[numbers >= 0])) < np.count_nonzero(numbers >= 0):
+                raise CardinalityViolation("ON CONFLICT DO UPDATE command cannot affect row a second time", hint=(
+                    "Ensure that no rows proposed for insertion within the same command have duplicate constrained "
+                    "values."))
+            hit = np.flatnonzero(numbers >= 0)
+            if len(hit):
+                self._update(batch.take(Selection(hit)), writer.existing(numbers[hit]), connector, checks, written, names,
+                             kept, returned)
+        return batch.take(Selection(np.flatnonzero(fresh)))
+
+    def _update(self, rejected: Batch, existing: pa.RecordBatch, connector: SupportsWrite, checks: RowChecks,
+                written: list[int], names: list[str], kept: list[Batch], returned: list[int]) -> None:
+        """DO UPDATE of the `existing` rows, beside those that were rejected for them."""
+        conflict = self.node.conflict
+        assert conflict is not None
+        width = len(written)
+        both = Batch.of([*existing.columns[1:], *(rejected.array(p) for p in written), existing.column(0)])
+        where = {field.id: i for i, field in enumerate(conflict.existing)}
+        where |= {column.id: width + i for i, column in enumerate(self.node.columns)}
+        evaluation = streams.evaluation(self.context)
+        if conflict.predicate is not None:
+            chosen = np.flatnonzero(compile_predicate(conflict.predicate, where)(both, evaluation))
+            both, rejected = both.take(Selection(chosen)), rejected.take(Selection(chosen))
+        if not both.rows:
+            return
+        values = compile_expressions(conflict.assignments, where)(both, evaluation)
+        row_ids = both.array(2 * width)
+        update = connector.update(self.node.handle, text_with(self.context.settings, self.context.names))
+        self._writers = (*self._writers, update)
+        changed = dict(zip(written, values, strict=True))
+        batch = Batch.of([*(changed.get(i, rejected.array(i)) for i in range(len(rejected.columns))), row_ids])
+        checks.append(update, batch, [len(rejected.columns), *written], [SupportsWrite.ROW_ID, *names], evaluation)
+        self._updated = both.rows
+        if returned:
+            kept.append(batch.select(returned))
+
     def close(self) -> None:
         """A writer that was not committed is aborted."""
-        if self._writer is not None:
-            writer, self._writer = self._writer, None
+        writers, self._writers = self._writers, ()
+        for writer in writers:
             writer.abort()

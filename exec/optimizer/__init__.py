@@ -65,6 +65,7 @@ def optimize(plan: PlanNode, context: OptimizerContext) -> PlanNode:
     context.start(plan)
     fields = plan.output
     for rule in RULES:
+        context.share(plan)
         changed = rule(plan, context)
         if changed is plan:
             continue

@@ -16,9 +16,11 @@ from shoal.exec.plan.nodes import (
     Join,
     PlanNode,
     Project,
+    Recursion,
     RemoteSource,
     Scan,
     SetOperation,
+    SharedRows,
     Sort,
     TableFunction,
     TableWrite,
@@ -26,6 +28,7 @@ from shoal.exec.plan.nodes import (
     Union,
     Values,
     Window,
+    WorkingTable,
     walk_plan,
 )
 from shoal.exec.plan.rewrite import renumber
@@ -145,12 +148,13 @@ def _of_set_operation(node: Any, found: set[int]) -> None:
 def _of_write(node: Any, found: set[int]) -> None:
     found.update(ref.id for ref in node.columns)
     found.update(ref.id for _, ref in node.returning)
+    found.difference_update(field.id for field, _ in node.computed)
 
 
 _REFERENCES: dict[type, Callable[[Any, set[int]], None]] = {
     Join: _of_join, Apply: _of_apply, Aggregate: _of_aggregate, Window: _of_window, Sort: _of_keys, TopN: _of_keys,
     Exchange: _of_exchange, Scan: _of_scan, Project: _of_project, Values: _of_values, TableFunction: _of_functions,
-    Union: _of_union, SetOperation: _of_set_operation, TableWrite: _of_write,
+    Union: _of_union, Recursion: _of_union, SetOperation: _of_set_operation, TableWrite: _of_write,
     Filter: lambda node, found: add_columns(node.predicate, found),
 }
 
@@ -160,7 +164,7 @@ def made_fields(node: PlanNode) -> tuple[Field, ...]:
     match node:
         case Scan():
             return tuple(c.field for c in node.columns)
-        case Values() | Union() | SetOperation() | RemoteSource():
+        case Values() | Union() | Recursion() | WorkingTable() | SharedRows() | SetOperation() | RemoteSource():
             return node.output
         case Project():
             return tuple(f for f, e in node.assignments if not (isinstance(e, ColumnRef) and e.id == f.id))
@@ -175,7 +179,7 @@ def made_fields(node: PlanNode) -> tuple[Field, ...]:
         case AssignUniqueId():
             return (node.field,)
         case TableWrite():
-            return (node.field,)
+            return (node.field, *(field for field, _ in node.computed), *(node.conflict.existing if node.conflict else ()))
     return ()
 
 

@@ -12,7 +12,7 @@ from shoal.catalog.errors import InvalidParameterValue
 from shoal.catalog.types import SqlType
 from shoal.exec.optimizer.columns import largest_id
 from shoal.exec.plan.fragment import TaskSettings
-from shoal.exec.plan.nodes import Field, PlanNode
+from shoal.exec.plan.nodes import Field, PlanNode, Project, TableWrite, With, walk_plan
 from shoal.exec.session_names import session_names
 
 if TYPE_CHECKING:
@@ -88,6 +88,14 @@ class OptimizerContext:
         """Readies the context for one plan: ids beyond it, no estimates yet."""
         self.last_id = max(self.last_id, largest_id(plan))
         self._statistics = None
+
+    def share(self, plan: PlanNode) -> None:
+        """Takes note of what the plan's With defines, for the estimates of its readers."""
+        for node in walk_plan(plan):
+            if isinstance(node, With):
+                self.statistics.definitions = dict(zip(node.numbers, node.inputs[:-1], strict=True))
+            if not isinstance(node, (Project, TableWrite)):
+                return
 
     @property
     def statistics(self) -> Statistics:

@@ -30,8 +30,10 @@ from shoal.exec.plan.nodes import (
     Limit,
     PlanNode,
     Project,
+    Recursion,
     Scan,
     SetOperation,
+    SharedRows,
     Sort,
     TableFunction,
     TableWrite,
@@ -39,10 +41,14 @@ from shoal.exec.plan.nodes import (
     Union,
     Values,
     Window,
+    With,
+    WorkingTable,
 )
 
 DEFAULT_ROWS = 100_000.0
 DEFAULT_SYSTEM_ROWS = 200.0
+RECURSION_TURNS = 10.0
+"""How often a recursion is guessed to go round, and how many rows each turn adds for one of the start's."""
 FOREIGN_KEY_SLACK = 8.0
 """How many times more values than a key a column may seem to have and still be taken for one that refers to it."""
 
@@ -52,6 +58,8 @@ class Statistics:
 
     def __init__(self, catalogs: ConnectorLookup) -> None:
         self.catalogs = catalogs
+        self.definitions: dict[int, PlanNode] = {}
+        """With's shared inputs by number."""
         self._memo: dict[int, tuple[PlanNode, Estimate]] = {}
         self._relations = 0
 
@@ -170,6 +178,22 @@ class Statistics:
                 None if None in highs else max((v for v in highs if v is not None), default=None), type_width(f.type))
         return Estimate(rows, columns, all(e.known for e in inputs))
 
+    def recursion(self, node: Recursion) -> Estimate:
+        rows = self.estimate(node.inputs[0]).rows * RECURSION_TURNS
+        return Estimate(rows, {f.id: _unknown_column(rows, f.type) for f in node.fields}, False)
+
+    def working_table(self, node: WorkingTable) -> Estimate:
+        rows = DEFAULT_SYSTEM_ROWS
+        return Estimate(rows, {f.id: _unknown_column(rows, f.type) for f in node.fields}, False)
+
+    def with_(self, node: With) -> Estimate:
+        return self.estimate(node.inputs[-1])
+
+    def shared_rows(self, node: SharedRows) -> Estimate:
+        shared = self.estimate(self.definitions[node.number])
+        return Estimate(shared.rows, {f.id: shared.column(i) for f, i in zip(node.fields, node.columns, strict=True)},
+                        shared.known)
+
     def set_operation(self, node: SetOperation) -> Estimate:
         left = self.estimate(node.left)
         return Estimate(left.rows, {f.id: left.column(o.id) for f, o in zip(node.fields, node.left.output, strict=True)})
@@ -197,7 +221,9 @@ class Statistics:
 _ESTIMATORS: dict[type, Callable[[Statistics, Any], Estimate]] = {
     Scan: Statistics.scan, Filter: Statistics.filter, Project: Statistics.project, Values: Statistics.values,
     Join: Statistics.join, Apply: Statistics.apply, Aggregate: Statistics.aggregate, Limit: Statistics.limit,
-    TopN: Statistics.top_n, Window: Statistics.window, Union: Statistics.union, SetOperation: Statistics.set_operation,
+    TopN: Statistics.top_n, Window: Statistics.window, Union: Statistics.union, Recursion: Statistics.recursion,
+    WorkingTable: Statistics.working_table, With: Statistics.with_, SharedRows: Statistics.shared_rows,
+    SetOperation: Statistics.set_operation,
     EnforceSingleRow: Statistics.single_row, AssignUniqueId: Statistics.unique_id,
     TableFunction: Statistics.table_function, TableWrite: Statistics.write}
 for _same in (Sort, Exchange):
@@ -232,6 +258,10 @@ def _column(statistics: ColumnStatistics | None, sql_type: SqlType, rows: float,
     distinct = max(min(distinct, rows * (1.0 - nulls)), 1.0)
     key = unique or distinct >= rows
     return ColumnEstimate(distinct, distinct, nulls, low, high, width, relation, rows, key, guessed)
+
+
+def _unknown_column(rows: float, sql_type: SqlType) -> ColumnEstimate:
+    return ColumnEstimate(max(rows, 1.0), max(rows, 1.0), width=type_width(sql_type))
 
 
 def _capped(estimate: Estimate, rows: float) -> Estimate:

@@ -40,12 +40,15 @@ from shoal.exec.plan.nodes import (
     Limit,
     PlanNode,
     Project,
+    Recursion,
     Sort,
     TableFunction,
     TopN,
     Union,
     Values,
     Window,
+    WorkingTable,
+    free_tables,
 )
 from shoal.exec.plan.rewrite import holds_volatile
 
@@ -285,6 +288,12 @@ class DomainPush:
         self.left, self.context = left, context
         self.fields = [f for f in left.output if f.id in outer]
         self.outer = {f.id for f in self.fields}
+        self.tables: set[int] = set()
+        """Recursions whose rows carry the domain."""
+
+    def uses(self, node: PlanNode) -> bool:
+        """Whether the rows differ from one row of the domain to another."""
+        return bool(free_columns(node) & self.outer) or not free_tables(node).isdisjoint(self.tables)
 
     def domain(self) -> tuple[PlanNode, dict[int, ColumnRef]]:
         """The distinct values of the outer columns, from a fresh copy of `left`."""
@@ -300,7 +309,7 @@ class DomainPush:
 
     def push(self, node: PlanNode) -> tuple[PlanNode, dict[int, ColumnRef]]:
         """The subquery's rows for each row of the domain, and where in its output the outer columns are."""
-        if not free_columns(node) & self.outer:
+        if not self.uses(node):
             domain, mapping = self.domain()
             return Join("inner", domain, node), mapping
         match node:
@@ -344,6 +353,12 @@ class DomainPush:
                 functions = tuple((name, tuple(replace_columns(a, dict(mapping)) for a in args))
                                   for name, args in node.functions)
                 return replace(node, input=below, functions=functions), mapping
+            case Recursion():
+                return self.recursion(node)
+            case WorkingTable():
+                carried = {f.id: self.context.new_field(f.name, f.type) for f in self.fields}
+                return (replace(node, fields=node.fields + tuple(carried.values())),
+                        {i: f.ref() for i, f in carried.items()})
             case EnforceSingleRow():
                 return self.single_row(node)
             case AssignUniqueId():
@@ -358,8 +373,7 @@ class DomainPush:
         if node.kind == "right":
             return self.join(replace(node, kind="left", left=node.right, right=node.left,
                                      keys=tuple((b, a) for a, b in node.keys)))
-        left_used = bool(free_columns(node.left) & self.outer)
-        right_used = bool(free_columns(node.right) & self.outer)
+        left_used, right_used = self.uses(node.left), self.uses(node.right)
         if node.kind == "inner" and right_used and not left_used:
             right, mapping = self.push(node.right)
             return replace(node, right=right, condition=self.mapped(node.condition, mapping)), mapping
@@ -378,6 +392,18 @@ class DomainPush:
 
     def mapped(self, condition: Expr | None, mapping: dict[int, ColumnRef]) -> Expr | None:
         return None if condition is None else replace_columns(condition, dict(mapping))
+
+    def recursion(self, node: Recursion) -> tuple[PlanNode, dict[int, ColumnRef]]:
+        """One recursion for all rows of the domain, which its rows carry along."""
+        start, own = self.push(node.inputs[0])
+        self.tables.add(node.number)
+        step, other = self.push(node.inputs[1])
+        self.tables.discard(node.number)
+        merged = {f.id: self.context.new_field(f.name, f.type) for f in self.fields}
+        ids = tuple(columns + tuple(mapping[i].id for i in merged)
+                    for columns, mapping in zip(node.columns, (own, other), strict=True))
+        return (replace(node, inputs=(start, step), fields=node.fields + tuple(merged.values()), columns=ids),
+                {i: f.ref() for i, f in merged.items()})
 
     def aggregate(self, node: Aggregate) -> tuple[PlanNode, dict[int, ColumnRef]]:
         below, mapping = self.push(node.input)

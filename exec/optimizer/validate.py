@@ -19,6 +19,7 @@ from shoal.exec.plan.nodes import (
     Join,
     PlanNode,
     Project,
+    Recursion,
     Scan,
     SetOperation,
     Sort,
@@ -94,7 +95,7 @@ class _Checker:
             case Values():
                 if any(len(row) != len(node.fields) for row in node.rows):
                     self.fail(node, "has a row of the wrong length")
-            case Union():
+            case Union() | Recursion():
                 for child, ids in zip(node.inputs, node.columns, strict=True):
                     types = {f.id: f.type for f in child.output}
                     for field, i in zip(node.fields, ids, strict=True):
@@ -159,5 +160,5 @@ def _expressions(node: PlanNode) -> Iterator[Expr]:
             for _, window_call in node.calls:
                 yield from window_call.args
         case TableWrite():
-            yield from node.columns
-            yield from (ref for _, ref in node.returning)
+            made = {field.id for field, _ in node.computed}
+            yield from (ref for ref in (*node.columns, *(ref for _, ref in node.returning)) if ref.id not in made)

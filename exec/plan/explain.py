@@ -30,9 +30,11 @@ from shoal.exec.plan.nodes import (
     Limit,
     PlanNode,
     Project,
+    Recursion,
     RemoteSource,
     Scan,
     SetOperation,
+    SharedRows,
     Sort,
     TableFunction,
     TableWrite,
@@ -40,6 +42,8 @@ from shoal.exec.plan.nodes import (
     Union,
     Values,
     Window,
+    With,
+    WorkingTable,
     walk_plan,
 )
 
@@ -463,6 +467,18 @@ class _Describer:
 
     def _union(self, node: Union) -> tuple[str, list[tuple[str, str]]]:
         return f"Union ({self.fields(node.fields)})", []
+
+    def _recursion(self, node: Recursion) -> tuple[str, list[tuple[str, str]]]:
+        return f"Recursion {node.number}{' distinct' if node.distinct else ''} ({self.fields(node.fields)})", []
+
+    def _workingtable(self, node: WorkingTable) -> tuple[str, list[tuple[str, str]]]:
+        return f"WorkingTable {node.number} ({self.fields(node.fields)})", []
+
+    def _with(self, node: With) -> tuple[str, list[tuple[str, str]]]:
+        return f"With {', '.join(map(str, node.numbers))}", []
+
+    def _sharedrows(self, node: SharedRows) -> tuple[str, list[tuple[str, str]]]:
+        return f"SharedRows {node.number} ({self.fields(node.fields)}){' to coordinator' if node.to_coordinator else ''}", []
 
     def _setoperation(self, node: SetOperation) -> tuple[str, list[tuple[str, str]]]:
         return f"{node.kind.capitalize()}{' all' if node.all else ''} ({self.fields(node.fields)})", []

@@ -4,7 +4,8 @@ A *physical value* is how a constant is held everywhere in a plan, and it is pla
 
     bool, float, str as themselves | int2/4/8, oid int | numeric int (unscaled, at the type's scale)
     date int days since 1970 | time, timestamp(tz) int microseconds | interval [months, days, microseconds]
-    bytea hex str | arrays list | NULL None
+    bytea hex str | NULL None
+    arrays list, and ShapedArray for several dimensions or bounds that do not begin at 1
 
 Calls name a function of the registry (exec/functions); the binder has already inserted every implicit cast, so a
 kernel's arguments have exactly the types the registry declared. `and or not is_null is_not_null coalesce in`

@@ -9,8 +9,10 @@ from typing import Any, Literal
 from shoal.catalog.connector import CatalogDefinition, Split
 from shoal.exec.plan import serde
 from shoal.exec.plan.nodes import PlanNode
+from shoal.exec.plan.result import CopyStyle, ResultEncoding
+from shoal.exec.plan.styles import DEFAULT_STYLES, Styles
 
-OutputKind = Literal["hash", "broadcast", "gather", "round_robin"]
+OutputKind = Literal["hash", "broadcast", "gather", "round_robin", "shared"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,8 @@ class Fragment:
     `partitioning` says how many tasks run it: source = its scans' splits divided among workers, hash = one task per
     partition of its hash-distributed inputs, single = one task on any worker, coordinator = one task inside the
     coordinator. `output_*` say how its rows are divided among the consumer's tasks (hash: by values of the
-    columns `output_keys`). `inputs` are the fragments it reads.
+    columns `output_keys`; shared: all of a task's rows to one task of each of `readers` RemoteSources). `inputs` are the
+    fragments it reads.
     """
 
     id: int
@@ -29,6 +32,7 @@ class Fragment:
     output_kind: OutputKind = "gather"
     output_keys: tuple[int, ...] = ()
     inputs: tuple[int, ...] = ()
+    readers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,8 @@ class TaskInput:
     task: TaskId
     partition: int
     compression: Literal["", "zstd"] = ""
+    reader: int = 0
+    """Of the RemoteSource that it is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,7 @@ class TaskSettings:
 
     now_us: int
     time_zone: str = "UTC"
+    styles: Styles = DEFAULT_STYLES
     seed: int = 0
     batch_rows: int = 65_536
     memory_bytes: int = 1 << 30
@@ -88,6 +95,8 @@ class TaskSpec:
     settings: TaskSettings
     publishes: tuple[int, ...] = ()
     """Dynamic filters built here that scans of other fragments use: their keys go to the coordinator."""
+    encoding: ResultEncoding | None = None
+    """The task's rows go to the client, in this form."""
 
 
-serde.register(Fragment, TaskId, TaskInput, TaskSettings, TaskSpec)
+serde.register(Fragment, TaskId, TaskInput, Styles, TaskSettings, TaskSpec, ResultEncoding, CopyStyle)

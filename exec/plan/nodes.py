@@ -5,9 +5,10 @@ its id unchanged through nodes that pass it on. Nodes that compute (Project, Agg
 Keys of joins, sorts, groups and windows are plain columns: whoever needs an expression projects it beneath.
 
 The binder makes Scan Values TableFunction Filter Project Join(without distribution) Aggregate(single) Sort Limit
-Window Union SetOperation Apply EnforceSingleRow TableWrite. The optimizer removes Apply and SetOperation, makes TopN,
-and places Exchange; the fragmenter cuts at Exchange and puts RemoteSource there. Operators exist for all but
-Apply, SetOperation and Exchange.
+Window Union Recursion WorkingTable SetOperation Apply EnforceSingleRow TableWrite With SharedRows. The optimizer
+removes Apply and SetOperation, makes TopN, and places Exchange and Materialize; the fragmenter cuts at Exchange, and
+under With, and puts RemoteSource there and for SharedRows. Operators exist for all but Apply, SetOperation, Exchange,
+With and SharedRows.
 """
 
 from __future__ import annotations
@@ -297,6 +298,52 @@ class Union(PlanNode):
 
 
 @dataclass(frozen=True, slots=True)
+class Recursion(PlanNode):
+    """WITH RECURSIVE: the rows of inputs[0], then again and again those that inputs[1] makes of the rows that were new
+    last, until there are none. inputs[1] reads them as the WorkingTable of the same `number`. `columns` are as Union's.
+    `distinct` (UNION): a row that was there before is not new.
+
+        Recursion 1 (n)
+          Values (1)
+          Project n + 1
+            WorkingTable 1 (n)
+    """
+
+    number: int
+    inputs: tuple[PlanNode, ...]
+    fields: tuple[Field, ...]
+    columns: tuple[tuple[int, ...], ...]
+    distinct: bool = False
+
+    @property
+    def output(self) -> tuple[Field, ...]:
+        return self.fields
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingTable(PlanNode):
+    """The new rows of the innermost Recursion of this `number` around it."""
+
+    number: int
+    fields: tuple[Field, ...]
+
+    @property
+    def output(self) -> tuple[Field, ...]:
+        return self.fields
+
+
+@dataclass(frozen=True, slots=True)
+class Materialize(PlanNode):
+    """The input's rows, held to be given again in each turn of the Recursion around it."""
+
+    input: PlanNode
+
+    @property
+    def output(self) -> tuple[Field, ...]:
+        return self.input.output
+
+
+@dataclass(frozen=True, slots=True)
 class SetOperation(PlanNode):
     """INTERSECT or EXCEPT over inputs whose types were made equal; NULLs compare equal. (UNION is Union, with an
     Aggregate above for DISTINCT.)"""
@@ -336,20 +383,66 @@ class AssignUniqueId(PlanNode):
 
 
 @dataclass(frozen=True, slots=True)
+class Conflict:
+    """ON CONFLICT: what becomes of a row whose `keys` (column names, one tuple a unique key) exist already. It is left out,
+    or, with `assignments` (the values of all columns, over `existing` and the columns of the rejected row), the existing row
+    is changed if it meets `predicate`."""
+
+    keys: tuple[tuple[str, ...], ...]
+    existing: tuple[Field, ...] = ()
+    assignments: tuple[Expr, ...] = ()
+    predicate: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TableWrite(PlanNode):
-    """Writes the input, gives one row: the count of rows. insert: input columns are the table's, in order.
-    delete: the row id. update: row id, then all columns. Runs where the connector can write (the coordinator)."""
+    """Writes the input, gives one row: the count of rows; or `returning`, a row for each that was written.
+    insert: `columns` are the table's, in order; refill: the same, in place of all rows. delete: the row id. update: row id,
+    then all columns. Runs where the connector can write (the coordinator).
+
+    `computed` columns are made here, since only this process can (nextval); `columns`, `returning` and `checks` may use
+    them. `checks`: the table's, over `columns`."""
 
     input: PlanNode
     handle: TableHandle
-    mode: OneOf["insert", "delete", "update"]
+    mode: OneOf["insert", "delete", "update", "refill"]
     columns: tuple[ColumnRef, ...]
     field: Field
     returning: tuple[tuple[Field, ColumnRef], ...] = ()
+    computed: tuple[tuple[Field, Expr], ...] = ()
+    checks: tuple[tuple[str, Expr], ...] = ()
+    conflict: Conflict | None = None
 
     @property
     def output(self) -> tuple[Field, ...]:
         return (self.field,) if not self.returning else tuple(f for f, _ in self.returning)
+
+
+@dataclass(frozen=True, slots=True)
+class With(PlanNode):
+    """The last of `inputs`, in which SharedRows read the others, each computed once; `numbers` are theirs. One may read
+    those before it. There is at most one With, around the whole query."""
+
+    numbers: tuple[int, ...]
+    inputs: tuple[PlanNode, ...]
+
+    @property
+    def output(self) -> tuple[Field, ...]:
+        return self.inputs[-1].output
+
+
+@dataclass(frozen=True, slots=True)
+class SharedRows(PlanNode):
+    """All rows of With's input `number`: `fields` are its columns with the ids `columns`, under ids of their own."""
+
+    number: int
+    fields: tuple[Field, ...]
+    columns: tuple[int, ...]
+    to_coordinator: bool = False
+
+    @property
+    def output(self) -> tuple[Field, ...]:
+        return self.fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,11 +463,13 @@ class Exchange(PlanNode):
 
 @dataclass(frozen=True, slots=True)
 class RemoteSource(PlanNode):
-    """The output of another fragment, where an Exchange was."""
+    """The output of another fragment, where an Exchange was. `reader`: which of those it is that share the fragment's
+    output."""
 
     fragment_id: int
     fields: tuple[Field, ...]
     ordering: tuple[SortKey, ...] = ()
+    reader: int = 0
 
     @property
     def output(self) -> tuple[Field, ...]:
@@ -389,6 +484,18 @@ def transform_plan(node: PlanNode, visit: Callable[[PlanNode], PlanNode]) -> Pla
         if any(new is not old for new, old in zip(rebuilt, children, strict=True)):
             node = node.with_children(rebuilt)
     return visit(node)
+
+
+def free_tables(node: PlanNode) -> set[int]:
+    """Numbers of the recursions around the subtree whose working tables it reads."""
+    if isinstance(node, WorkingTable):
+        return {node.number}
+    found: set[int] = set()
+    for child in node.children():
+        found |= free_tables(child)
+    if isinstance(node, Recursion):
+        found.discard(node.number)
+    return found
 
 
 def walk_plan(node: PlanNode) -> Iterator[PlanNode]:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from shoal.catalog.connector import TableHandle
 from shoal.catalog.types import SqlType
 from shoal.exec.plan.expr import Call, ColumnRef
-from shoal.exec.plan.nodes import Apply, Field, PlanNode, Scan, ScanColumn, Union
+from shoal.exec.plan.nodes import Apply, Field, PlanNode, Recursion, Scan, ScanColumn, Union
 
 T = TypeVar("T")
 Visit = Callable[[Any], Any]
@@ -110,7 +110,7 @@ def renumber(plan: PlanNode, ids: Iterator[int], keep: frozenset[int] = frozense
         if isinstance(value, Apply) and value.correlation:
             bare = replace(value, correlation=())
             return replace(rebuild(bare, visit), correlation=tuple(new_id(i) for i in value.correlation))
-        if isinstance(value, Union) and any(value.columns):
+        if isinstance(value, (Union, Recursion)) and any(value.columns):
             bare_union = replace(value, columns=tuple(() for _ in value.columns))
             return replace(rebuild(bare_union, visit), columns=tuple(tuple(new_id(i) for i in row) for row in value.columns))
         if isinstance(value, Scan) and value.projected:

@@ -9,28 +9,32 @@ subquery of an expression is an Apply. Nothing after this looks at syntax.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from shoal.catalog.errors import FeatureNotSupported, SqlSyntaxError
+from shoal.catalog.errors import FeatureNotSupported, SqlError, SqlSyntaxError
 from shoal.catalog.types import SqlType
-from shoal.exec.plan.nodes import Project
+from shoal.exec.plan.nodes import Project, With
 from shoal.exec.session_context import SessionContext
-from shoal.exec.sql.bound import (
-    Bound,
-    Command,
-    CreateSchema,
-    CreateTable,
-    CreateView,
-    DropSchema,
-    DropTable,
-    DropView,
-    Explain,
-    Truncate,
-)
+from shoal.exec.sql import syntax_ddl
+from shoal.exec.sql.alter import bind_alter
+from shoal.exec.sql.bound import Bound, Command
 from shoal.exec.sql.context import Context
-from shoal.exec.sql.ddl import bind_create, bind_drop, bind_explain, bind_truncate
+from shoal.exec.sql.ddl import (
+    bind_comment,
+    bind_create_index,
+    bind_create_schema,
+    bind_create_sequence,
+    bind_create_view,
+    bind_drop,
+    bind_explain,
+    bind_ignored,
+    bind_refresh,
+    bind_truncate,
+)
+from shoal.exec.sql.definitions import bind_create_table
 from shoal.exec.sql.dml import bind_delete, bind_insert, bind_update
 from shoal.exec.sql.lexer import too_complex
 from shoal.exec.sql.parse import Statement
@@ -39,8 +43,7 @@ from shoal.exec.sql.queries import bind_subquery
 if TYPE_CHECKING:
     from shoal.catalog.access import Namespace
 
-__all__ = ["Bound", "Command", "CreateSchema", "CreateTable", "CreateView", "DropSchema", "DropTable", "DropView", "Explain",
-           "Truncate", "bind"]
+__all__ = ["Bound", "Command", "bind"]
 
 
 def bind(statement: Statement, namespace: Namespace, session: SessionContext,
@@ -55,9 +58,20 @@ def bind(statement: Statement, namespace: Namespace, session: SessionContext,
         return _bind(Context(namespace, session, parameter_types), statement.tree, statement.text)
     except RecursionError:
         raise too_complex() from None
+    except SqlError as error:
+        error.position = max(error.position, 0)  # below 0: nothing in the statement is to blame
+        raise
 
 
 def _bind(context: Context, tree: Any, text: str) -> Bound:
+    bound = _bound(context, tree, text)
+    if not context.shared or bound.plan is None:
+        return bound
+    shared, context.shared = context.shared, []
+    return replace(bound, plan=With(tuple(number for number, _ in shared), (*(plan for _, plan in shared), bound.plan)))
+
+
+def _bound(context: Context, tree: Any, text: str) -> Bound:
     if isinstance(tree, (exp.Query, exp.Values)):
         return _select(context, tree)
     if isinstance(tree, exp.Describe):
@@ -65,7 +79,7 @@ def _bind(context: Context, tree: Any, text: str) -> Bound:
     binder = _STATEMENTS.get(type(tree))
     if binder is None:
         raise FeatureNotSupported(f"{type(tree).__name__.upper()} is not supported")
-    return binder(context, tree, text)
+    return binder(context, tree)
 
 
 def _select(context: Context, tree: Any) -> Bound:
@@ -78,6 +92,8 @@ def _select(context: Context, tree: Any) -> Bound:
 
 
 _STATEMENTS: dict[type, Any] = {
-    exp.Insert: lambda c, tree, text: bind_insert(c, tree), exp.Update: lambda c, tree, text: bind_update(c, tree),
-    exp.Delete: lambda c, tree, text: bind_delete(c, tree), exp.Create: bind_create,
-    exp.Drop: lambda c, tree, text: bind_drop(c, tree), exp.TruncateTable: lambda c, tree, text: bind_truncate(c, tree)}
+    exp.Insert: bind_insert, exp.Update: bind_update, exp.Delete: bind_delete, exp.TruncateTable: bind_truncate,
+    syntax_ddl.CreateTable: bind_create_table, syntax_ddl.CreateView: bind_create_view,
+    syntax_ddl.CreateSchema: bind_create_schema, syntax_ddl.CreateSequence: bind_create_sequence,
+    syntax_ddl.CreateIndex: bind_create_index, syntax_ddl.Drop: bind_drop, syntax_ddl.Alter: bind_alter,
+    syntax_ddl.Comment: bind_comment, syntax_ddl.Refresh: bind_refresh, syntax_ddl.Ignored: bind_ignored}

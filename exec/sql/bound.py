@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
-from shoal.catalog.connector import ColumnInfo
+from shoal.catalog.connector import ColumnInfo, Constraint, Index, NumberSequence, TableHandle, ViewDefinition
 from shoal.catalog.types import SqlType
+from shoal.exec.plan.expr import Expr
 from shoal.exec.plan.nodes import Field, PlanNode
 
-StatementKind = Literal[
-    "select", "insert", "update", "delete", "create_table_as", "create_table", "drop_table", "truncate", "explain",
-    "create_schema", "drop_schema", "create_view", "drop_view"]
+StatementKind = Literal["select", "insert", "update", "delete", "create_table_as", "explain", "command"]
 Origin = tuple[str, str, str, int]
 """catalog, schema, table, 0-based column index: where a result column comes from unchanged."""
 Parts = tuple[str, ...]
@@ -19,8 +19,19 @@ Parts = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """A foreign key whose other end is found when it is made. `columns` of `constraint` are its own."""
+
+    constraint: Constraint
+    table: Parts
+    types: tuple[SqlType, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CreateTable:
-    """CREATE TABLE, also the first step of CREATE TABLE AS. Made where Namespace.target(parts) says."""
+    """CREATE TABLE; also the first step of CREATE TABLE AS and CREATE MATERIALIZED VIEW. Made where
+    Namespace.target(parts) says. `sequences`: (column, options) of serial and identity columns, which have names of their
+    own when the table is made."""
 
     parts: Parts
     columns: tuple[ColumnInfo, ...]
@@ -28,11 +39,39 @@ class CreateTable:
     temporary: bool = False
     with_data: bool = True
     """CREATE TABLE AS: run the plan to fill the table."""
+    constraints: tuple[Constraint, ...] = ()
+    foreign: tuple[ForeignKey, ...] = ()
+    sequences: tuple[tuple[str, NumberSequence], ...] = ()
+    indexes: tuple[Index, ...] = ()
+    on_commit: Literal["preserve", "delete", "drop"] = "preserve"
+    view: ViewDefinition | None = None
+    """Of a materialized view."""
+    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class DropTable:
-    tables: tuple[Parts, ...]
+class Refresh:
+    """REFRESH MATERIALIZED VIEW: the plan makes its rows anew."""
+
+    handle: TableHandle
+    with_data: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CreateView:
+    parts: Parts
+    columns: tuple[ColumnInfo, ...]
+    view: ViewDefinition
+    replace: bool = False
+    temporary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """`kind`: TABLE, VIEW, MATERIALIZED VIEW, SEQUENCE, INDEX."""
+
+    kind: str
+    names: tuple[Parts, ...]
     if_exists: bool = False
     cascade: bool = False
 
@@ -40,6 +79,8 @@ class DropTable:
 @dataclass(frozen=True, slots=True)
 class Truncate:
     tables: tuple[Parts, ...]
+    restart: bool = False
+    cascade: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +97,64 @@ class DropSchema:
 
 
 @dataclass(frozen=True, slots=True)
-class CreateView:
-    """`query`: the view's SELECT as written; `columns`: its output."""
+class CreateIndex:
+    """`name` "" for one made of the columns' names."""
 
-    parts: Parts
-    columns: tuple[ColumnInfo, ...]
-    query: str
-    replace: bool = False
+    table: Parts
+    index: Index
+    if_not_exists: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class DropView:
-    views: tuple[Parts, ...]
-    if_exists: bool = False
+class CreateSequence:
+    parts: Parts
+    options: NumberSequence
+    if_not_exists: bool = False
+    temporary: bool = False
+    owner: Parts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlterStep:
+    """One action of ALTER on a relation, by name; which of the others mean something depends on it."""
+
+    what: str
+    name: str = ""
+    new_name: str = ""
+    column: ColumnInfo | None = None
+    sequence: NumberSequence | None = None
+    constraints: tuple[Constraint, ...] = ()
+    foreign: tuple[ForeignKey, ...] = ()
+    value: Expr | None = None
+    """ADD COLUMN's default; ALTER TYPE's expression over the columns whose ids are 1, 2 ... in order; a check's condition
+    alike."""
+    text: str = ""
+    exists: bool = False
     cascade: bool = False
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Alter:
+    kind: str
+    parts: Parts
+    steps: tuple[AlterStep, ...]
+    if_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """`column`: that of a column or a constraint, "" for the object itself."""
+
+    kind: str
+    parts: Parts
+    text: str
+    column: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NoEffect:
+    """What is accepted and changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +170,8 @@ class Explain:
     summary: bool = True
 
 
-Command = CreateTable | DropTable | Truncate | CreateSchema | DropSchema | CreateView | DropView | Explain
+Command = (CreateTable | Refresh | CreateView | Drop | Truncate | CreateSchema | DropSchema | CreateIndex | CreateSequence
+           | Alter | Comment | NoEffect | Explain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +192,8 @@ class Bound:
     command: Command | None
     tag: str
     notices: tuple[str, ...] = ()
+    locks: tuple[tuple[str, str, str], ...] = ()
+    """(catalog, schema, name) of the relations that it changes."""
 
     @property
     def returns_rows(self) -> bool:

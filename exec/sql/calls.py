@@ -14,6 +14,7 @@ from shoal.catalog.errors import (
     FeatureNotSupported,
     GroupingError,
     InvalidColumnReference,
+    InvalidRecursion,
     InvalidSchemaName,
     SqlError,
     SqlSyntaxError,
@@ -25,7 +26,7 @@ from shoal.catalog.errors import (
 from shoal.catalog.types import INT4, INT8, OIDS, SqlType
 from shoal.exec.functions.registry import Function, Resolution, find, named_type
 from shoal.exec.plan import expr as e
-from shoal.exec.plan.expr import Call, Expr, Literal
+from shoal.exec.plan.expr import Call, Expr, Literal, Parameter
 from shoal.exec.plan.nodes import Field
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.coercion import coerce, elements_held, function_for, operator, unify
@@ -41,6 +42,7 @@ from shoal.exec.sql.context import (
     PendingWindow,
     fail,
 )
+from shoal.exec.sql.rows import JSON_MAKERS, as_json, bind_row_to_json, row_of
 
 if TYPE_CHECKING:
     from shoal.exec.sql.expressions import ExpressionBinder
@@ -108,7 +110,14 @@ def resolve(b: ExpressionBinder, node: s.Function, args: list[Expr]) -> tuple[Re
         raise
     places = [arg.pos for arg in node.args]
     places += [node.pos] * (len(args) - len(places))
-    typed = [coerce(b.context, arg, want, pos) for arg, want, pos in zip(args, found.arguments, places, strict=False)]
+    declared = found.function.declared(len(args)) or found.function.arguments
+    typed: list[Expr] = []
+    for arg, want, takes, pos in zip(args, found.arguments, declared, places, strict=False):
+        if takes == "any" and isinstance(arg, Parameter):
+            b.context.parameters.leave_untyped(arg, pos)
+            typed.append(arg)
+        else:
+            typed.append(coerce(b.context, arg, want, pos))
     return found, elements_held(found, typed)
 
 
@@ -118,6 +127,8 @@ def scalar_call(b: ExpressionBinder, node: s.Function, args: list[Expr]) -> Expr
         target = _type_function(node)
         if target is not None:
             return b.cast(args[0], target, node.pos, node.args[0].pos)
+    if node.name[-1] in JSON_MAKERS:
+        args = [as_json(arg) for arg in args]
     found, typed = resolve(b, node, args)
     function = found.function
     if function.name == "cast_value":
@@ -212,6 +223,7 @@ def _grouping(b: ExpressionBinder, node: s.Function) -> Expr:
 
 
 _SPECIAL: dict[str, Any] = {**dict.fromkeys(_UNIFYING, _unifying), "nullif": _nullif, "grouping": _grouping,
+                            "row_to_json": bind_row_to_json,
                             **dict.fromkeys(_PRECISE, _precise)}
 
 
@@ -237,6 +249,8 @@ def _aggregate(b: ExpressionBinder, node: s.Function) -> Expr:
     clause = b.clause if level is b.level else level.clause
     if clause is not None and not clause.aggregates:
         fail(GroupingError, clause.aggregate_error or f"aggregate functions are not allowed in {clause.name}", node.pos)
+    if level.recursive:
+        fail(InvalidRecursion, "aggregate functions are not allowed in a recursive query's recursive term", node.pos)
     for known in level.aggregates:
         if (known.name, known.args, known.distinct, known.filter, known.order) == (
                 function.name, tuple(args), node.distinct, where, order):
@@ -265,7 +279,9 @@ def _aggregate_arguments(inner: ExpressionBinder, node: s.Function) -> tuple[Fun
         return function, INT8, [], ()
     if name == "count" and not node.args:
         fail(WrongObjectType, "count(*) must be used to call a parameterless aggregate function", node.pos)
-    args = [_aggregate_argument(inner, arg) for arg in node.args]
+    args = [_counted(inner, arg) if name == "count" else inner.bind(arg) for arg in node.args]
+    if name in JSON_MAKERS and name != "json_agg":  # which puts rows on lines of their own
+        args = [as_json(arg, name.startswith("jsonb")) for arg in args]
     order = bind_sort(inner, node.order)
     if node.within is not None:
         if node.distinct:
@@ -296,7 +312,7 @@ def _matching(wanted: Expr, args: list[Expr], typed: list[Expr]) -> Expr:
     return wanted
 
 
-def _aggregate_argument(inner: ExpressionBinder, node: Any) -> Expr:
+def _counted(inner: ExpressionBinder, node: Any) -> Expr:
     """count(t), count(t.*): a whole row counts as a constant, being never NULL here."""
     if (isinstance(node, s.Star) and node.qualifier) or (isinstance(node, s.Name) and _is_relation(inner, node)):
         return Literal(INT4, 1)
@@ -375,11 +391,17 @@ def _window_call(b: ExpressionBinder, node: s.Function, aggregate: bool) -> Expr
 
 # Set-returning functions
 
-def set_fields(b: ExpressionBinder, function: Function, returns: SqlType, name: str) -> tuple[Field, ...]:
-    """The columns a set-returning function gives."""
+def set_fields(b: ExpressionBinder, function: Function, returns: SqlType, name: str,
+               args: list[Expr]) -> tuple[Field, ...]:
+    """The columns a set-returning function gives for these arguments."""
     if not function.columns:
         return (b.context.field(name, returns),)
-    return tuple(b.context.field(column, named_type(kind)) for column, kind in function.columns)
+    return tuple(b.context.field(column, _element_of(args[0].type) if kind == "anyelement" else named_type(kind))
+                 for column, kind in function.columns)
+
+
+def _element_of(array: SqlType) -> SqlType:
+    return SqlType({"int2vector": "int2", "oidvector": "oid"}[array.name]) if not array.is_array else array.element
 
 
 def _set_call(b: ExpressionBinder, node: s.Function, wanted: str) -> Expr:
@@ -400,7 +422,7 @@ def _set_call(b: ExpressionBinder, node: s.Function, wanted: str) -> Expr:
             fields = pending.fields
             break
     else:
-        fields = set_fields(b, found.function, found.returns, name)
+        fields = set_fields(b, found.function, found.returns, name, typed)
         b.level.sets.append(PendingSet(fields, found.function.name, tuple(typed)))
     if wanted:
         for field in fields:
@@ -408,8 +430,6 @@ def _set_call(b: ExpressionBinder, node: s.Function, wanted: str) -> Expr:
                 return field.ref()
         fail(UndefinedColumn, f'column "{wanted}" not found in data type record', node.pos)
     if len(fields) > 1:
-        fail(FeatureNotSupported,
-             f"{name} gives several columns: write it in FROM, or select a field with ({name}(...)).column",
-             node.pos)
+        return row_of([field.ref() for field in fields], [field.name for field in fields])
     return fields[0].ref()
 

@@ -6,11 +6,12 @@ Spec: PostgreSQL 15 documentation, chapter 10 "Type Conversion"; wording of pars
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Literal as OneOf
 
 from shoal.catalog.errors import CannotCoerce, DatatypeMismatch, NumericOutOfRange, SqlError
-from shoal.catalog.types import BOOL, NUMERIC, OID_LIKE, TEXT, SqlType, numeric
+from shoal.catalog.types import BOOL, NUMERIC, OID_LIKE, TEXT, SqlType, computed, numeric
 from shoal.exec.functions.casts import can_coerce, cast_result, common_type, literal_type, parse_literal
 from shoal.exec.functions.registry import Resolution
 from shoal.exec.functions.resolution import resolve_function, resolve_operator
@@ -21,6 +22,8 @@ CastContext = OneOf["implicit", "assignment", "explicit"]
 _REGISTERS = OID_LIKE - {"oid", "xid", "cid"}
 _VECTORS = {"int2vector": SqlType("_int2"), "oidvector": SqlType("_oid")}
 """What the catalog's vectors are to functions and array casts."""
+_COUNT_FROM_ZERO = frozenset({"generate_subscripts", "array_lower", "array_upper"})
+"""Functions to which the vectors' first subscript, 0, matters."""
 _LIMITS = {"int2": 1 << 15, "int4": 1 << 31, "int8": 1 << 63}
 
 
@@ -39,6 +42,8 @@ def function_for(name: str, args: Sequence[Expr]) -> Resolution:
     """resolve_function, remembered; constants are told only to functions whose result type they decide."""
     types = tuple(_VECTORS.get(arg.type.name) or arg.type for arg in args)
     found = _function_for(name, types)
+    if name in _COUNT_FROM_ZERO and args and args[0].type.name in _VECTORS:
+        return replace(found, arguments=(args[0].type, *found.arguments[1:]))
     if found.function.typed_by_constants:
         return resolve_function(name, types, [arg.value if isinstance(arg, Literal) else None for arg in args])
     return found
@@ -78,6 +83,8 @@ def _coerced(context: Context, expr: Expr, target: SqlType, pos: int, how: CastC
         return expr
     if source.name == "unknown":
         return _coerce_unknown(context, expr, target, pos, how)
+    if source.name == target.name == "record":
+        return Cast(target, expr, False)
     if type(expr) is Literal:
         folded = _coerce_literal(expr, target, how == "explicit")
         if folded is not None:
@@ -97,7 +104,7 @@ def _coerced(context: Context, expr: Expr, target: SqlType, pos: int, how: CastC
 
 def _coerce_unknown(context: Context, expr: Expr, target: SqlType, pos: int, how: CastContext) -> Expr:
     if isinstance(expr, Parameter):
-        found: Expr = context.parameters.assign(expr.index, target)
+        found: Expr = context.parameters.assign(expr.index, target, pos)
         return found if found.type == target or not _modified(target) else Cast(target, found, how == "explicit")
     if not isinstance(expr, Literal):
         return Cast(target, expr, how == "explicit")
@@ -105,7 +112,7 @@ def _coerce_unknown(context: Context, expr: Expr, target: SqlType, pos: int, how
         return expr
     if expr.value is None:
         return Literal(target, None)
-    if target.name in _REGISTERS:
+    if target.name in _REGISTERS or (target.is_array and target.element.name in _REGISTERS):
         return Cast(target, Literal(TEXT, expr.value))
     if target.length is not None and how != "explicit":
         if target.name == "varchar" and len(expr.value) <= target.length:
@@ -115,7 +122,8 @@ def _coerce_unknown(context: Context, expr: Expr, target: SqlType, pos: int, how
         target = literal_type(expr.value, target)
         value = parse_literal(expr.value, target, context.settings)
     except SqlError as error:
-        error.position = error.position or pos + 1
+        # a literal's digits have a place, what its type's modifier makes of them has none
+        error.position = error.position or (-1 if isinstance(error, NumericOutOfRange) and error.detail else pos + 1)
         raise
     return Literal(target, tuple(value) if isinstance(value, list) else value)
 
@@ -184,6 +192,11 @@ def settle(context: Context, expr: Expr, pos: int) -> Expr:
 def unify(context: Context, exprs: Sequence[Expr], places: Sequence[int], what: str) -> tuple[SqlType, list[Expr]]:
     """All of `exprs` as their common type (`what` is the construct errors name: CASE, VALUES ...)."""
     target = common(exprs, places, what)
+    if target.name == "numeric" and any(e.type.name == "unknown" for e in exprs):
+        # a quoted number or a parameter brings digits of its own, which the others' scale must not cut off
+        exprs = [coerce(context, e, NUMERIC, pos) if e.type.name == "unknown" and getattr(e, "value", e) is not None else e
+                 for e, pos in zip(exprs, places, strict=True)]
+        target = computed(common(exprs, places, what))
     return target, [coerce(context, e, target, pos) for e, pos in zip(exprs, places, strict=True)]
 
 
@@ -223,7 +236,7 @@ def operator(context: Context, symbol: str, left: Expr | None, right: Expr, pos:
     function = found.function
     result = found.returns
     if result.name == "numeric" and callable(function.returns):
-        result = function.returns(tuple(a.type for a in args))
+        result = computed(function.returns(tuple(a.type for a in args)))
     return Call(result, function.name, args, function.volatility == "volatile")
 
 

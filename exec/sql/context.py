@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from shoal.catalog.errors import AmbiguousParameter, IndeterminateDatatype, SqlError, StatementTooComplex, UndefinedParameter
 from shoal.catalog.types import NUMERIC, UNKNOWN, SqlType
 from shoal.exec.plan.expr import Expr, Parameter, WindowFrame
-from shoal.exec.plan.nodes import Field, PlanNode
+from shoal.exec.plan.nodes import Field, PlanNode, WorkingTable
 from shoal.exec.sql.bound import Origin
 
 if TYPE_CHECKING:
-    from shoal.catalog.access import Namespace
+    from shoal.catalog.access import Namespace, ResolvedTable
     from shoal.exec.plan.fragment import TaskSettings
     from shoal.exec.session_context import SessionContext
     from shoal.exec.sql.scope import Scope
 
-MAX_PARAMETERS = 65_535
+MAX_PARAMETERS = 536_870_911
+"""PostgreSQL's own bound; a statement that really has more than 65,535 cannot be bound."""
 MAX_COPIED_COLUMNS = 200_000
 
 
@@ -35,6 +36,8 @@ class Parameters:
         self.types: dict[int, SqlType | None] = {
             i + 1: None if t is None or t == UNKNOWN else t for i, t in enumerate(declared)}
         self.places: dict[int, int] = {}
+        self.untyped: dict[int, int] = {}
+        """Where a parameter stands whose context takes any type, as in $1 IS NULL."""
 
     def use(self, index: int, pos: int) -> Parameter:
         """A reference to $index, typed as far as is known. Raises: UndefinedParameter (42P02)."""
@@ -44,19 +47,28 @@ class Parameters:
         known = self.types.setdefault(index, None)
         return Parameter(known or UNKNOWN, index)
 
-    def assign(self, index: int, target: SqlType) -> Parameter:
-        """$index gets the type of its context, without modifiers. Raises: AmbiguousParameter (42P08)."""
+    def assign(self, index: int, target: SqlType, pos: int) -> Parameter:
+        """$index at `pos` gets the type of its context, without modifiers. Raises: AmbiguousParameter (42P08)."""
         bare = bare_type(target)
         known = self.types.get(index)
         if known is None:
             self.types[index] = known = bare
         elif known.name != bare.name:
-            fail(AmbiguousParameter, f"inconsistent types deduced for parameter ${index}", self.places.get(index, -1),
+            fail(AmbiguousParameter, f"inconsistent types deduced for parameter ${index}",
+                 pos if pos >= 0 else self.places.get(index, -1),
                  detail=f"{bare_type(known).sql} versus {bare.sql}")
         return Parameter(known, index)
 
+    def leave_untyped(self, expr: Expr, pos: int) -> None:
+        """Notes a parameter that its place gives no type. Another place may not give it one either, as in PostgreSQL."""
+        if isinstance(expr, Parameter) and expr.type == UNKNOWN:
+            self.untyped.setdefault(expr.index, pos)
+
     def finish(self) -> tuple[SqlType, ...]:
-        """All types. Raises: IndeterminateDatatype (42P18)."""
+        """All types. Raises: IndeterminateDatatype (42P18), AmbiguousParameter (42P08)."""
+        for index, pos in self.untyped.items():
+            if self.types.get(index) is not None:
+                fail(AmbiguousParameter, f"could not determine data type of parameter ${index}", pos)
         found: list[SqlType] = []
         for index in range(1, max(self.types, default=0) + 1):
             known = self.types.get(index)
@@ -83,6 +95,16 @@ class Context:
         self.parameters = Parameters(declared)
         self.notices: list[str] = []
         self.copied_columns = 0
+        self.shared: list[tuple[int, PlanNode]] = []
+        """WITH queries that are computed once for all their readers, by number, those that others read first."""
+        self.future_tables: frozenset[str] = frozenset()
+        """WITH queries that come later than the one being bound, or are it."""
+        self.reads: dict[tuple[str, ...], ResolvedTable] = {}
+        """The relations that the statement (or the view that is being bound) names."""
+        self.locks: tuple[tuple[str, str, str], ...] = ()
+        """(catalog, schema, name) of the relations that the statement changes."""
+        self.views: tuple[tuple[str, str, str], ...] = ()
+        """The views that are being bound, outermost first."""
         self.unreachable: list[Scope] = []
         """FROM items that exist beside what is being bound but may not be read from there."""
 
@@ -129,10 +151,13 @@ LATERAL = Clause("LATERAL", aggregate_error="aggregate functions are not allowed
 VALUES = Clause("VALUES")
 LIMIT = Clause("LIMIT", columns=False)
 OFFSET = Clause("OFFSET", columns=False)
+SAMPLE = Clause("TABLESAMPLE", columns=False)
 FILTER = Clause("FILTER", aggregate_error="aggregate functions are not allowed in FILTER",
                 window_error="window functions are not allowed in FILTER")
 UPDATE = Clause("UPDATE")
 DEFAULT = Clause("DEFAULT expressions", columns=False)
+CHECK = Clause("check constraints")
+COPY_WHERE = Clause("COPY FROM WHERE conditions")
 AGGREGATE = Clause("aggregate arguments", aggregate_error="aggregate function calls cannot be nested",
                    window_error="aggregate function calls cannot contain window function calls",
                    set_error="aggregate function calls cannot contain set-returning function calls")
@@ -210,6 +235,12 @@ class CommonTable:
     query: Query | None
     columns: list[str] | None
     used: bool = False
+    shared: bool = False
+    """Computed once for all who read it, in place of being copied into each."""
+    number: int = 0
+    """Of a shared one that has been read."""
+    working: WorkingTable | None = None
+    """While the recursive term of a query that reads itself is bound: what it reads, with columns still to be numbered."""
 
 
 @dataclass(slots=True, eq=False)
@@ -234,6 +265,8 @@ class Level:
     groupings: list[Any] = field(default_factory=list)
     clause: Clause | None = None
     """Where the subquery being bound stands in this level."""
+    recursive: bool = False
+    """It reads a working table."""
 
     def adopt(self, refs: dict[int, Level]) -> frozenset[int]:
         """Takes note of what a subquery reads from outside; gives all its outer ids."""

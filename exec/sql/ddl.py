@@ -1,11 +1,14 @@
-"""CREATE, DROP, TRUNCATE and EXPLAIN: statements that become commands (bound.py) instead of plans (hop 2)."""
+"""Statements that define things, and EXPLAIN: they become commands (bound.py), with or without a plan (hop 2).
+
+Tables with their columns and constraints are in definitions.py, ALTER in alter.py.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from shoal.catalog.connector import ColumnInfo
+from shoal.catalog.connector import ColumnInfo, Index, NumberSequence
 from shoal.catalog.errors import (
     DuplicateColumn,
     FeatureNotSupported,
@@ -14,128 +17,183 @@ from shoal.catalog.errors import (
     ReadOnlyTransaction,
     SqlError,
     SqlSyntaxError,
+    WrongObjectType,
 )
-from shoal.catalog.types import JSON, TEXT
-from shoal.exec.plan.nodes import Field, Project
-from shoal.exec.sql import syntax as s
+from shoal.catalog.types import INT8, JSON, TEXT
+from shoal.exec.plan.nodes import Field, PlanNode, Project
+from shoal.exec.sql import syntax_ddl as d
 from shoal.exec.sql.bound import (
     Bound,
+    Comment,
+    CreateIndex,
     CreateSchema,
+    CreateSequence,
     CreateTable,
     CreateView,
+    Drop,
     DropSchema,
-    DropTable,
-    DropView,
     Explain,
-    Parts,
+    NoEffect,
+    Refresh,
     Truncate,
 )
-from shoal.exec.sql.coercion import coerce
-from shoal.exec.sql.context import DEFAULT, Context, Level, Query, fail
-from shoal.exec.sql.expressions import ExpressionBinder
+from shoal.exec.sql.context import Context, Query, fail
+from shoal.exec.sql.definitions import number_sequence
 from shoal.exec.sql.queries import bind_subquery
-from shoal.exec.sql.scope import Scope
-from shoal.exec.sql.type_names import resolve_type
+from shoal.exec.sql.views import definition_of
 
 _EXPLAIN_FLAGS = frozenset({"analyze", "verbose", "costs", "settings", "buffers", "wal", "timing", "summary",
                             "generic_plan"})
 _TRUE, _FALSE = ("on", "true", "1"), ("off", "false", "0")
 
 
-def _bound(context: Context, kind: Any, command: Any, tag: str) -> Bound:
-    return Bound(kind, None, (), (), context.parameters.finish(), command, tag, tuple(context.notices))
+def command(context: Context, made: Any, tag: str, notices: Sequence[str] = ()) -> Bound:
+    return Bound("command", None, (), (), context.parameters.finish(), made, tag, (*context.notices, *notices))
 
 
-def _writable(context: Context, what: str) -> None:
+def require_writable(context: Context, what: str) -> None:
+    """Raises: ReadOnlyTransaction (25006)."""
     if context.session.read_only:
         raise ReadOnlyTransaction(f"cannot execute {what} in a read-only transaction")
 
 
-def bind_create(context: Context, tree: Any, text: str) -> Bound:
-    kind = tree.args["kind"]
-    _writable(context, f"CREATE {kind}")
-    parts: Parts = tree.this.parts
-    exists = bool(tree.args.get("exists"))
-    if kind == "SCHEMA":
-        return _bound(context, "create_schema", CreateSchema(parts, exists), "CREATE SCHEMA")
-    query_tree = tree.args.get("expression")
-    if kind == "VIEW":
-        query = bind_subquery(context, query_tree, None, {})
-        columns = _query_columns(query, tree.meta["columns"], "CREATE VIEW", tree.this.pos)
-        view = CreateView(parts, columns, tree.meta["text"], bool(tree.args.get("replace")))
-        return _bound(context, "create_view", view, "CREATE VIEW")
-    temporary = tree.meta["temporary"]
-    if query_tree is None:
-        columns = tuple(_column(context, c) for c in tree.meta["columns"] or ())
-        _check_names(columns, tree.this.pos)
-        return _bound(context, "create_table", CreateTable(parts, columns, exists, temporary), "CREATE TABLE")
-    query = bind_subquery(context, query_tree, None, {})
-    columns = _query_columns(query, tree.meta["columns"], "CREATE TABLE AS", tree.this.pos)
+# Tables and views from queries
+
+def bind_table_as(context: Context, tree: d.CreateTable) -> Bound:
+    """CREATE TABLE AS and CREATE MATERIALIZED VIEW."""
+    what = "CREATE MATERIALIZED VIEW" if tree.materialized else "CREATE TABLE AS"
+    query = bind_subquery(context, tree.query, None, {})
+    columns = query_columns(query, tree.columns, what, tree.target.pos)
+    plan = _exact(query)
+    view = definition_of(context, tree.text, plan) if tree.materialized else None
+    made = CreateTable(tree.target.parts, columns, tree.exists, tree.temporary, tree.with_data, on_commit=tree.on_commit,
+                       view=view)
+    return Bound("create_table_as", plan, (), (), context.parameters.finish(), made, "SELECT" if tree.with_data else what,
+                 tuple(context.notices))
+
+
+def _exact(query: Query) -> PlanNode:
     plan = query.plan
     if tuple(f.id for f in plan.output) != tuple(f.id for f in query.fields):
         plan = Project(plan, tuple((f, f.ref()) for f in query.fields))
-    command = CreateTable(parts, columns, exists, temporary, tree.meta["with_data"])
-    return Bound("create_table_as", plan, (), (), context.parameters.finish(), command,
-                 "SELECT" if command.with_data else "CREATE TABLE AS", tuple(context.notices))
+    return plan
 
 
-def _query_columns(query: Query, names: Sequence[s.ColumnDefinition] | None, what: str, pos: int) -> tuple[ColumnInfo, ...]:
+def query_columns(query: Query, names: Sequence[d.ColumnNode] | None, what: str, pos: int) -> tuple[ColumnInfo, ...]:
     """The columns of a table or view made from a query."""
     if names is not None and len(names) > len(query.fields):
-        fail(SqlSyntaxError, f"{what} specifies more column names than columns" if "VIEW" in what else
-             "too many column names were specified", pos)
+        fail(SqlSyntaxError, f"{what} specifies more column names than columns" if what == "CREATE VIEW" else
+             "too many column names were specified", -1)
     columns = tuple(ColumnInfo(names[i].name if names is not None and i < len(names) else f.name, f.type)
                     for i, f in enumerate(query.fields))
-    _check_names(columns, pos)
+    check_names(columns)
     for column in columns:
         if column.type.name in ("record", "void"):
-            fail(InvalidTableDefinition, f'column "{column.name}" has pseudo-type {column.type.name}', pos)
+            fail(InvalidTableDefinition, f'column "{column.name}" has pseudo-type {column.type.name}', -1)
     return columns
 
 
-def _check_names(columns: Sequence[ColumnInfo], pos: int) -> None:
+def check_names(columns: Sequence[ColumnInfo]) -> None:
+    """Raises: DuplicateColumn (42701)."""
     seen: set[str] = set()
     for column in columns:
         if column.name in seen:
-            fail(DuplicateColumn, f'column "{column.name}" specified more than once', pos)
+            fail(DuplicateColumn, f'column "{column.name}" specified more than once', -1)
         seen.add(column.name)
 
 
-def _column(context: Context, definition: s.ColumnDefinition) -> ColumnInfo:
-    assert definition.type is not None
-    if definition.type.name in ("serial", "bigserial", "smallserial"):
-        fail(FeatureNotSupported, f"{definition.type.name} columns are not supported", definition.type.pos)
-    sql_type = resolve_type(definition.type)
-    if sql_type.name in ("record", "void", "unknown"):
-        fail(InvalidTableDefinition, f'column "{definition.name}" has pseudo-type {sql_type.name}', definition.type.pos)
-    if definition.default is not None:
-        binder = ExpressionBinder(Level(context, None, Scope(), {}), DEFAULT)
-        value = coerce(context, binder.bind(definition.default), sql_type, definition.default.pos, "assignment")
-        default = str(value) if value.type == sql_type else ""
-    else:
-        default = ""
-    return ColumnInfo(definition.name, sql_type, not definition.not_null, default=default)
+def bind_create_view(context: Context, tree: d.CreateView) -> Bound:
+    require_writable(context, "CREATE VIEW")
+    query = bind_subquery(context, tree.query, None, {})
+    if context.parameters.finish():
+        fail(FeatureNotSupported, "views must not contain parameters", -1)
+    columns = query_columns(query, tree.columns, "CREATE VIEW", tree.target.pos)
+    view = definition_of(context, tree.text, _exact(query))
+    temporary = tree.temporary or any(read.schema == context.namespace.temporary for read in view.reads)
+    notices = [f'view "{tree.target.parts[-1]}" will be a temporary view'] if temporary and not tree.temporary else []
+    return command(context, CreateView(tree.target.parts, columns, view, tree.replace, temporary), "CREATE VIEW", notices)
 
 
-def bind_drop(context: Context, tree: Any) -> Bound:
-    kind = tree.args["kind"]
-    _writable(context, f"DROP {kind}")
-    parts = tuple(target.parts for target in tree.expressions)
-    exists, cascade = bool(tree.args.get("exists")), bool(tree.args.get("cascade"))
-    make: Any = {"TABLE": DropTable, "SCHEMA": DropSchema, "VIEW": DropView}[kind]
-    return _bound(context, f"drop_{kind.lower()}", make(parts, exists, cascade), f"DROP {kind}")
+def bind_refresh(context: Context, tree: d.Refresh) -> Bound:
+    from shoal.exec.sql.views import view_query
+    require_writable(context, "REFRESH MATERIALIZED VIEW")
+    try:
+        found = context.namespace.resolve(tree.target.parts)
+    except SqlError as error:
+        error.position = 0
+        raise
+    name = tree.target.parts[-1]
+    if found.handle.kind != "materialized_view":
+        raise WrongObjectType(f'"{name}" is not a table or materialized view' if found.handle.kind == "view" else
+                              f'"{name}" is not a materialized view')
+    from shoal.catalog.connector import SupportsDefinitions
+    if not isinstance(found.connector, SupportsDefinitions):
+        raise FeatureNotSupported(f'catalog "{found.connector.name}" cannot refresh its materialized views from here')
+    view = found.connector.definition_of(found.handle).view
+    assert view is not None
+    query = view_query(context, found, view)
+    return Bound("create_table_as", _exact(query), (), (), (), Refresh(found.handle, tree.with_data),
+                 "REFRESH MATERIALIZED VIEW", tuple(context.notices))
+
+
+# Everything else that needs no plan
+
+def bind_create_schema(context: Context, tree: d.CreateSchema) -> Bound:
+    require_writable(context, "CREATE SCHEMA")
+    return command(context, CreateSchema(tree.target.parts, tree.exists), "CREATE SCHEMA")
+
+
+def bind_create_sequence(context: Context, tree: d.CreateSequence) -> Bound:
+    require_writable(context, "CREATE SEQUENCE")
+    options = dict(tree.options)
+    owner = options.pop("owner", None)
+    made = number_sequence(options, NumberSequence("", INT8))
+    return command(context, CreateSequence(tree.target.parts, made, tree.exists, tree.temporary,
+                                           None if owner in (None, ("none",)) else owner), "CREATE SEQUENCE")
+
+
+def bind_create_index(context: Context, tree: d.CreateIndex) -> Bound:
+    require_writable(context, "CREATE INDEX")
+    columns = tuple(text for text, _, _, _ in tree.columns)
+    options = tuple(descending + 2 * first for _, _, descending, first in tree.columns)
+    index = Index(tree.name, columns, tree.unique, method=tree.method, predicate=tree.predicate, options=options)
+    return command(context, CreateIndex(tree.table.parts, index, tree.exists), "CREATE INDEX")
+
+
+def bind_drop(context: Context, tree: d.Drop) -> Bound:
+    require_writable(context, f"DROP {tree.kind}")
+    parts = tuple(target.parts for target in tree.targets)
+    made: Any = (DropSchema(parts, tree.exists, tree.cascade) if tree.kind == "SCHEMA" else
+                 Drop(tree.kind, parts, tree.exists, tree.cascade))
+    return command(context, made, f"DROP {tree.kind}")
+
+
+def bind_comment(context: Context, tree: d.Comment) -> Bound:
+    require_writable(context, "COMMENT")
+    return command(context, Comment(tree.kind, tree.target.parts, tree.text or "", tree.column), "COMMENT")
+
+
+def bind_ignored(context: Context, tree: d.Ignored) -> Bound:
+    for target in tree.tables:
+        try:
+            context.namespace.resolve(target.parts)
+        except SqlError as error:
+            error.position = 0
+            raise
+    return command(context, NoEffect(), tree.tag, tree.notices)
 
 
 def bind_truncate(context: Context, tree: Any) -> Bound:
-    _writable(context, "TRUNCATE TABLE")
+    require_writable(context, "TRUNCATE TABLE")
     tables = tuple(target.parts for target in tree.expressions)
     for target in tree.expressions:
         try:
             context.namespace.resolve(target.parts)
         except SqlError as error:
-            error.position = error.position or target.pos + 1
+            error.position = 0
             raise
-    return _bound(context, "truncate", Truncate(tables), "TRUNCATE TABLE")
+    return command(context, Truncate(tables, bool(tree.meta.get("restart")), bool(tree.meta.get("cascade"))),
+                   "TRUNCATE TABLE")
 
 
 def bind_explain(context: Context, tree: Any, inner: Bound) -> Bound:

@@ -10,6 +10,7 @@ Spec: PostgreSQL 15 documentation, part VI "SQL Commands".
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -225,7 +226,9 @@ class Grammar(FromGrammar):
         self._advance()
         if self.accept_word("with"):
             self.expect_word("ties")
-            raise self.unsupported("FETCH ... WITH TIES")
+            made = exp.Limit(expression=count)
+            made.meta["ties"] = True
+            return made
         self.expect_word("only")
         return exp.Limit(expression=count)
 
@@ -247,10 +250,12 @@ class Grammar(FromGrammar):
 
     def _parse_group(self, skip_group_by_token: bool = False) -> Any:
         self.expect(T.GROUP_BY)
-        if self._curr.token_type == T.DISTINCT:
-            raise self.unsupported("GROUP BY DISTINCT", self._curr)
-        self._match(T.ALL)
-        return exp.Group(expressions=self._parse_csv(self._grouping))
+        distinct = bool(self._match(T.DISTINCT))
+        if not distinct:
+            self._match(T.ALL)
+        made = exp.Group(expressions=self._parse_csv(self._grouping))
+        made.meta["distinct"] = distinct
+        return made
 
     def _grouping(self) -> Any:
         token = self._curr
@@ -278,10 +283,12 @@ class Grammar(FromGrammar):
         name = self.name()
         columns = self.names() if self._curr.token_type == T.L_PAREN else None
         self.expect(T.ALIAS)
+        materialized: bool | None = None
         if self.accept_word("not"):
             self.expect_word("materialized")
-        else:
-            self.accept_word("materialized")
+            materialized = False
+        elif self.accept_word("materialized"):
+            materialized = True
         self.expect(T.L_PAREN)
         body = self._parse_statement()
         if body is None:
@@ -290,7 +297,7 @@ class Grammar(FromGrammar):
         if self.at_word("search", "cycle"):
             raise self.unsupported(self._curr.text.upper(), self._curr)
         cte = exp.CTE(this=body, alias=name)
-        cte.meta["pos"], cte.meta["columns"] = token.start, columns
+        cte.meta.update(pos=token.start, columns=columns, materialized=materialized)
         return cte
 
     def _parse_recursive_with_search(self) -> Any:
@@ -324,36 +331,76 @@ class Grammar(FromGrammar):
             if self._curr.token_type in (T.DOT, T.L_BRACKET):
                 raise self.unsupported("INSERT into a part of a column", self._curr)
             self.expect(T.R_PAREN)
-        if self.at_word("overriding"):
-            raise self.unsupported("OVERRIDING", self._curr)
+        overriding = ""
+        if self.accept_word("overriding"):
+            overriding = str(self._curr.text)
+            if overriding not in ("system", "user"):
+                raise self.unexpected()
+            self._advance()
+            self.expect_word("value")
         source = None
         if self._curr.token_type == T.DEFAULT and self._next.token_type == T.VALUES:
             self._advance(2)
         else:
             source = self.query()
-        if self._curr.token_type == T.ON:
-            raise self.unsupported("ON CONFLICT", self._curr)
-        self._no_returning()
+        conflict = self._conflict() if self._curr.token_type == T.ON else None
         tree = exp.Insert(this=target, expression=source)
-        tree.meta["columns"] = columns
+        tree.meta.update(columns=columns, overriding=overriding, conflict=conflict, returning=self._returning())
         return tree
+
+    def _conflict(self) -> s.OnConflict:
+        found = s.OnConflict(self._curr.start)
+        self._advance()
+        self.expect_word("conflict")
+        if self._match(T.L_PAREN):
+            found.columns = self._parse_csv(self._conflict_column)
+            self.expect(T.R_PAREN)
+            found.predicate = self._parse_where()
+        elif self._match(T.ON):
+            self.expect_word("constraint")
+            found.constraint = self.name()
+        self.expect_word("do")
+        if not self.accept_word("nothing"):
+            self.expect_word("update")
+            self.expect(T.SET)
+            found.assignments = self._parse_csv(self._assignment)
+            found.where = self._parse_where()
+        return found
+
+    def _conflict_column(self) -> str:
+        name = self.name()
+        if self._curr.token_type == T.L_PAREN:
+            raise self.unsupported("ON CONFLICT of an expression", self._curr)
+        if self.accept_word("collate") or self.is_column_id(self._curr):
+            self.qualified_name()
+        return name
+
+    def _returning(self) -> list[s.Target] | None:
+        return self._parse_csv(self.target) if self._match(T.RETURNING) else None
 
     def _parse_update(self) -> Any:
         target = self._dml_target()
         self.expect(T.SET)
         assignments = self._parse_csv(self._assignment)
         sources = self._parse_from()
-        where = self._parse_where()
-        self._no_returning()
-        return exp.Update(this=target, expressions=assignments, from_=sources, where=where)
+        where = self._dml_where()
+        tree = exp.Update(this=target, expressions=assignments, from_=sources, where=where)
+        tree.meta["returning"] = self._returning()
+        return tree
 
     def _parse_delete(self) -> Any:
         self.expect(T.FROM)
         target = self._dml_target()
         using = self._parse_csv(self.from_item) if self._match(T.USING) else None
-        where = self._parse_where()
-        self._no_returning()
-        return exp.Delete(this=target, using=using, where=where)
+        where = self._dml_where()
+        tree = exp.Delete(this=target, using=using, where=where)
+        tree.meta["returning"] = self._returning()
+        return tree
+
+    def _dml_where(self) -> Any:
+        if self._curr.token_type == T.WHERE and self._next.text == "current":
+            raise self.unsupported("WHERE CURRENT OF", self._curr)
+        return self._parse_where()
 
     def _dml_target(self) -> s.TableRef:
         only = self._match(T.ONLY)
@@ -374,12 +421,6 @@ class Grammar(FromGrammar):
         self.expect(T.EQ)
         return s.Assignment(pos, columns, self._value_or_default(), part)
 
-    def _no_returning(self) -> None:
-        if self._curr.token_type == T.WHERE and self._next.text == "current":
-            raise self.unsupported("WHERE CURRENT OF", self._curr)
-        if self._curr.token_type == T.RETURNING:
-            raise self.unsupported("RETURNING", self._curr)
-
     # DDL and EXPLAIN
 
     def _parse_create(self) -> Any:
@@ -393,11 +434,15 @@ class Grammar(FromGrammar):
     def _parse_truncate_table(self) -> Any:
         self._match(T.TABLE)
         tables = self._parse_csv(self._truncated)
-        if self.accept_word("restart") or self.accept_word("continue"):
+        restart = self.accept_word("restart")
+        if restart or self.accept_word("continue"):
             self.expect_word("identity")
-        if not self.accept_word("cascade"):
+        cascade = self.accept_word("cascade")
+        if not cascade:
             self.accept_word("restrict")
-        return exp.TruncateTable(expressions=tables)
+        tree = exp.TruncateTable(expressions=tables)
+        tree.meta.update(restart=restart, cascade=cascade)
+        return tree
 
     def _truncated(self) -> s.TableRef:
         only = self._match(T.ONLY)
@@ -440,8 +485,7 @@ _STATEMENTS: dict[str, Callable[[Grammar], Any]] = {
     "insert": Grammar._parse_insert, "update": Grammar._parse_update, "delete": Grammar._parse_delete,
     "create": Grammar._parse_create, "drop": Grammar._parse_drop, "truncate": Grammar._parse_truncate_table,
     "explain": Grammar._parse_explain, "merge": Grammar._parse_merge}
-_COMMANDS_ELSEWHERE = ("alter", "analyze", "vacuum", "grant", "revoke", "comment", "copy", "refresh", "reindex", "cluster",
-                       "lock", "call", "do", "import", "security", "reassign", "checkpoint", "load")
+_COMMANDS_ELSEWHERE = ("copy", "lock", "call", "do", "import", "security", "reassign", "checkpoint", "load")
 
 
 def _refuse(word: str) -> Callable[[Grammar], Any]:
@@ -450,7 +494,21 @@ def _refuse(word: str) -> Callable[[Grammar], Any]:
     return refuse
 
 
+def _later(module: str, name: str, *arguments: str) -> Callable[[Grammar], Any]:
+    """A parser of a module that is imported when such a statement comes."""
+    def parse(grammar: Grammar) -> Any:
+        found = getattr(importlib.import_module(module), name)
+        return found(*arguments)(grammar) if arguments else found(grammar)
+    return parse
+
+
+_ALTER = "shoal.exec.sql.grammar_alter"
 _STATEMENTS.update({word: _refuse(word) for word in _COMMANDS_ELSEWHERE})
+_STATEMENTS.update({name: _later(_ALTER, name) for name in ("alter", "comment", "refresh")})
+_STATEMENTS.update({word: _later(_ALTER, "ignored", word.upper()) for word in ("grant", "revoke")})
+_STATEMENTS.update({word: _later(_ALTER, "maintenance", word.upper())
+                    for word in ("analyze", "vacuum", "reindex", "cluster")})
+_STATEMENTS["analyse"] = _STATEMENTS["analyze"]
 
 
 class ShoalDialect(Postgres):

@@ -20,12 +20,16 @@ from shoal.catalog.errors import (
     SqlError,
     SqlSyntaxError,
     UndefinedColumn,
+    UndefinedTable,
+    WrongObjectType,
 )
 from shoal.catalog.types import BOOL, FLOAT8, INT4, INT8, NUMERIC, OIDS, UNKNOWN, SqlType, array_of, numeric
 from shoal.exec.functions.casts import literal_type, parse_literal
+from shoal.exec.functions.time_precision import rounded_us
 from shoal.exec.plan import expr as e
 from shoal.exec.plan.expr import Expr, Literal, call
 from shoal.exec.plan.nodes import Aggregate, Limit, Project, Sort
+from shoal.exec.sql import rows
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.calls import bind_function
 from shoal.exec.sql.coercion import coerce, coerce_boolean, held, operator, settle, unify
@@ -42,8 +46,6 @@ from shoal.exec.sql.predicates import (
 )
 from shoal.exec.sql.scope import resolve_column
 from shoal.exec.sql.type_names import resolve_type, time_precision
-
-_BARE_INTERVAL = {"year": "year", "month": "month", "day": "day", "hour": "hour", "minute": "minute", "second": "second"}
 
 
 class ExpressionBinder:
@@ -123,7 +125,7 @@ class ExpressionBinder:
             fail(FeatureNotSupported, f"cannot use column reference in {self.clause.name}", node.pos)
         found = resolve_column(self.level, node.parts, node.pos)
         if found is None:
-            return self._whole_row(node)
+            return rows.whole_row(self, node)
         column, owner = found
         return self._used(column.expr, owner, node.pos, f"{column.table}.{column.name}" if column.table else column.name)
 
@@ -146,10 +148,9 @@ class ExpressionBinder:
             owner.uses += [(i, pos, display) for i in ids]
         return expr
 
-    def _whole_row(self, node: s.Name) -> Expr:
-        fail(FeatureNotSupported, f'the whole-row reference "{node.parts[-1]}" is not supported', node.pos)
-
     def _star(self, node: s.Star) -> Expr:
+        if node.qualifier:
+            return rows.whole_row(self, s.Name(node.pos, node.qualifier))
         fail(SqlSyntaxError, "row expansion via \"*\" is not supported here", node.pos)
 
     # Operators
@@ -161,6 +162,8 @@ class ExpressionBinder:
         if isinstance(node.left, s.Row) or isinstance(node.right, s.Row):
             return bind_row_comparison(self, node)
         left, right = self.bind(node.left), self.bind(node.right)
+        if rows.is_row(left) and rows.is_row(right):
+            return rows.compare_records(self, symbol, left, right, node.pos)
         return operator(self.context, symbol, left, right, node.pos, node.left.pos, node.right.pos)
 
     def _prefix_operation(self, node: s.Operation) -> Expr:
@@ -228,9 +231,11 @@ class ExpressionBinder:
         if isinstance(node.arg, s.Array) and target.is_array:
             return self._array_of(node.arg, target.element, explicit=True)
         if target.name == "interval" and isinstance(node.arg, s.Constant) and node.arg.kind == "string" and node.type.fields:
-            arg: Expr = Literal(UNKNOWN, interval_text(node.arg.value, node.type.fields))
+            arg: Expr = interval_literal(node.arg.value, node.type.fields, self.context.settings, node.arg.pos)
         else:
             arg = self.bind(node.arg)
+        if target.name == "record" and arg.type.name == "unknown":
+            fail(FeatureNotSupported, "input of anonymous composite types is not implemented", node.arg.pos)
         return self.cast(arg, target, node.pos if not node.literal else node.arg.pos, node.arg.pos,
                          time_precision(node.type))
 
@@ -240,24 +245,22 @@ class ExpressionBinder:
         result = coerce(self.context, arg, target, where, "explicit")
         if result.type != target and isinstance(result, Literal) and result.type.name == "numeric" and not target.trim:
             result = e.Cast(target, result)
+        if result.type == target and result.type.typmod != target.typmod:
+            result = Literal(target, result.value) if isinstance(result, Literal) else e.Cast(target, result)
         if precision is not None and result.type.name in ("timestamp", "timestamptz", "time", "interval"):
             return self._rounded(result, precision)
         return result
 
     def _rounded(self, arg: Expr, precision: int) -> Expr:
         """A time rounded to `precision` digits of a second."""
-        step = 10 ** (6 - precision)
-        if isinstance(arg, Literal) and arg.value is not None:
+        if isinstance(arg, Literal):
+            if arg.value is None:
+                return arg
             if arg.type.name == "interval":
                 months, days, micros = arg.value
-                return Literal(arg.type, (months, days, (micros + step // 2) // step * step))
-            return Literal(arg.type, (arg.value + step // 2) // step * step)
-        if arg.type.name not in ("timestamp", "timestamptz"):
-            raise FeatureNotSupported(f"{arg.type.sql}({precision}) is not supported for values that are not constants")
-        half = Literal(SqlType("interval"), (0, 0, step // 2))
-        moved = operator(self.context, "+", arg, half, -1)
-        unit = Literal(SqlType("interval"), (0, 0, step))
-        return call("date_bin", arg.type, unit, moved, Literal(arg.type, 0))
+                return Literal(arg.type, (months, days, rounded_us(micros, precision, "interval")))
+            return Literal(arg.type, rounded_us(arg.value, precision, arg.type.name))
+        return call("time_scale", arg.type, arg, Literal(INT4, precision))
 
     # Arrays, rows, fields
 
@@ -300,17 +303,25 @@ class ExpressionBinder:
         element = SqlType("int2" if arg.type.name == "int2vector" else "oid") if vector else arg.type.element
         return e.Call(element, "subscript", (arg, self.bind_as(node.low, INT4)))
 
-    def _row(self, node: s.Row) -> Expr:
-        fail(FeatureNotSupported, "row values are not supported outside comparisons", node.pos)
-
     def _field_of(self, node: s.FieldOf) -> Expr:
         if isinstance(node.arg, s.Function):
             return bind_function(self, node.arg, node.name)
         if isinstance(node.arg, s.Name):
-            return self._name(s.Name(node.arg.pos, (*node.arg.parts, node.name)))
+            if node.name == "*":
+                return rows.whole_row(self, node.arg)
+            if self.level.scope.relation(node.arg.parts) is not None or not self._is_column(node.arg):
+                return self._name(s.Name(node.arg.pos, (*node.arg.parts, node.name)))
         arg = self.bind(node.arg)
-        fail(UndefinedColumn if arg.type.name == "record" else DatatypeMismatch,
-             f'column notation .{node.name} applied to type {arg.type.sql}, which is not a composite type', node.pos)
+        if rows.is_row(arg):
+            return rows.field_of(self, arg, node.name, node.arg.pos)
+        fail(UndefinedColumn if arg.type.name == "record" else WrongObjectType,
+             f'column notation .{node.name} applied to type {arg.type.sql}, which is not a composite type', node.arg.pos)
+
+    def _is_column(self, node: s.Name) -> bool:
+        try:
+            return resolve_column(self.level, node.parts, node.pos) is not None
+        except (UndefinedColumn, UndefinedTable):
+            return False
 
     # Subqueries
 
@@ -354,7 +365,8 @@ class ExpressionBinder:
     METHODS: ClassVar[dict[type, Callable[[Any, Any], Expr]]] = {
         s.Constant: _constant, s.Param: _param, s.Name: _name, s.Star: _star, s.Operation: _operation, s.Logical: _logical,
         s.Not: _not, s.Collate: _collate, s.Case: _case, s.Cast: _cast, s.Array: _array, s.Subscript: _subscript,
-        s.Row: _row, s.FieldOf: _field_of, s.Subquery: _subquery, s.Default: _default, s.GroupingSets: _grouping_sets,
+        s.Row: rows.bind_row, s.FieldOf: _field_of, s.Subquery: _subquery, s.Default: _default,
+        s.GroupingSets: _grouping_sets,
         s.Function: bind_function, s.Is: bind_is, s.IsDistinct: bind_is_distinct, s.Between: bind_between,
         s.InList: bind_in_list, s.InQuery: bind_in_query, s.Quantified: bind_quantified, s.Match: bind_match}
 
@@ -383,12 +395,18 @@ def decimal_literal(text: str, settings: Any) -> Literal:
     return Literal(target, parse_literal(text, target, settings))
 
 
-def interval_text(text: str, fields: tuple[str, ...]) -> str:
-    """The text of INTERVAL 'text' fields with the unit of a bare number made plain."""
-    stripped = text.strip()
+def interval_literal(text: str, fields: tuple[str, ...], settings: Any, pos: int) -> Literal:
+    """INTERVAL 'text' fields: the fields say what a bare number is, and cut off what is smaller than their last."""
+    from shoal.exec.functions.interval_input import parse_interval
     try:
-        float(stripped)
-    except ValueError:
-        return text
-    return f"{stripped} {_BARE_INTERVAL[fields[-1]]}"
-
+        months, days, us = parse_interval(text, fields, settings.styles.interval)
+    except SqlError as error:
+        error.position = error.position or pos + 1
+        raise
+    last = fields[-1]
+    step = {"hour": 3_600_000_000, "minute": 60_000_000}.get(last, 1)
+    kept = abs(us) // step * step
+    if last == "year":
+        months = int(months / 12) * 12
+    return Literal(SqlType("interval"), (months, 0 if last in ("year", "month") else days,
+                                         0 if last in ("year", "month", "day") else kept if us >= 0 else -kept))

@@ -8,31 +8,47 @@ Spec: PostgreSQL 15 documentation, 7.2.1; wording of parse_clause.c and parse_re
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from shoal.catalog.connector import TableHandle
 from shoal.catalog.errors import (
     AmbiguousColumn,
     FeatureNotSupported,
     InvalidColumnReference,
+    InvalidTablesampleArgument,
     SqlError,
     SqlSyntaxError,
     UndefinedColumn,
     UndefinedFunction,
+    UndefinedObject,
 )
-from shoal.catalog.types import INT8
+from shoal.catalog.types import BOOL, FLOAT4, FLOAT8, INT8
 from shoal.exec.functions.registry import find
 from shoal.exec.plan import expr as e
 from shoal.exec.plan.expr import Call, Cast, ColumnRef, Expr, conjunction
-from shoal.exec.plan.nodes import Apply, Field, Join, PlanNode, Project, Scan, ScanColumn, TableFunction
+from shoal.exec.plan.nodes import (
+    Apply,
+    Field,
+    Filter,
+    Join,
+    PlanNode,
+    Project,
+    Scan,
+    ScanColumn,
+    SharedRows,
+    TableFunction,
+    WorkingTable,
+)
 from shoal.exec.plan.rewrite import holds_volatile, renumber
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.calls import resolve, scalar_call, set_fields
 from shoal.exec.sql.coercion import common, operator
-from shoal.exec.sql.context import FROM, JOIN_ON, LATERAL, CommonTable, Level, PendingApply, Query, fail
+from shoal.exec.sql.context import FROM, JOIN_ON, LATERAL, SAMPLE, CommonTable, Level, PendingApply, Query, fail
 from shoal.exec.sql.expressions import ExpressionBinder
 from shoal.exec.sql.names import output_name
 from shoal.exec.sql.planning import ONE_ROW, attach, filtered
 from shoal.exec.sql.scope import Relation, Scope, ScopeColumn, check_aliases, merge
+from shoal.exec.sql.views import view_query
 
 
 @dataclass(slots=True)
@@ -84,11 +100,14 @@ def _over_one_row(source: Source) -> Source:
 def bind_item(level: Level, item: s.FromItem, visible: list[Scope]) -> Source:
     """One FROM item; `visible`: the scopes that it may read if it is lateral."""
     if isinstance(item, s.TableRef):
-        return _table(level, item)
+        return _table(level, item) if item.sample is None else _sampled(level, item, item.sample)
     if isinstance(item, s.QueryRef):
         return _subquery(level, item, visible)
     if isinstance(item, s.FunctionRef):
         return _function(level, item, visible)
+    if isinstance(item, s.BoundItem):
+        found: Source = item.source
+        return found
     assert isinstance(item, s.JoinRef)
     return _join(level, item, visible)
 
@@ -104,9 +123,18 @@ def _table(level: Level, item: s.TableRef) -> Source:
         table = level.context.namespace.resolve(item.parts)
     except SqlError as error:
         error.position = error.position or item.pos + 1
+        if len(item.parts) == 1 and item.parts[0] in level.context.future_tables:
+            error.detail = (f'There is a WITH item named "{item.parts[0]}", but it cannot be referenced from this part of '
+                            "the query.")
+            error.hint = "Use WITH RECURSIVE, or re-order the WITH items to remove forward references."
         raise
     handle = table.handle
+    level.context.reads[item.parts] = table
     name = item.alias or item.parts[-1]
+    if handle.kind == "view" and (view := table.connector.view(handle)) is not None:
+        shown = _derived(level, view_query(level.context, table, view), item, name)
+        shown.scope.relations[0].qualified = _qualifiers(item, handle)
+        return shown
     new_field = level.context.field
     scanned: list[ScanColumn] = []
     columns: list[ScopeColumn] = []
@@ -114,15 +142,45 @@ def _table(level: Level, item: s.TableRef) -> Source:
         made = new_field(info.name, info.type)
         scanned.append(ScanColumn(made, info.name))
         origin = (handle.catalog, handle.schema, handle.name, index)
-        columns.append(ScopeColumn(info.name, made.ref(), name, origin, info.hidden))
+        shown_name = level.context.namespace.column_name(item.parts, info.name)
+        columns.append(ScopeColumn(shown_name, made.ref(), name, origin, info.hidden))
         if info.native_type:
             level.context.notice(f'column "{info.name}" of "{handle.name}" has the unknown type {info.native_type} '
                                  "and is read as text")
     _rename(columns, item, name)
-    qualified = () if item.alias else (handle.catalog, handle.schema) if len(item.parts) < 2 else (
-        handle.catalog, *item.parts[-2:-1])
-    relation = Relation(name, columns, qualified, handle)
+    relation = Relation(name, columns, _qualifiers(item, handle), handle)
     return Source(Scan(handle, tuple(scanned)), Scope([relation], columns))
+
+
+def _qualifiers(item: s.TableRef, handle: TableHandle) -> tuple[str, ...]:
+    """The catalog and schema that a table's columns may be named with; none where it has an alias."""
+    if item.alias:
+        return ()
+    return (handle.catalog, handle.schema) if len(item.parts) < 2 else (handle.catalog, *item.parts[-2:-1])
+
+
+def _sampled(level: Level, item: s.TableRef, sample: s.Function) -> Source:
+    """TABLESAMPLE: each row with the given chance. Both methods do so; SYSTEM may, as it promises no more.
+
+    Raises: InvalidTablesampleArgument (2202H).
+    """
+    source = _table(level, item)
+    method = sample.name[-1]
+    if not isinstance(source.plan, Scan):
+        fail(FeatureNotSupported, "TABLESAMPLE clause can only be applied to tables and materialized views", item.pos)
+    if method not in ("system", "bernoulli"):
+        fail(UndefinedObject, f"tablesample method {method} does not exist", sample.pos)
+    if len(sample.args) != 1:
+        fail(InvalidTablesampleArgument, f"tablesample method {method} requires 1 argument, not {len(sample.args)}",
+             sample.pos)
+    percent = ExpressionBinder(level, SAMPLE).bind_as(sample.args[0], FLOAT4)
+    if isinstance(percent, e.Literal):
+        if percent.value is None:
+            raise InvalidTablesampleArgument("TABLESAMPLE parameter cannot be null")
+        if not 0 <= percent.value <= 100:
+            raise InvalidTablesampleArgument("sample percentage must be between 0 and 100")
+    chance = Call(FLOAT8, "mul", (Call(FLOAT8, "random", (), True), e.Literal(FLOAT8, 100.0)))
+    return replace(source, plan=Filter(source.plan, Call(BOOL, "lt", (chance, Cast(FLOAT8, percent, False)))))
 
 
 def _rename(columns: list[ScopeColumn], item: s.FromItem, name: str) -> None:
@@ -140,8 +198,20 @@ def _rename(columns: list[ScopeColumn], item: s.FromItem, name: str) -> None:
 
 def _common_table(level: Level, item: s.TableRef, shared: CommonTable) -> Source:
     query = shared.query
-    if query is None:
-        fail(FeatureNotSupported, f'recursive queries (WITH query "{shared.name}" reads itself) are not supported', item.pos)
+    if shared.working is not None:
+        made = tuple(level.context.field(f.name, f.type) for f in shared.working.fields)
+        working = WorkingTable(shared.working.number, made)
+        level.recursive = True
+        return _derived(level, Query(working, made, (None,) * len(made), (item.pos,) * len(made), {}), item,
+                        item.alias or item.parts[0], shared.columns)
+    assert query is not None
+    if shared.shared:
+        if not shared.number:
+            shared.number = next(level.context.ids)
+            level.context.shared.append((shared.number, query.plan))
+        made = tuple(level.context.field(f.name, f.type) for f in query.fields)
+        rows = SharedRows(shared.number, made, tuple(f.id for f in query.fields))
+        return _derived(level, replace(query, plan=rows, fields=made), item, item.alias or item.parts[0], shared.columns)
     if shared.used:
         if holds_volatile(query.plan):
             fail(FeatureNotSupported, f'WITH query "{shared.name}" calls a volatile function and is read more than once, '
@@ -211,7 +281,7 @@ def _function(level: Level, item: s.FunctionRef, visible: list[Scope]) -> Source
         calls.append((found.function.name, tuple(typed)))
         made = set_fields(b,
                           found.function, found.returns, item.alias if item.alias and single and not found.function.columns
-                          else name)
+                          else name, typed)
         fields += made
     if applies:
         fail(FeatureNotSupported, "subqueries in arguments of functions in FROM are not supported", item.pos)
@@ -261,6 +331,9 @@ def _join(level: Level, item: s.JoinRef, visible: list[Scope]) -> Source:
     right = bind_item(level, item.right, [*visible, left.scope])
     scope = merge([left.scope, right.scope])
     check_aliases(scope)
+    for side, kinds in ((left, ("right", "full")), (right, ("left", "full"))):
+        for relation in side.scope.relations if item.kind in kinds else ():
+            relation.nullable = True
     own = {f.id for f in left.plan.output}
     reads = right.lateral & own
     if reads and item.kind in ("right", "full"):

@@ -1,25 +1,31 @@
-"""CREATE and DROP: read by hand into sqlglot's Create and Drop, because sqlglot's reading takes anything (hop 2)."""
+"""CREATE, DROP and what stands in them, read by hand into syntax_ddl.py's plain trees (hop 2).
+
+Spec: PostgreSQL 15 documentation, CREATE TABLE, CREATE TABLE AS, CREATE VIEW, CREATE INDEX, CREATE SEQUENCE, DROP ...
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlglot import exp
 from sqlglot.tokens import TokenType as T
 
 from shoal.exec.sql import syntax as s
+from shoal.exec.sql import syntax_ddl as d
 
 if TYPE_CHECKING:
     from shoal.exec.sql.dialect import Grammar
 
-_COLUMN_CONSTRAINTS = ("primary", "unique", "check", "references", "constraint", "generated", "collate", "deferrable",
-                       "initially", "compression", "storage")
+_UNSUPPORTED = ("function", "procedure", "trigger", "type", "domain", "role", "user", "group", "database", "rule", "policy",
+                "aggregate", "operator", "cast", "collation", "server", "foreign", "publication", "subscription",
+                "statistics", "language", "tablespace", "event", "text", "access", "conversion", "transform", "constraint",
+                "owned")
 _TABLE_CONSTRAINTS = ("constraint", "primary", "unique", "check", "foreign", "exclude")
+_ACTIONS: dict[tuple[str, ...], Any] = {("no", "action"): "a", ("restrict",): "r", ("cascade",): "c", ("set", "null"): "n",
+                                        ("set", "default"): "d"}
 
 
-def create(g: Grammar) -> exp.Create:
-    """CREATE after its first word. `this`: a TableRef; kind, exists, expression as sqlglot has them; meta: columns,
-    temporary, with_data."""
+def create(g: Grammar) -> Any:
+    """CREATE after its first word."""
     replace = False
     if g._curr.token_type == T.OR and g._next.text == "replace":
         g._advance(2)
@@ -29,52 +35,67 @@ def create(g: Grammar) -> exp.Create:
         temporary = temporary or g._curr.text in ("temp", "temporary")
         g._advance()
     token = g._curr
-    if g.accept_word("table"):
-        if replace:
-            raise g.unexpected(token)
+    if not replace and g.accept_word("table"):
         return _create_table(g, temporary)
-    if g.accept_word("schema"):
-        exists = _if_not_exists(g)
-        if g.accept_word("authorization"):
-            raise g.unsupported("CREATE SCHEMA AUTHORIZATION")
-        target = s.TableRef(g._curr.start, g.qualified_name())
-        if g.accept_word("authorization"):
-            g.name()
-        return exp.Create(this=target, kind="SCHEMA", exists=exists)
     if g.accept_word("view"):
-        return _create_view(g, replace)
-    if g.at_word("recursive", "materialized", "index", "unique", "function", "procedure", "trigger", "sequence", "type",
-                 "domain", "extension", "role", "user", "group", "database", "rule", "policy", "aggregate", "operator",
-                 "cast", "collation", "server", "foreign", "publication", "subscription", "statistics", "language",
-                 "tablespace", "event", "text", "access", "conversion", "transform", "constraint"):
+        return _create_view(g, replace, temporary)
+    if not replace and not temporary:
+        if g.accept_word("schema"):
+            return _create_schema(g)
+        if g.accept_word("materialized"):
+            g.expect_word("view")
+            return _create_materialized(g)
+        if g.at_word("index") or (g.at_word("unique") and g._next.text == "index"):
+            return _create_index(g)
+        if g.accept_word("extension"):
+            return _create_extension(g)
+    if not replace and g.accept_word("sequence"):
+        exists = if_not_exists(g)
+        target = table_ref(g)
+        return d.CreateSequence(target, exists, temporary, sequence_options(g))
+    if g.accept_word("recursive"):
+        raise g.unsupported("CREATE RECURSIVE VIEW", token)
+    if g.at_word(*_UNSUPPORTED):
         what = token.text.upper() if token.text not in ("unique", "constraint") else g._next.text.upper()
-        raise g.unsupported(f"CREATE {what if what != 'MATERIALIZED' else 'MATERIALIZED VIEW'}", token)
+        raise g.unsupported(f"CREATE {what}", token)
     raise g.unexpected()
 
 
-def drop(g: Grammar) -> exp.Drop:
-    """DROP after its first word; `expressions`: TableRefs."""
+def drop(g: Grammar) -> d.Drop:
+    """DROP after its first word."""
     token = g._curr
-    kind = token.text.upper()
-    if not g.at_word("table", "schema", "view"):
-        if g.at_word("materialized", "index", "function", "procedure", "trigger", "sequence", "type", "domain", "extension",
-                     "role", "user", "group", "database", "rule", "policy", "aggregate", "operator", "cast", "collation",
-                     "server", "foreign", "publication", "subscription", "statistics", "language", "tablespace", "owned"):
-            raise g.unsupported(f"DROP {'MATERIALIZED VIEW' if kind == 'MATERIALIZED' else kind}", token)
-        raise g.unexpected()
-    g._advance()
-    exists = False
-    if g.accept_word("if"):
-        g.expect_word("exists")
-        exists = True
-    targets = g._parse_csv(lambda: s.TableRef(g._curr.start, g.qualified_name()))
+    kind = object_kind(g, "DROP")
+    if kind == "EXTENSION":
+        raise g.unsupported("DROP EXTENSION", token)
+    if g.at_word("concurrently"):
+        g._advance()
+    exists = if_exists(g)
+    targets = g._parse_csv(lambda: table_ref(g))
     cascade = g.accept_word("cascade")
     if not cascade:
         g.accept_word("restrict")
-    return exp.Drop(expressions=targets, kind=kind, exists=exists, cascade=cascade)
+    return d.Drop(kind, targets, exists, cascade)
 
 
-def _if_not_exists(g: Grammar) -> bool:
+def object_kind(g: Grammar, verb: str) -> str:
+    """TABLE, VIEW, MATERIALIZED VIEW ... after DROP, ALTER or COMMENT ON. Raises: FeatureNotSupported (0A000) for others."""
+    token = g._curr
+    if g.accept_word("materialized"):
+        g.expect_word("view")
+        return "MATERIALIZED VIEW"
+    for word in ("table", "view", "sequence", "index", "schema", "extension"):
+        if g.accept_word(word):
+            return word.upper()
+    if g.at_word(*_UNSUPPORTED):
+        raise g.unsupported(f"{verb} {token.text.upper()}", token)
+    raise g.unexpected()
+
+
+def table_ref(g: Grammar) -> s.TableRef:
+    return s.TableRef(g._curr.start, g.qualified_name())
+
+
+def if_not_exists(g: Grammar) -> bool:
     if not g.accept_word("if"):
         return False
     g.expect_word("not")
@@ -82,47 +103,111 @@ def _if_not_exists(g: Grammar) -> bool:
     return True
 
 
-def _create_table(g: Grammar, temporary: bool) -> exp.Create:
-    exists = _if_not_exists(g)
-    target = s.TableRef(g._curr.start, g.qualified_name())
-    columns: list[s.ColumnDefinition] | None = None
+def if_exists(g: Grammar) -> bool:
+    if not g.accept_word("if"):
+        return False
+    g.expect_word("exists")
+    return True
+
+
+def _create_schema(g: Grammar) -> d.CreateSchema:
+    exists = if_not_exists(g)
+    if g.accept_word("authorization"):
+        return d.CreateSchema(table_ref(g), exists)
+    target = table_ref(g)
+    if g.accept_word("authorization"):
+        g.label()
+    return d.CreateSchema(target, exists)
+
+
+def _create_extension(g: Grammar) -> d.Ignored:
+    from shoal.catalog.errors import DuplicateObject, FeatureNotSupported
+    from shoal.exec.notices import Notice
+    exists = if_not_exists(g)
+    name = g.label()
+    g.accept_word("with")
+    while g.at_word("schema", "version", "cascade"):
+        if g._curr.text != "cascade":
+            g._advance()
+        g._advance()
+    if name != "plpgsql":
+        raise FeatureNotSupported(f'extension "{name}" is not available')
+    if not exists:
+        raise DuplicateObject(f'extension "{name}" already exists')
+    return d.Ignored("CREATE EXTENSION", notices=(Notice(f'extension "{name}" already exists, skipping',
+                                                           sqlstate=DuplicateObject.sqlstate),))
+
+
+# Tables
+
+def _create_table(g: Grammar, temporary: bool) -> d.CreateTable:
+    exists = if_not_exists(g)
+    tree = d.CreateTable(table_ref(g), exists, temporary)
     if g.at_word("of", "partition"):
         raise g.unsupported(f"CREATE TABLE {g._curr.text.upper()}", g._curr)
     if g._match(T.L_PAREN):
-        columns = []
+        tree.columns = []
         if not g._match(T.R_PAREN):
-            for found in g._parse_csv(lambda: _table_element(g)):
-                if found is not None:
-                    columns.append(found)
+            g._parse_csv(lambda: _table_element(g, tree))
             g.expect(T.R_PAREN)
-    _table_options(g)
-    query, with_data = None, True
+    _table_options(g, tree)
     if g._match(T.ALIAS):
         if g.at_word("execute"):
             raise g.unsupported("CREATE TABLE AS EXECUTE", g._curr)
-        query = g.query()
-        if g.accept_word("with"):
-            with_data = not g.accept_word("no")
-            g.expect_word("data")
-    elif columns is None or any(c.type is None for c in columns):
+        tree.query = g.query()
+        tree.with_data = with_data(g)
+    elif tree.columns is None or any(c.type is None for c in tree.columns):
         raise g.unexpected()
-    tree = exp.Create(this=target, kind="TABLE", exists=exists, expression=query)
-    tree.meta.update(columns=columns, temporary=temporary, with_data=with_data)
     return tree
 
 
-def _table_options(g: Grammar) -> None:
-    """Storage options, which mean nothing here; inheritance and partitioning are refused."""
+def with_data(g: Grammar) -> bool:
+    if not g.accept_word("with"):
+        return True
+    found = not g.accept_word("no")
+    g.expect_word("data")
+    return found
+
+
+def _create_materialized(g: Grammar) -> d.CreateTable:
+    exists = if_not_exists(g)
+    tree = d.CreateTable(table_ref(g), exists, materialized=True)
+    if g._curr.token_type == T.L_PAREN:
+        tree.columns = _column_names(g)
+    _table_options(g, tree)
+    g.expect(T.ALIAS)
+    start = g._curr.start
+    tree.query = g.query()
+    tree.text = g.sql[start:g._prev.end + 1]
+    tree.with_data = with_data(g)
+    return tree
+
+
+def _column_names(g: Grammar) -> list[d.ColumnNode]:
+    g.expect(T.L_PAREN)
+    found = g._parse_csv(lambda: d.ColumnNode(g._curr.start, g.name()))
+    g.expect(T.R_PAREN)
+    return found
+
+
+def _table_options(g: Grammar, tree: d.CreateTable) -> None:
+    """ON COMMIT; storage options, which mean nothing here; inheritance and partitioning are refused."""
     while True:
         if g.at_word("inherits", "partition") or g._curr.token_type == T.PARTITION_BY:
             raise g.unsupported(f"CREATE TABLE ... {g._curr.text.upper()}", g._curr)
         if g._curr.token_type == T.WITH and g._next.token_type == T.L_PAREN:
             g._advance()
-            _skip_parentheses(g)
+            skip_parentheses(g)
         elif g._curr.token_type == T.ON and g._next.text == "commit":
             g._advance(2)
-            while g.at_word("preserve", "delete", "rows", "drop"):
-                g._advance()
+            if g.accept_word("preserve"):
+                g.expect_word("rows")
+            elif g.accept_word("drop"):
+                tree.on_commit = "drop"
+            else:
+                g.expect_word("delete")
+                g.expect_word("rows")
+                tree.on_commit = "delete"
         elif g.at_word("tablespace", "using"):
             g._advance()
             g.name()
@@ -132,62 +217,200 @@ def _table_options(g: Grammar) -> None:
             return
 
 
-def _table_element(g: Grammar) -> s.ColumnDefinition | None:
-    """A column, or None for a table constraint: keys are accepted as documentation, nothing enforces them."""
+def _table_element(g: Grammar, tree: d.CreateTable) -> None:
+    assert tree.columns is not None
     if g.at_word("like"):
-        raise g.unsupported("CREATE TABLE ... LIKE", g._curr)
-    if g.at_word(*_TABLE_CONSTRAINTS) and g._curr.token_type != T.IDENTIFIER:
-        _constraint(g)
-        return None
-    column = s.ColumnDefinition(g._curr.start, g.name())
+        g._advance()
+        tree.likes.append((len(tree.columns), _like(g)))
+    elif g.at_word(*_TABLE_CONSTRAINTS) and g._curr.token_type != T.IDENTIFIER:
+        tree.constraints.append(constraint(g))
+    else:
+        tree.columns.append(column(g))
+
+
+def _like(g: Grammar) -> d.Like:
+    table = table_ref(g)
+    every = {"comments", "constraints", "defaults", "generated", "identity", "indexes", "statistics", "storage",
+             "compression"}
+    options: set[str] = set()
+    while g.at_word("including", "excluding"):
+        including = g._curr.text == "including"
+        g._advance()
+        word = g._curr.text
+        if word not in every | {"all"}:
+            raise g.unexpected()
+        g._advance()
+        named = every if word == "all" else {word}
+        options = options | named if including else options - named
+    return d.Like(table, options)
+
+
+def column(g: Grammar) -> d.ColumnNode:
+    """A column's definition, in CREATE TABLE (where AS may give the type) or ADD COLUMN."""
+    found = d.ColumnNode(g._curr.start, g.name())
     if g._curr.token_type in (T.COMMA, T.R_PAREN):
-        return column
-    column.type = g.type_name()
-    while g._curr.token_type not in (T.COMMA, T.R_PAREN):
-        if g._match(T.NOT):
-            g.expect_word("null")
-            column.not_null = True
-        elif g.accept_word("null"):
-            pass
-        elif g._match(T.DEFAULT):
-            column.default = g.expression_at(5, restricted=True)
-        elif g.at_word("primary"):
-            column.not_null = True
-            _constraint(g)
-        elif g.at_word("generated"):
-            raise g.unsupported("a generated column", g._curr)
-        elif g.at_word(*_COLUMN_CONSTRAINTS):
-            _constraint(g)
+        return found
+    found.type = g.type_name()
+    while _column_constraint(g, found):
+        pass
+    return found
+
+
+def _column_constraint(g: Grammar, found: d.ColumnNode) -> bool:
+    """One more property of the column; False where there is none."""
+    name = ""
+    if g.accept_word("constraint"):
+        name = g.name()
+    token = g._curr
+    if g._match(T.NOT):
+        if g.accept_word("deferrable"):
+            return True
+        g.expect_word("null")
+        found.not_null = True
+    elif g.accept_word("null"):
+        found.null = True
+    elif g._match(T.DEFAULT):
+        found.default, found.default_text = _expression(g)
+    elif g.accept_word("generated"):
+        generated(g, found)
+    elif g.accept_word("collate"):
+        g.qualified_name()
+    elif g.at_word("compression", "storage"):
+        g._advance()
+        g.label()
+    elif g.at_word("primary", "unique", "check", "references"):
+        made = _constraint_body(g, token.start, name)
+        made.columns = made.columns or [found.name]
+        found.constraints.append(made)
+    else:
+        if name:
+            raise g.unexpected()
+        return False
+    return True
+
+
+def _expression(g: Grammar) -> tuple[Any, str]:
+    """A restricted expression and its text."""
+    start = g._curr.start
+    tree = g.expression_at(5, restricted=True)
+    return tree, g.sql[start:g._prev.end + 1]
+
+
+def generated(g: Grammar, found: d.ColumnNode) -> None:
+    always = g.accept_word("always")
+    if not always:
+        g.expect_word("by")
+        g.expect(T.DEFAULT)
+    g.expect(T.ALIAS)
+    if g._curr.token_type == T.L_PAREN:
+        raise g.unsupported("a generated column", g._curr)
+    g.expect_word("identity")
+    found.identity, found.not_null = "a" if always else "d", True
+    if g._match(T.L_PAREN):
+        found.sequence = sequence_options(g)
+        g.expect(T.R_PAREN)
+
+
+def constraint(g: Grammar) -> d.ConstraintNode:
+    """A table constraint."""
+    name = g.name() if g.accept_word("constraint") else ""
+    return _constraint_body(g, g._curr.start, name)
+
+
+def _constraint_body(g: Grammar, pos: int, name: str) -> d.ConstraintNode:
+    token = g._curr
+    if g.at_word("exclude"):
+        raise g.unsupported("an EXCLUDE constraint", token)
+    if g.accept_word("check"):
+        g.expect(T.L_PAREN)
+        start = g._curr.start
+        made = d.ConstraintNode(pos, "check", name, expression=g.expression_at(1))
+        made.text = g.sql[start:g._prev.end + 1]
+        g.expect(T.R_PAREN)
+        if g.accept_word("no"):
+            g.expect_word("inherit")
+    elif g.accept_word("foreign"):
+        g.expect_word("key")
+        made = d.ConstraintNode(pos, "foreign", name, g.names())
+        g.expect_word("references")
+        _references(g, made)
+    elif g.accept_word("references"):
+        made = d.ConstraintNode(pos, "foreign", name)
+        _references(g, made)
+    else:
+        if g.accept_word("primary"):
+            g.expect_word("key")
+            made = d.ConstraintNode(pos, "primary", name)
+        elif g.accept_word("unique"):
+            if g.accept_word("nulls"):
+                if g._match(T.NOT):
+                    raise g.unsupported("UNIQUE NULLS NOT DISTINCT", token)
+                g.expect(T.DISTINCT)
+            made = d.ConstraintNode(pos, "unique", name)
         else:
             raise g.unexpected()
-    return column
+        if g.accept_word("using"):
+            g.expect_word("index")
+            made.index = g.name()
+        elif g._curr.token_type == T.L_PAREN:
+            made.columns = g.names()
+        if g.accept_word("include"):
+            g.names()
+        if g._curr.token_type == T.WITH and g._next.token_type == T.L_PAREN:
+            g._advance()
+            skip_parentheses(g)
+    _deferring(g, made)
+    return made
 
 
-def _constraint(g: Grammar) -> None:
-    """Skips one constraint that is accepted without effect; CHECK and FOREIGN KEY are refused, they would be expected to
-    bite."""
-    if g.accept_word("constraint"):
-        g.name()
-    token = g._curr
-    if g.at_word("check", "exclude"):
-        raise g.unsupported(f"a {token.text.upper()} constraint", token)
-    if g.accept_word("collate"):
-        g.qualified_name()
-        return
-    if g.at_word("foreign", "references"):
-        raise g.unsupported("a FOREIGN KEY constraint", token)
-    if g.accept_word("not"):
-        g.expect_word("null")
-        return
-    if g.accept_word("primary"):
-        g.expect_word("key")
-    elif not g.accept_word("unique"):
-        raise g.unexpected()
+def _references(g: Grammar, made: d.ConstraintNode) -> None:
+    made.references = table_ref(g)
     if g._curr.token_type == T.L_PAREN:
-        _skip_parentheses(g)
+        made.referenced = g.names()
+    while True:
+        token = g._curr
+        if g.accept_word("match"):
+            if g.at_word("full", "partial"):
+                raise g.unsupported(f"MATCH {g._curr.text.upper()}", token)
+            g.expect_word("simple")
+        elif g._curr.token_type == T.ON and g._next.text in ("delete", "update"):
+            on_delete = g._next.text == "delete"
+            g._advance(2)
+            action = next((code for words, code in _ACTIONS.items() if _accept_words(g, words)), None)
+            if action is None:
+                raise g.unexpected()
+            if on_delete:
+                made.on_delete = action
+            else:
+                made.on_update = action
+        else:
+            return
 
 
-def _skip_parentheses(g: Grammar) -> None:
+def _accept_words(g: Grammar, words: tuple[str, ...]) -> bool:
+    if g._curr.text != words[0] or (len(words) > 1 and g._next.text != words[1]):
+        return False
+    g._advance(len(words))
+    return True
+
+
+def _deferring(g: Grammar, made: d.ConstraintNode) -> None:
+    while True:
+        if g._curr.token_type == T.NOT and g._next.text in ("deferrable", "valid"):
+            made.not_valid = made.not_valid or g._next.text == "valid"
+            g._advance(2)
+        elif g.accept_word("deferrable"):
+            made.deferrable = True
+        elif g.accept_word("initially"):
+            made.deferred = g.accept_word("deferred")
+            made.deferrable = made.deferrable or made.deferred
+            if not made.deferred:
+                g.expect_word("immediate")
+        else:
+            return
+
+
+def skip_parentheses(g: Grammar) -> None:
     g.expect(T.L_PAREN)
     depth = 1
     while depth:
@@ -198,18 +421,126 @@ def _skip_parentheses(g: Grammar) -> None:
         g._advance()
 
 
-def _create_view(g: Grammar, replace: bool) -> Any:
-    exists = _if_not_exists(g)
-    target = s.TableRef(g._curr.start, g.qualified_name())
-    columns = None
-    if g._match(T.L_PAREN):
-        columns = g._parse_csv(lambda: s.ColumnDefinition(g._curr.start, g.name()))
-        g.expect(T.R_PAREN)
+# Views, indexes, sequences
+
+def _create_view(g: Grammar, replace: bool, temporary: bool) -> d.CreateView:
+    target = table_ref(g)
+    columns = _column_names(g) if g._curr.token_type == T.L_PAREN else None
+    if g._curr.token_type == T.WITH and g._next.token_type == T.L_PAREN:
+        g._advance()
+        skip_parentheses(g)
     g.expect(T.ALIAS)
     start = g._curr.start
     query = g.query()
-    tree = exp.Create(this=target, kind="VIEW", replace=replace, exists=exists, expression=query)
-    tree.meta.update(columns=columns, text=g.sql[start:g._prev.end + 1])
+    tree = d.CreateView(target, columns, query, g.sql[start:g._prev.end + 1], replace, temporary)
     if g.accept_word("with"):
         raise g.unsupported("WITH CHECK OPTION")
     return tree
+
+
+def _create_index(g: Grammar) -> d.CreateIndex:
+    unique = g.accept_word("unique")
+    g.expect_word("index")
+    g.accept_word("concurrently")
+    exists = if_not_exists(g)
+    name = "" if g._curr.token_type == T.ON else g.name()
+    g.expect(T.ON)
+    g._match(T.ONLY)
+    made = d.CreateIndex(name, table_ref(g), [], unique, exists)
+    if g.accept_word("using"):
+        made.method = g.name()
+    g.expect(T.L_PAREN)
+    made.columns = g._parse_csv(lambda: _index_column(g))
+    g.expect(T.R_PAREN)
+    if g.accept_word("include"):
+        g.names()
+    if g._curr.token_type == T.WITH and g._next.token_type == T.L_PAREN:
+        g._advance()
+        skip_parentheses(g)
+    if g.accept_word("tablespace"):
+        g.name()
+    if g._match(T.WHERE):
+        start = g._curr.start
+        g.expression_at(1)
+        made.predicate = g.sql[start:g._prev.end + 1]
+    return made
+
+
+def _index_column(g: Grammar) -> tuple[str, Any, bool, bool]:
+    start = g._curr.start
+    tree: Any = None
+    if g._match(T.L_PAREN):
+        tree = g.expression_at(1)
+        g.expect(T.R_PAREN)
+    elif g._next.token_type == T.L_PAREN:
+        tree = g.expression_at(13)
+    else:
+        g.name()
+    text = g._prev.text if tree is None else g.sql[start:g._prev.end + 1]
+    if g.accept_word("collate"):
+        g.qualified_name()
+    if g.is_column_id(g._curr) and not g.at_word("asc", "desc", "nulls"):
+        g.qualified_name()  # an operator class
+    descending = False
+    if g._curr.text in ("asc", "desc"):
+        descending = g._curr.text == "desc"
+        g._advance()
+    first = descending
+    if g.accept_word("nulls"):
+        first = g._curr.text == "first"
+        g._advance()
+    return text, tree, descending, first
+
+
+def sequence_options(g: Grammar) -> dict[str, Any]:
+    """The options of CREATE SEQUENCE, ALTER SEQUENCE and identity columns, by name; `restart` None: at its start."""
+    found: dict[str, Any] = {}
+    while True:
+        if g.accept_word("increment"):
+            g.accept_word("by")
+            found["increment"] = _signed(g)
+        elif g.accept_word("start"):
+            g.accept_word("with")
+            found["start"] = _signed(g)
+        elif g.accept_word("restart"):
+            g.accept_word("with")
+            found["restart"] = _signed(g) if _at_number(g) else None
+        elif g.accept_word("minvalue"):
+            found["minimum"] = _signed(g)
+        elif g.accept_word("maxvalue"):
+            found["maximum"] = _signed(g)
+        elif g.accept_word("cache"):
+            found["cache"] = _signed(g)
+        elif g.accept_word("cycle"):
+            found["cycle"] = True
+        elif g.accept_word("no"):
+            word = g._curr.text
+            if word not in ("minvalue", "maxvalue", "cycle"):
+                raise g.unexpected()
+            g._advance()
+            found[{"minvalue": "minimum", "maxvalue": "maximum", "cycle": "cycle"}[word]] = None
+        elif g._match(T.ALIAS):
+            found["type"] = g.type_name()
+        elif g.accept_word("owned"):
+            g.expect_word("by")
+            found["owner"] = g.qualified_name()
+        elif g.accept_word("sequence"):
+            g.expect_word("name")
+            g.qualified_name()
+        else:
+            return found
+
+
+def _at_number(g: Grammar) -> bool:
+    return g._curr.token_type in (T.NUMBER, T.DASH, T.PLUS)
+
+
+def _signed(g: Grammar) -> int:
+    negative = g._match(T.DASH)
+    if not negative:
+        g._match(T.PLUS)
+    token = g._curr
+    if token.token_type != T.NUMBER or not token.text.isdigit():
+        raise g.unexpected()
+    g._advance()
+    return -int(token.text) if negative else int(token.text)

@@ -125,9 +125,21 @@ class FromGrammar(ExpressionGrammar):
                     item = s.TableRef(start.start, self.qualified_name(), only)
                     self._match(T.STAR)
         self._alias(item)
-        if self.at_word("tablesample"):
-            raise self.unsupported("TABLESAMPLE", self._curr)
+        if self.at_word("tablesample") and isinstance(item, s.TableRef):
+            item.sample = self._sample()
         return item
+
+    def _sample(self) -> s.Function:
+        """TABLESAMPLE method (percentage), as a call of the method."""
+        self._advance()
+        token = self._curr
+        method = self.qualified_name()
+        self.expect(T.L_PAREN)
+        args = self._parse_csv(lambda: self.expression_at(1))
+        self.expect(T.R_PAREN)
+        if self.at_word("repeatable"):
+            raise self.unsupported("TABLESAMPLE ... REPEATABLE", self._curr)
+        return s.Function(token.start, method, args)
 
     def _from_call(self, start: Token, only: bool) -> s.Function | None:
         """The function call at the current token, or None for a table's name."""
@@ -216,7 +228,8 @@ class FromGrammar(ExpressionGrammar):
         else:
             return
         if self._curr.token_type == T.L_PAREN:
-            if isinstance(item, s.FunctionRef) and self._tokens[self._index + 2].token_type not in (T.COMMA, T.R_PAREN):
+            after = self._tokens[self._index + 2:self._index + 3]
+            if isinstance(item, s.FunctionRef) and after and after[0].token_type not in (T.COMMA, T.R_PAREN):
                 item.definitions = self._definitions()
             else:
                 item.columns = self.names()

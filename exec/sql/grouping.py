@@ -253,8 +253,9 @@ class Candidate:
     expr: Expr
 
 
-def bind_groups(level: Level, nodes: Sequence[Any], targets: Sequence[Candidate], input_ids: set[int]) -> Grouping:
-    """The grouping that GROUP BY asks for."""
+def bind_groups(level: Level, nodes: Sequence[Any], targets: Sequence[Candidate], input_ids: set[int],
+                distinct: bool = False) -> Grouping:
+    """The grouping that GROUP BY asks for. `distinct`: equal grouping sets count once."""
     keys: dict[Expr, int] = {}
     b = ExpressionBinder(level, GROUP_BY)
 
@@ -274,6 +275,8 @@ def bind_groups(level: Level, nodes: Sequence[Any], targets: Sequence[Candidate]
         if size > MAX_SETS:
             raise StatementTooComplex(f"too many grouping sets present (maximum {MAX_SETS})")
     sets = [tuple(dict.fromkeys(itertools.chain(*combination))) for combination in itertools.product(*parts)]
+    if distinct:
+        sets = list({frozenset(one): one for one in reversed(sets)}.values())[::-1]
     grouping = Grouping(level, list(keys), sets, input_ids=input_ids)
     if not keys and len(sets) == 1:
         grouping.sets = None

@@ -40,7 +40,7 @@ def _figure(node: Any) -> tuple[str, int]:
             return (name, strength) if strength > 1 else ("case", 1)
         case s.Array():
             return "array", 2
-        case s.Row(explicit=True):
+        case s.Row():
             return "row", 2
         case s.Subquery():
             if node.kind != "scalar":

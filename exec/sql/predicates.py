@@ -10,14 +10,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shoal.catalog.errors import FeatureNotSupported, SqlError, SqlSyntaxError, UndefinedFunction, WrongObjectType
-from shoal.catalog.types import BOOL, TEXT, SqlType, array_of
+from shoal.catalog.errors import (
+    FeatureNotSupported,
+    SqlError,
+    SqlSyntaxError,
+    UndefinedFunction,
+    UndefinedObject,
+    WrongObjectType,
+)
+from shoal.catalog.types import BOOL, OIDS, TEXT, SqlType, array_of
 from shoal.exec.plan import expr as e
-from shoal.exec.plan.expr import Call, Expr, Literal, call, conjunction
+from shoal.exec.plan.expr import Call, Expr, Literal, Parameter, call, conjunction
 from shoal.exec.plan.nodes import Field, Project
+from shoal.exec.sql import rows
 from shoal.exec.sql import syntax as s
-from shoal.exec.sql.coercion import coerce, coerce_boolean, common, operator, operator_for, settle
-from shoal.exec.sql.context import Query, fail
+from shoal.exec.sql.coercion import coerce, coerce_boolean, common, operator, operator_for, settle, unify
+from shoal.exec.sql.context import Query, bare_type, fail
 
 if TYPE_CHECKING:
     from shoal.exec.sql.expressions import ExpressionBinder
@@ -36,7 +44,8 @@ def bind_is(b: ExpressionBinder, node: s.Is) -> Expr:
         name = "is_not_null" if node.negated else "is_null"
         if isinstance(node.arg, s.Row):
             return conjunction([call(name, BOOL, _nullable(b, item)) for item in node.arg.items])
-        return call(name, BOOL, _nullable(b, node.arg))
+        value = _nullable(b, node.arg)
+        return rows.row_is_null(value, node.negated) if rows.is_row(value) else call(name, BOOL, value)
     what = f"IS {'NOT ' if node.negated else ''}{node.test.upper()}"
     arg = coerce_boolean(b.context, b.bind(node.arg), what, s.place(node.arg))
     name = f"is_{'not_' if node.negated else ''}{node.test}"
@@ -46,6 +55,7 @@ def bind_is(b: ExpressionBinder, node: s.Is) -> Expr:
 def _nullable(b: ExpressionBinder, node: Any) -> Expr:
     """An operand of IS NULL, which gives a parameter no type but takes a literal as text."""
     arg = b.bind(node)
+    b.context.parameters.leave_untyped(arg, node.pos)
     return Literal(TEXT, arg.value) if isinstance(arg, Literal) and arg.type.name == "unknown" else arg
 
 
@@ -56,6 +66,8 @@ def bind_is_distinct(b: ExpressionBinder, node: s.IsDistinct) -> Expr:
                  for left, right in _pairs(node.left, node.right, node.pos)]
         return conjunction(parts) if node.negated else _disjunction(parts)
     left, right = b.bind(node.left), b.bind(node.right)
+    if rows.is_row(left) and rows.is_row(right):
+        return rows.compare_records(b, "=" if node.negated else "<>", left, right, node.pos)
     equal = operator(b.context, "=", left, right, node.pos, node.left.pos, node.right.pos)
     return call("is_not_distinct" if node.negated else "is_distinct", BOOL, *equal.args)
 
@@ -139,6 +151,9 @@ def bind_in_list(b: ExpressionBinder, node: s.InList) -> Expr:
         return negate(found) if node.negated else found
     arg = b.bind(node.arg)
     items = [b.bind(item) for item in node.items]
+    if rows.is_row(arg) and all(rows.is_row(item) for item in items):
+        found = _disjunction([rows.compare_records(b, "=", arg, item, node.pos) for item in items])
+        return negate(found) if node.negated else found
     places = [s.place(item) for item in node.items]
     try:
         target = common([arg, *items], [node.arg.pos, *places], "IN")
@@ -154,10 +169,15 @@ def bind_in_list(b: ExpressionBinder, node: s.InList) -> Expr:
         error.position = error.position or node.pos + 1
         raise
     left = coerce(b.context, arg, wanted[0], node.arg.pos)
-    element = wanted[1]
-    found = Call(BOOL, "in", (left, *(coerce(b.context, item, element, pos) for item,
-                                      pos in zip(items, places, strict=True))))
+    found = Call(BOOL, "in", (left, *_elements(b, items, places, target, wanted[1])))
     return negate(found) if node.negated else found
+
+
+def _elements(b: ExpressionBinder, items: list[Expr], places: list[int], target: SqlType, wanted: SqlType) -> list[Expr]:
+    """List items as an operator takes them: parameters have the items' common type, as elements of an array would."""
+    typed = [coerce(b.context, item, target, pos) if isinstance(item, Parameter) else item
+             for item, pos in zip(items, places, strict=True)]
+    return [coerce(b.context, item, wanted, pos) for item, pos in zip(typed, places, strict=True)]
 
 
 def bind_in_query(b: ExpressionBinder, node: s.InQuery) -> Expr:
@@ -218,14 +238,31 @@ def _projected(b: ExpressionBinder, query: Query, columns: list[Expr]) -> Query:
     return Query(Project(query.plan, tuple(made)), fields, query.origins, query.places, query.refs)
 
 
+def _listed(b: ExpressionBinder, node: s.Quantified) -> Expr:
+    """x = ANY (ARRAY[...]) and x <> ALL (ARRAY[...]): an `in` call, the items with their own common type."""
+    left, items = b.bind(node.left), [b.bind(item) for item in node.right.items]
+    places = [s.place(item) for item in node.right.items]
+    target, typed = unify(b.context, items, places, "ARRAY")
+    try:
+        wanted = operator_for("=", left.type, target).arguments
+    except SqlError as error:
+        error.position = error.position or node.pos + 1
+        raise
+    left = coerce(b.context, left, wanted[0], node.left.pos)
+    found = Call(BOOL, "in", (left, *_elements(b, typed, places, target, wanted[1])))
+    return negate(found) if node.every else found
+
+
 def _array_quantified(b: ExpressionBinder, node: s.Quantified) -> Expr:
     if isinstance(node.right, s.Array) and node.right.items and not isinstance(node.left, s.Row) and (
             (node.symbol == "=" and not node.every) or (node.symbol == "<>" and node.every)):
-        return bind_in_list(b, s.InList(node.pos, node.left, node.right.items, node.every))
+        return _listed(b, node)
     left, right = b.bind(node.left), b.bind(node.right)
     if right.type.name == "unknown":
         element = settle(b.context, left, node.left.pos).type
         left = coerce(b.context, left, element, node.left.pos)
+        if element.is_array or "_" + element.name not in OIDS:
+            fail(UndefinedObject, f"could not find array type for data type {bare_type(element).sql}", node.pos)
         wanted = operator_for(node.symbol, element, element).arguments[1]
         right = coerce(b.context, right, array_of(wanted), node.right.pos)
     if not right.type.is_array and right.type.name not in ("int2vector", "oidvector"):
@@ -259,9 +296,6 @@ def _pairs(left: s.Row, right: s.Row, pos: int) -> list[tuple[Any, Any]]:
 
 
 def _row_equal(b: ExpressionBinder, left: s.Row, right: Any, pos: int) -> Expr:
-    if not isinstance(right, s.Row):
-        fail(UndefinedFunction, "operator does not exist: record = " + settle(b.context, b.bind(right), right.pos).type.sql,
-             pos)
     return bind_row_comparison(b, s.Operation(pos, "=", left, right))
 
 
@@ -270,22 +304,18 @@ def bind_row_comparison(b: ExpressionBinder, node: s.Operation) -> Expr:
     left, right = node.left, node.right
     if isinstance(left, s.Row) and isinstance(right, s.Subquery) and right.kind == "scalar" and node.symbol == "=":
         return bind_in_query(b, s.InQuery(node.pos, left, right.query, False))
-    if not isinstance(left, s.Row) or not isinstance(right, s.Row):
-        fail(FeatureNotSupported, "comparing a row with a value is not supported", node.pos)
-    pairs = [(b.bind(x), b.bind(y), x.pos, y.pos) for x, y in _pairs(left, right, node.pos)]
-
-    def compare(symbol: str, pair: tuple[Expr, Expr, int, int]) -> Expr:
-        return operator(b.context, symbol, pair[0], pair[1], node.pos, pair[2], pair[3])
-
-    if node.symbol == "=":
-        return conjunction([compare("=", pair) for pair in pairs])
-    if node.symbol == "<>":
-        return _disjunction([compare("<>", pair) for pair in pairs])
-    if node.symbol not in ("<", "<=", ">", ">="):
-        fail(FeatureNotSupported, f"could not determine interpretation of row comparison operator {node.symbol}", node.pos,
-             hint="Row comparison operators must be associated with btree operator families.")
-    result = compare(node.symbol, pairs[-1])
-    strict = node.symbol.rstrip("=")
-    for pair in reversed(pairs[:-1]):
-        result = _disjunction([compare(strict, pair), conjunction([compare("=", pair), result])])
-    return result
+    if isinstance(left, s.Row) and isinstance(right, s.Row) and not any(
+            isinstance(item, s.Star) or (isinstance(item, s.FieldOf) and item.name == "*")
+            for item in (*left.items, *right.items)):
+        pairs = [(b.bind(x), b.bind(y), x.pos, y.pos) for x, y in _pairs(left, right, node.pos)]
+        return rows.compare_rows(b, node.symbol, pairs, node.pos)
+    if isinstance(left, s.Row) and isinstance(right, s.Subquery) and right.kind == "scalar":
+        items, columns = rows.row_items(b, left), rows.fields(rows.row_query(b, right))
+        if len(items) != len(columns):
+            fail(SqlSyntaxError, f"subquery has too {'many' if len(columns) > len(items) else 'few'} columns", node.pos)
+        return rows.compare_rows(b, node.symbol,
+                                 [(x, y, left.pos, right.pos) for x, y in zip(items, columns, strict=True)], node.pos)
+    mine, theirs = b.bind(left), b.bind(right)
+    if not rows.is_row(mine) or not rows.is_row(theirs):
+        return operator(b.context, node.symbol, mine, theirs, node.pos, left.pos, right.pos)
+    return rows.compare_records(b, node.symbol, mine, theirs, node.pos)

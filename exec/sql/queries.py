@@ -6,6 +6,7 @@ Spec: PostgreSQL 15 documentation, 7.4 (UNION ...), 7.7 (VALUES), 7.8 (WITH), 10
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -19,16 +20,30 @@ from shoal.catalog.errors import (
     SqlError,
     SqlSyntaxError,
 )
-from shoal.catalog.types import TEXT, UNKNOWN, SqlType
-from shoal.exec.functions.casts import common_type
+from shoal.catalog.types import NUMERIC, TEXT, UNKNOWN, SqlType
+from shoal.exec.functions.casts import common_type, literal_type
 from shoal.exec.plan import expr as e
 from shoal.exec.plan.expr import Expr, SortKey
-from shoal.exec.plan.nodes import Aggregate, Field, Project, SetOperation, Sort, Union, Values
+from shoal.exec.plan.nodes import (
+    Aggregate,
+    Field,
+    Filter,
+    Project,
+    Scan,
+    SetOperation,
+    Sort,
+    Union,
+    Values,
+    free_tables,
+    walk_plan,
+)
+from shoal.exec.plan.rewrite import holds_volatile
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.coercion import coerce, unify
 from shoal.exec.sql.context import VALUES, CommonTable, Context, Level, PendingApply, Query, fail
 from shoal.exec.sql.expressions import ExpressionBinder
 from shoal.exec.sql.planning import ONE_ROW, attach
+from shoal.exec.sql.recursion import bind_recursive, check_columns, in_order, readers, reads_itself
 from shoal.exec.sql.scope import Scope
 from shoal.exec.sql.selects import bind_select, limited
 
@@ -40,11 +55,11 @@ def bind_subquery(context: Context, tree: Any, parent: Level | None, tables: dic
     """Any query. `parent`: the level whose columns it may read; `tables`: the WITH queries in force."""
     clause = tree.args.get("with_")
     if clause is not None:
-        tables = bind_with(context, clause, parent, tables)
+        tables = bind_with(context, tree, parent, tables)
     if isinstance(tree, exp.Select):
         return bind_select(context, tree, parent, tables, keep_unknown)
     if isinstance(tree, exp.SetOperation):
-        query = _set_operation(context, tree, parent, tables, keep_unknown)
+        query = _set_operation(context, tree, parent, tables)
     elif isinstance(tree, exp.Values):
         query = bind_values(context, tree, parent, tables, keep_unknown)
     elif isinstance(tree, exp.Subquery):
@@ -54,27 +69,50 @@ def bind_subquery(context: Context, tree: Any, parent: Level | None, tables: dic
     return _modified(context, query, tree)
 
 
-def bind_with(context: Context, clause: Any, parent: Level | None, tables: dict[str, CommonTable]) -> dict[str, CommonTable]:
-    """The tables in force inside a query with this WITH clause: each bound once, copied for every use but the first."""
+def bind_with(context: Context, tree: Any, parent: Level | None, tables: dict[str, CommonTable]) -> dict[str, CommonTable]:
+    """The tables in force inside a query that has a WITH clause: each is bound once."""
+    clause = tree.args["with_"]
     known = dict(tables)
     own: set[str] = set()
-    recursive = clause.args.get("recursive")
-    for cte in clause.expressions:
+    items = clause.expressions
+    for cte in items:
         name, pos = cte.args["alias"], cte.meta["pos"]
         if name in own:
             fail(DuplicateAlias, f'WITH query name "{name}" specified more than once', pos)
         own.add(name)
         if not isinstance(cte.this, (exp.Query, exp.Values)):
             fail(FeatureNotSupported, "data-modifying statements in WITH are not supported", pos)
-        shared = CommonTable(name, None, cte.meta["columns"])
-        inside = {**known, name: shared} if recursive else known
-        shared.query = bind_subquery(context, cte.this, parent, inside)
-        width, named = len(shared.query.fields), len(shared.columns or ())
-        if named > width:
-            fail(InvalidColumnReference, f'WITH query "{name}" has {width} columns available but {named} columns specified',
-                 pos)
-        known[name] = shared
+    recursive = bool(clause.args.get("recursive"))
+    before = context.future_tables
+    for i, cte in enumerate(in_order(items) if recursive else items):
+        name, columns = cte.args["alias"], cte.meta["columns"]
+        if recursive and reads_itself(cte):
+            query = bind_recursive(context, cte, parent, known)
+        else:
+            context.future_tables = before if recursive else before.union(later.args["alias"] for later in items[i:])
+            query = bind_subquery(context, cte.this, parent, known)
+            context.future_tables = before
+        check_columns(name, columns, query, cte.meta["pos"])
+        known[name] = CommonTable(name, query, columns, shared=_is_shared(tree, cte, query))
     return known
+
+
+def _is_shared(tree: Any, cte: Any, query: Query) -> bool:
+    """Whether a WITH query is computed once for all its readers: where that is asked for, or decides what they get, or
+    saves work. Reading a table twice does not cost more than keeping its rows, and each reader can have its own filters.
+
+    One that depends on the row of an enclosing query, or on a working table, is copied into each reader.
+    """
+    materialized = cte.meta["materialized"]
+    if query.refs or free_tables(query.plan):
+        return False
+    volatile = holds_volatile(query.plan)
+    if materialized is False and not volatile:
+        return False
+    if materialized is None and readers(tree, cte) < 2:
+        return False
+    return bool(materialized) or volatile or not all(
+        isinstance(node, (Scan, Filter, Project, Values)) for node in walk_plan(query.plan))
 
 
 def _modified(context: Context, query: Query, tree: Any) -> Query:
@@ -114,18 +152,12 @@ def _output_column(query: Query, node: Any) -> int:
 
 # Set operations
 
-def _set_operation(context: Context, tree: Any, parent: Level | None, tables: dict[str, CommonTable],
-                   keep_unknown: bool) -> Query:
+def _set_operation(context: Context, tree: Any, parent: Level | None, tables: dict[str, CommonTable]) -> Query:
     name = _NAMES[type(tree)]
     distinct = bool(tree.args.get("distinct"))
     arms = [bind_subquery(context, arm, parent, tables, keep_unknown=True) for arm in _arms(tree)]
-    width = len(arms[0].fields)
-    for arm in arms[1:]:
-        if len(arm.fields) != width:
-            fail(SqlSyntaxError, f"each {name} query must have the same number of columns",
-                 arm.places[0] if arm.places else -1)
-    targets = [_common(name, [arm.fields[i] for arm in arms], [arm.places[i] for arm in arms], keep_unknown)
-               for i in range(width)]
+    targets = common_columns(name, arms)
+    width = len(targets)
     typed = [retyped(context, arm, targets) for arm in arms]
     refs: dict[int, Level] = {}
     for arm in typed:
@@ -159,10 +191,36 @@ def _arms(tree: Any) -> list[Any]:
         return arms[::-1]
 
 
-def _common(name: str, fields: Sequence[Field], places: Sequence[int], keep_unknown: bool) -> SqlType:
+def common_columns(name: str, arms: Sequence[Query]) -> list[SqlType]:
+    """The types of a set operation's columns. Raises: SqlSyntaxError (42601) where the arms differ in width."""
+    width = len(arms[0].fields)
+    for arm in arms[1:]:
+        if len(arm.fields) != width:
+            fail(SqlSyntaxError, f"each {name} query must have the same number of columns",
+                 arm.places[0] if arm.places else -1)
+    targets = [_common(name, [arm.fields[i] for arm in arms], [arm.places[i] for arm in arms]) for i in range(width)]
+    return [common_type([t, *_digits(arms, i)], name) if t.name == "numeric" else t for i, t in enumerate(targets)]
+
+
+def _digits(arms: Sequence[Query], index: int) -> list[SqlType]:
+    """The numeric types of a column's quoted numbers and parameters, whose digits the other arms' scale must not cut."""
+    found: list[SqlType] = []
+    for arm in arms:
+        if arm.fields[index].type != UNKNOWN or not isinstance(arm.plan, Project):
+            continue
+        for column, expr in arm.plan.assignments:
+            if column.id == arm.fields[index].id and isinstance(expr, e.Parameter):
+                found.append(NUMERIC)
+            elif column.id == arm.fields[index].id and isinstance(expr, e.Literal) and expr.value is not None:
+                with suppress(SqlError):  # the cast will say what is wrong, and where
+                    found.append(literal_type(expr.value, NUMERIC))
+    return found
+
+
+def _common(name: str, fields: Sequence[Field], places: Sequence[int]) -> SqlType:
     types = [f.type for f in fields]
-    if all(t.name == "unknown" for t in types):
-        return UNKNOWN if keep_unknown else TEXT
+    if types[0].name == types[1].name == "unknown":
+        types[:2] = [TEXT, TEXT]  # PostgreSQL settles a chain pair by pair
     try:
         return common_type(types, name)
     except SqlError as error:

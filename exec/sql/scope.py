@@ -42,6 +42,8 @@ class Relation:
     columns: list[ScopeColumn]
     qualified: tuple[str, ...] = ()
     handle: TableHandle | None = None
+    nullable: bool = False
+    """It is a side of an outer join that may have no row: a row of NULLs of it is taken for that."""
 
 
 @dataclass(slots=True)

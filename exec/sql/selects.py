@@ -23,11 +23,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shoal.catalog.errors import AmbiguousColumn, DuplicateObject, InvalidColumnReference, SqlSyntaxError
+from shoal.catalog.errors import (
+    AmbiguousColumn,
+    DatatypeMismatch,
+    DuplicateObject,
+    InvalidColumnReference,
+    InvalidLimit,
+    InvalidOffset,
+    SqlSyntaxError,
+)
 from shoal.catalog.types import BOOL, INT8
+from shoal.exec.functions.casts import can_coerce
 from shoal.exec.plan import expr as e
-from shoal.exec.plan.expr import Expr, Literal, SortKey, WindowCall, WindowFrame
-from shoal.exec.plan.nodes import Aggregate, Field, Filter, Limit, PlanNode, Project, Sort, Window
+from shoal.exec.plan.expr import Call, Expr, Literal, SortKey, WindowCall, WindowFrame
+from shoal.exec.plan.nodes import Aggregate, Apply, Field, Filter, Limit, PlanNode, Project, Sort, Window
+from shoal.exec.sql import rows
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.bound import Origin
 from shoal.exec.sql.coercion import coerce, settle
@@ -44,6 +54,7 @@ from shoal.exec.sql.context import (
     Level,
     PendingApply,
     Query,
+    bare_type,
     fail,
 )
 from shoal.exec.sql.expressions import ExpressionBinder
@@ -110,7 +121,8 @@ class _SelectBinder:
         input_ids = {f.id for f in plan.output}
         if group is not None:
             candidates = [Candidate(item.name, item.expr) for item in self.items]
-            self.grouping = bind_groups(level, group.args["expressions"], candidates, input_ids)
+            self.grouping = bind_groups(level, group.args["expressions"], candidates, input_ids,
+                                        bool(group.meta.get("distinct")))
             input_ids |= {f.id for pending in level.input_sets for f in pending.fields}
         having: Expr | None = None
         having_applies: list[PendingApply] = []
@@ -119,7 +131,8 @@ class _SelectBinder:
             having = binder.bind_boolean(args["having"].this, "HAVING")
         distinct = args.get("distinct")
         order = args.get("order")
-        ordering = [self._sort_item(item, distinct) for item in order.args["expressions"]] if order is not None else []
+        ordering = [key for item in order.args["expressions"] for key in self._sort_items(item, distinct)] if (
+            order is not None) else []
         unique_on = [self._output_index(node, DISTINCT_ON) for node in distinct.args["on"].items] if (
             distinct is not None and distinct.args.get("on") is not None) else []
         if not self.keep_unknown:
@@ -148,11 +161,16 @@ class _SelectBinder:
         if isinstance(node, s.Star):
             self._expand(node)
             return
-        if isinstance(node, s.FieldOf) and node.name == "*" and isinstance(node.arg, s.Name):
+        if isinstance(node, s.FieldOf) and node.name == "*" and isinstance(node.arg, s.Name) and (
+                self.level.scope.relation(node.arg.parts) is not None):
             self._expand(s.Star(node.pos, node.arg.parts))
             return
         if isinstance(node, s.FieldOf) and node.name == "*" and isinstance(node.arg, s.Function):
             self._expand_function(node.arg)
+            return
+        if isinstance(node, s.FieldOf) and node.name == "*":
+            binder = ExpressionBinder(self.level, SELECT, self.level.output_applies)
+            self.items += [Item(name, value, node.pos) for name, value in rows.expanded(binder, node)]
             return
         expr = ExpressionBinder(self.level, SELECT, self.level.output_applies).bind(node)
         self.items.append(Item(target.label or output_name(node), expr, s.place(node), self._origin(node, expr)))
@@ -203,6 +221,19 @@ class _SelectBinder:
             self.items.append(Item(name, bind_function(binder, node, name), node.pos))
 
     # ORDER BY and DISTINCT ON
+
+    def _sort_items(self, item: s.SortItem, distinct: Any) -> list[Ordering]:
+        """The keys of one ORDER BY expression: a row's fields, with NULLs last as rows compare, else just one."""
+        if isinstance(item.arg, s.Row):
+            parts = [s.SortItem(item.pos, part, item.descending, item.descending) for part in item.arg.items]
+            return [self._sort_item(part, distinct) for part in parts]
+        key = self._sort_item(item, distinct)
+        expr = self.items[key.index].expr
+        if distinct is not None or not isinstance(expr, e.Call) or expr.name != "row" or not expr.args:
+            return [key]
+        first = len(self.items)
+        self.items += [Item("", field, key.pos) for field in expr.args]
+        return [Ordering(i, item.descending, item.descending, key.pos) for i in range(first, len(self.items))]
 
     def _sort_item(self, item: s.SortItem, distinct: Any) -> Ordering:
         before = len(self.items)
@@ -339,23 +370,59 @@ def limited(context: Context, plan: PlanNode, args: dict[str, Any]) -> PlanNode:
     limit, offset = args.get("limit"), args.get("offset")
     if limit is None and offset is None:
         return plan
-    count = None if limit is None else _row_count(context, limit.args["expression"], LIMIT)
-    skip = None if offset is None else _row_count(context, offset.args["expression"], OFFSET)
+    level = Level(context, None, Scope(), {})
+    count = None if limit is None else _row_count(level, limit.args["expression"], LIMIT)
+    skip = None if offset is None else _row_count(level, offset.args["expression"], OFFSET)
+    if limit is not None and limit.meta.get("ties"):
+        if args.get("order") is None:
+            fail(SqlSyntaxError, "WITH TIES cannot be specified without ORDER BY clause", -1)
+        if count is None:
+            raise InvalidLimit("row count cannot be null in FETCH FIRST ... WITH TIES clause")
+        return _numbered_limit(context, plan, count, skip, ties=True)
+    if level.input_applies:
+        return _numbered_limit(context, attach(context, plan, level.input_applies), count, skip)
     return plan if count is None and skip is None else Limit(plan, count, skip)
 
 
-def _row_count(context: Context, node: Any, clause: Any) -> Expr | None:
-    level = Level(context, None, Scope(), {})
+def _numbered_limit(context: Context, plan: PlanNode, count: Expr | None, skip: Expr | None, ties: bool = False) -> PlanNode:
+    """A limit that depends on the rows' order or on a subquery, by the rows' numbers.
+
+        Project(the plan's columns)
+          Sort
+            Filter(row_number > skip AND row_number (with ties: rank) <= skip + count)
+              Window(row_number, rank)
+                plan
+    """
+    below = plan
+    while not isinstance(below, Sort) and isinstance(below, (Project, Apply)):
+        below = below.children()[0]
+    keys = below.keys if isinstance(below, Sort) else ()
+    number, rank = context.field("row_number", INT8), context.field("rank", INT8)
+    window = Window(plan, (), keys, ((number, WindowCall("row_number", (), INT8, WindowFrame("rows"))),
+                                     (rank, WindowCall("rank", (), INT8))))
+    parts: list[Expr] = []
+    start = e.call("coalesce", INT8, skip, Literal(INT8, 0)) if skip is not None else Literal(INT8, 0)
+    if skip is not None:
+        parts.append(e.call("gt", BOOL, number.ref(), start))
+    if count is not None:
+        inside = e.call("le", BOOL, (rank if ties else number).ref(), e.call("add", INT8, start, count))
+        parts.append(Call(BOOL, "or", (e.call("is_null", BOOL, count), inside)))
+    kept = filtered(window, e.conjunction(parts) if parts else None)
+    return Project(Sort(kept, keys) if keys else kept, tuple((f, f.ref()) for f in plan.output))
+
+
+def _row_count(level: Level, node: Any, clause: Any) -> Expr | None:
+    context = level.context
     binder = ExpressionBinder(level, clause)
-    bound = coerce(context, binder.bind(node), INT8, node.pos, "assignment")
-    if level.input_applies:
-        from shoal.catalog.errors import FeatureNotSupported
-        fail(FeatureNotSupported, f"a subquery in {clause.name} is not supported", node.pos)
+    given = binder.bind(node)
+    if not can_coerce(given.type, INT8, "assignment"):
+        fail(DatatypeMismatch, f"argument of {clause.name} must be type bigint, not type {bare_type(given.type).sql}",
+             node.pos)
+    bound = coerce(context, given, INT8, node.pos, "assignment")
     if isinstance(bound, Literal):
         if bound.value is None:
             return None
         if bound.value < 0:
-            from shoal.catalog.errors import InvalidLimit, InvalidOffset
             raise (InvalidLimit if clause is LIMIT else InvalidOffset)(f"{clause.name} must not be negative")
     return bound
 

@@ -303,6 +303,8 @@ class FromItem(Node):
 class TableRef(FromItem):
     parts: tuple[str, ...]
     only: bool = False
+    sample: Function | None = None
+    """TABLESAMPLE's method with its arguments."""
 
 
 @dataclass(slots=True)
@@ -348,3 +350,21 @@ class Assignment(Node):
     value: Any
     part: bool = False
     """Whether only a field or element of the column is set."""
+
+
+@dataclass(slots=True)
+class OnConflict(Node):
+    """INSERT ... ON CONFLICT. Neither `columns` nor `constraint`: any key. `assignments` None: DO NOTHING."""
+
+    columns: list[str] | None = None
+    constraint: str = ""
+    predicate: Any = None
+    assignments: list[Assignment] | None = None
+    where: Any = None
+
+
+@dataclass(slots=True)
+class BoundItem(FromItem):
+    """A FROM item that is bound already: `source` is a from_clause.Source."""
+
+    source: Any

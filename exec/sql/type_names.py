@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from shoal.catalog.errors import FeatureNotSupported, SqlError, UndefinedObject
 from shoal.catalog.types import OIDS, SqlType, array_of
 from shoal.exec.functions.casts import parse_type
@@ -11,6 +13,9 @@ _SYSTEM_SCHEMAS = ("", "pg_catalog", "information_schema")
 _DOMAINS = {"cardinal_number": "int4", "character_data": "varchar", "sql_identifier": "name", "time_stamp": "timestamptz",
             "yes_or_no": "varchar"}
 """information_schema's domains and the types beneath."""
+_FIELDS = ("year", "month", "day", "hour", "minute", "second")
+_FIELD_BITS = (2, 1, 3, 10, 11, 12)
+"""Of an interval's typmod (datetime.h)."""
 _NO_MODIFIERS = ("timestamp", "time", "timestamp with time zone", "time with time zone", "interval", "bit", "bit varying")
 
 
@@ -24,7 +29,7 @@ def resolve_type(written: TypeName) -> SqlType:
             return found
         if "_" + found.name not in OIDS:
             raise FeatureNotSupported(f"arrays of {found.sql} are not supported")
-        return array_of(found)
+        return replace(array_of(found), length=found.length)
     except SqlError as error:
         error.position = error.position or written.pos + 1
         raise
@@ -45,7 +50,24 @@ def _resolve(written: TypeName) -> SqlType:
         return SqlType("bpchar", length=1)
     if written.modifiers and name not in _NO_MODIFIERS:
         spelled += f"({','.join(map(str, written.modifiers))})"
-    return parse_type(spelled)
+    found = parse_type(spelled)
+    modifier = _time_modifier(written)
+    return found if modifier is None else replace(found, modifier=modifier)
+
+
+def _time_modifier(written: TypeName) -> int | None:
+    """The typmod of timestamp(n), time(n), interval(n) and interval fields."""
+    if written.name == "interval":
+        if not written.modifiers and not written.fields:
+            return None
+        fields = 0x7FFF
+        if written.fields:
+            first, last = _FIELDS.index(written.fields[0]), _FIELDS.index(written.fields[-1])
+            fields = sum(1 << _FIELD_BITS[i] for i in range(first, last + 1))
+        return fields << 16 | (min(written.modifiers[0], 6) if written.modifiers else 0xFFFF)
+    if written.modifiers and written.name in _NO_MODIFIERS:
+        return min(written.modifiers[0], 6)
+    return None
 
 
 def time_precision(written: TypeName) -> int | None:

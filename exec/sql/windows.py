@@ -91,9 +91,13 @@ def _bound(b: ExpressionBinder, frame: s.Frame, bound: s.Bound, order: Sequence[
     else:
         target = INT8
     offset = b.bind(bound.offset)
+    while isinstance(offset, e.Cast) and offset.arg.type.is_integer and offset.type.is_integer and (
+            offset.arg.type.size <= offset.type.size):
+        offset = offset.arg  # drivers send `$1::integer` for a smallint
     if offset.type.is_integer and target.is_integer:
         target = max(offset.type, target, key=lambda t: t.size)
-    offset = coerce(b.context, offset, target, bound.offset.pos)
+    if not (isinstance(offset, Parameter) and offset.type.is_integer and target.is_integer):  # all integers count alike
+        offset = coerce(b.context, offset, target, bound.offset.pos)
     if e.columns_of(offset):
         fail(InvalidColumnReference, f"argument of {what} must not contain variables", bound.offset.pos)
     if not isinstance(offset, (Literal, Parameter)):

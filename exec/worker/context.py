@@ -15,6 +15,7 @@ from typing import Any, Final
 from shoal.catalog.connector import Connector, Split, SupportsInterrupt
 from shoal.catalog.errors import SqlError
 from shoal.exec.batch import BLOCKED, Batch, Output
+from shoal.exec.encoding.encoder import encoder_of
 from shoal.exec.evaluator import Names
 from shoal.exec.exchange.buffer import OutputBuffer
 from shoal.exec.exchange.partition import Partitioner
@@ -24,10 +25,13 @@ from shoal.exec.operators.base import Operator, OperatorMetrics
 from shoal.exec.plan.fragment import TaskSettings, TaskSpec
 from shoal.exec.plan.nodes import Join, PlanNode, walk_plan
 from shoal.exec.worker.read_ahead import ReadAhead
+from shoal.exec.worker.result_pages import ResultPages
 from shoal.exec.worker.streams import Stream, TaskOutput
 from shoal.exec.worker.task import TaskLife, TaskReport
 
 TURN_S: Final = 0.01
+RESULT_BYTES, MOST_RESULT_BYTES, PROMPT_S = 512 << 10, 4 << 20, 0.1
+"""What a task holds ready for a client; twice as much each time the client has made room soon, up to a limit."""
 
 
 class QueryState:
@@ -55,8 +59,13 @@ class RunningTask:
         self.streams: list[Stream] = []
         self.output: TaskOutput | None = None
         self.lock: threading.RLock | None = None
-        self.buffer = OutputBuffer(spec.output_partitions, spec.settings.exchange_bytes,
-                                   shared=spec.fragment.output_kind == "broadcast")
+        room = spec.settings.exchange_bytes if spec.encoding is None else RESULT_BYTES
+        self._all_read_all = spec.fragment.output_kind in ("broadcast", "shared")
+        self._shared = spec.fragment.output_kind == "shared"
+        # One reader of shared rows may wait for what another makes of them, so these cannot be held back
+        self.buffer = OutputBuffer(spec.output_partitions, 1 << 62 if self._shared else room, shared=self._all_read_all)
+        self.buffered = OperatorMetrics("shared rows")
+        """What the output of a shared fragment holds; readers may need it after the task has ended."""
         self.signalled = self.timed = self.parked = self.ended = False
         self.error: SqlError | None = None
         """Set to stop the task: its next turn ends it."""
@@ -85,8 +94,9 @@ class RunningTask:
     def splits(self, scan_id: int) -> Sequence[Split]:
         return self.spec.splits.get(str(scan_id), ())
 
-    def exchange(self, fragment_id: int) -> Sequence[Iterator[Batch | object]]:
-        return [self._pages(stream) for stream in self.streams if stream.fragment_id == fragment_id]
+    def exchange(self, fragment_id: int, reader: int = 0) -> Sequence[Iterator[Batch | object]]:
+        return [self._pages(stream) for stream in self.streams
+                if stream.fragment_id == fragment_id and stream.reader == reader]
 
     def read_ahead(self, batches: Iterator[Batch]) -> Output:
         reader = ReadAhead(batches, self.wake, str(self.spec.id), self._interrupt)
@@ -155,27 +165,47 @@ class RunningTask:
         from shoal.exec.operators import build
 
         self._root = build(self.spec.fragment.root, self)
-        partitioner = Partitioner(self.spec.fragment, self.spec.output_partitions, self.settings.batch_rows // 2)
+        if self.spec.encoding is None:
+            pages: Partitioner | ResultPages = Partitioner(self.spec.fragment, self.spec.output_partitions,
+                                                           self.settings.batch_rows // 2)
+        else:
+            pages = ResultPages(encoder_of(self.spec.encoding, self.settings, self.names))
         for batch in self._root.batches():
             if isinstance(batch, Batch):
-                for partition, page in partitioner.add(batch):
+                for partition, page in pages.add(batch):
                     self._emit(partition, page)
-                while self.buffer.full and not self.buffer.abandoned:
-                    yield
-                if self.buffer.abandoned:
-                    return
+                    yield from self._room()
+                    if self.buffer.abandoned:
+                        return
+                    if self.turn_over():
+                        yield
                 if not self.turn_over():
                     continue
+            elif isinstance(pages, ResultPages):  # a client waits for what there is
+                for partition, page in pages.flush():
+                    self._emit(partition, page)
             yield
-        for partition, page in partitioner.flush():
+        for partition, page in pages.flush():
             self._emit(partition, page)
+
+    def _room(self) -> Iterator[None]:
+        """Waits while the output is full."""
+        if not self.buffer.full:
+            return
+        since = time.perf_counter()
+        while self.buffer.full and not self.buffer.abandoned:
+            yield
+        if self.spec.encoding is not None and time.perf_counter() - since < PROMPT_S:
+            self.buffer.capacity_bytes = min(2 * self.buffer.capacity_bytes, MOST_RESULT_BYTES)
 
     def _emit(self, partition: int, page: Any) -> None:
         assert self.lock is not None and self.output is not None
         with self.lock:
             if self.buffer.state == "open":
                 self.buffer.add(partition, page)
-                self.output.wake_readers(None if self.spec.fragment.output_kind == "broadcast" else partition)
+                self.output.wake_readers(None if self._all_read_all else partition)
+        if self._shared:
+            self.reserve(self.buffered, self.buffer.retained_bytes)
 
     def shut(self) -> SqlError | None:
         """Closes the driver, operators, threads and inputs; gives the first error of closing. Compute thread only."""

@@ -17,6 +17,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any, Final
 
 from shoal.catalog.connector import Connector
@@ -63,6 +64,7 @@ class TaskRunner:
         self._released: dict[str, None] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._turns = 0
         self._thread = threading.Thread(target=self._run, name=f"compute {name}", daemon=True)
         self._thread.start()
 
@@ -148,6 +150,11 @@ class TaskRunner:
         with self._lock:
             return not self._queries
 
+    @property
+    def turns(self) -> int:
+        """How often a task has had its turn so far."""
+        return self._turns
+
     async def read(self, task: str, partition: int, sequence: int, credit_bytes: int, timeout_s: float) -> Reading:
         """The transport's way to the buffers (PageSource)."""
         event = asyncio.Event()
@@ -207,6 +214,8 @@ class TaskRunner:
     def _forget(self, query_id: str) -> None:
         query = self._queries.pop(query_id, None)
         if query is not None:
+            for task in query.tasks.values():
+                query.memory.release(id(task.buffered))
             query.memory.close()
 
     def _stream(self, source: TaskInput, capacity_bytes: int, wake: Wake) -> Stream:
@@ -216,7 +225,7 @@ class TaskRunner:
             assert output is not None
             return LocalStream(self._lock, output, source, wake)
         if host != source.host:
-            source = TaskInput(source.fragment_id, host, source.port, source.task, source.partition, source.compression)
+            source = replace(source, host=host)
         return RemoteStream(self._lock, self._loop, self._client, source, capacity_bytes, wake, self._spawn)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -261,6 +270,7 @@ class TaskRunner:
         task.life.on("start" if task.life.state == "queued" else "wake")
         task.signalled = task.timed = False
         task.turn_started = time.perf_counter()
+        self._turns += 1
         started = time.thread_time()
         finished = False
         try:

@@ -59,6 +59,7 @@ class Stream(Protocol):
     """One producer task's pages, as its consumer sees them."""
 
     fragment_id: int
+    reader: int
 
     @property
     def rows(self) -> int: ...
@@ -80,7 +81,7 @@ class LocalStream:
     """A stream whose producer is in this process."""
 
     def __init__(self, lock: threading.RLock, output: TaskOutput, source: TaskInput, wake: Wake) -> None:
-        self.fragment_id = source.fragment_id
+        self.fragment_id, self.reader = source.fragment_id, source.reader
         self.rows = self.bytes = 0
         self._lock, self._output, self._partition = lock, output, source.partition
         self._next = 0
@@ -128,7 +129,7 @@ class RemoteStream:
 
     def __init__(self, lock: threading.RLock, loop: asyncio.AbstractEventLoop, client: ExchangeClient, source: TaskInput,
                  capacity_bytes: int, wake: Wake, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
-        self.fragment_id = source.fragment_id
+        self.fragment_id, self.reader = source.fragment_id, source.reader
         self._lock, self._loop, self._client, self._source, self._wake = lock, loop, client, source, wake
         self._queue = InputQueue(capacity_bytes)
         self._wants_room = False

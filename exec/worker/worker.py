@@ -36,7 +36,8 @@ from shoal.exec.worker.task import TaskReport
 PROTOCOL_VERSION: Final = 1
 PROGRESS_S: Final = 0.5
 IDLE_TURNS: Final = 4
-"""So many progress intervals without work, and freed memory goes back to the system."""
+"""So many progress intervals without work, for want of it or of room for its rows, and freed memory goes back to the
+system."""
 DRAIN_S: Final = 3600.0
 LAST_STARTS_S: Final = 10.0
 """How long to wait for the coordinator's word that no more tasks come."""
@@ -202,13 +203,13 @@ class Worker:
 
     async def _progress(self) -> None:
         assert self._runner is not None
-        idle_turns = 0
+        still, turns = IDLE_TURNS, 0
         while True:
             await asyncio.sleep(PROGRESS_S)
             reports = self._runner.reports()
-            idle_turns = idle_turns + 1 if self._runner.idle else 0
-            if idle_turns == IDLE_TURNS and self._changed.is_set():
-                self._changed.clear()
+            still = still + 1 if self._runner.turns == turns else 0
+            turns = self._runner.turns
+            if still == IDLE_TURNS:
                 await asyncio.to_thread(trim)
             if reports:
                 self._outbox.put_nowait({"op": "progress", "tasks": [r.to_fields() for r in reports]})

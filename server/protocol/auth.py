@@ -19,7 +19,7 @@ import stringprep
 import unicodedata
 from dataclasses import dataclass
 
-from shoal.catalog.errors import InvalidPassword, ProtocolViolation
+from shoal.catalog.errors import FeatureNotSupported, InvalidAuthorization, InvalidPassword, ProtocolViolation
 
 MECHANISM, MECHANISM_PLUS = "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"
 ITERATIONS = 4096
@@ -117,18 +117,24 @@ class ScramServer:
             raise ProtocolViolation("client selected an invalid SASL authentication mechanism")
         parts = message.split(",", 2)
         if len(parts) < 3:
-            raise ProtocolViolation("malformed SCRAM message")
+            raise ProtocolViolation("malformed SCRAM message", detail=_unexpected_flag(message))
         binding, authorization, self._first_bare = parts
         if mechanism == MECHANISM_PLUS:
             if binding != "p=tls-server-end-point":
-                raise ProtocolViolation("malformed SCRAM message", detail="Unsupported channel-binding type.")
+                if binding.startswith("p="):
+                    raise ProtocolViolation(f'unsupported SCRAM channel-binding type "{binding[2:]}"')
+                raise ProtocolViolation("malformed SCRAM message", detail="The client selected SCRAM-SHA-256-PLUS, but the "
+                                                                          "SCRAM message does not include channel binding "
+                                                                          "data.")
         elif binding == "y" and self._certificate_hash is not None:
             # The client believes we cannot bind although we offered it: somebody took the offer out on the way.
-            raise ProtocolViolation("SCRAM channel binding negotiation error")
+            raise InvalidAuthorization("SCRAM channel binding negotiation error",
+                                       detail="The client supports SCRAM channel binding but thinks the server does not.  "
+                                              "However, this server does support channel binding.")
         elif binding not in ("n", "y"):
-            raise ProtocolViolation("malformed SCRAM message")
+            raise ProtocolViolation("malformed SCRAM message", detail=_unexpected_flag(binding))
         if authorization:
-            raise ProtocolViolation("client uses authorization identity, but it is not supported")
+            raise FeatureNotSupported("client uses authorization identity, but it is not supported")
         self._header = f"{binding},{authorization},"
         attributes = _attributes(self._first_bare)
         if "m" in attributes:
@@ -148,7 +154,7 @@ class ScramServer:
             raise ProtocolViolation("malformed SCRAM message")
         binding = self._header.encode() + (self._certificate_hash or b"" if self._header[0] == "p" else b"")
         if not hmac.compare_digest(attributes.get("c", "").encode(), _base64(binding).encode()):
-            raise ProtocolViolation("SCRAM channel binding check failed")
+            raise InvalidAuthorization("SCRAM channel binding check failed")
         if not hmac.compare_digest(attributes.get("r", "").encode(), self._nonce.encode()):
             raise ProtocolViolation("invalid SCRAM response", detail="Nonce does not match.")
         try:
@@ -168,11 +174,13 @@ class ScramServer:
 class ScramClient:
     """The client's side: `first()`, then `final(challenge)`, then `check(server_final)`."""
 
-    def __init__(self, password: str, certificate_hash: bytes | None = None, nonce: str | None = None) -> None:
+    def __init__(self, password: str, certificate_hash: bytes | None = None, nonce: str | None = None,
+                 header: str | None = None) -> None:
+        """`header` is the GS2 header, by default what goes with having a certificate's hash or not."""
         self._password = password
         self._certificate_hash = certificate_hash
         self._nonce = nonce or secrets.token_urlsafe(18)
-        self._header = "n,," if certificate_hash is None else "p=tls-server-end-point,,"
+        self._header = header or ("n,," if certificate_hash is None else "p=tls-server-end-point,,")
         self._server_signature = b""
 
     def first(self) -> str:
@@ -201,9 +209,19 @@ class ScramClient:
 def parse_initial_response(body: bytes) -> tuple[str, str]:
     """SASLInitialResponse -> mechanism, client-first-message. Raises: ProtocolViolation (08P01)."""
     name, separator, rest = body.partition(b"\0")
-    if not separator or len(rest) < 4 or int.from_bytes(rest[:4], "big", signed=True) != len(rest) - 4:
-        raise ProtocolViolation("malformed SASLInitialResponse")
+    if not separator:
+        raise ProtocolViolation("invalid string in message")
+    length = int.from_bytes(rest[:4], "big", signed=True) if len(rest) >= 4 else len(rest)
+    if length != len(rest) - 4:
+        raise ProtocolViolation("insufficient data left in message" if length > len(rest) - 4 else "invalid message format")
     return _text(name), _text(rest[4:])
+
+
+def parse_password(body: bytes) -> str:
+    """PasswordMessage -> the password. Raises: ProtocolViolation (08P01)."""
+    if not body.endswith(b"\0") or b"\0" in body[:-1]:
+        raise ProtocolViolation("invalid password packet size")
+    return body[:-1].decode("utf-8", "replace")
 
 
 def parse_response(body: bytes) -> str:
@@ -219,6 +237,10 @@ def _text(raw: bytes) -> str:
     if "\0" in text:
         raise ProtocolViolation("malformed SCRAM message")
     return text
+
+
+def _unexpected_flag(message: str) -> str:
+    return f"Unexpected channel-binding flag \"'{message[:1]}'\"."
 
 
 def _attributes(message: str) -> dict[str, str]:

@@ -19,6 +19,8 @@ from __future__ import annotations
 
 import enum
 import struct
+from functools import lru_cache
+from typing import Literal
 
 from shoal.catalog.errors import CharacterNotInRepertoire, ProtocolViolation
 from shoal.server.protocol import messages
@@ -29,21 +31,23 @@ _TLS_HANDSHAKE = 0x16
 _LENGTH = struct.Struct(">i")
 
 
-class State(enum.Enum):
-    START = "start"
-    TLS = "tls"
-    AUTHENTICATION = "authentication"
-    READY = "ready"
-    CLOSED = "closed"
+class State(enum.IntEnum):
+    START, TLS, AUTHENTICATION, READY, CLOSED = range(5)
 
 
 LEGAL: dict[State, dict[str, Layout]] = {
-    State.START: {},
-    State.TLS: {},
-    State.AUTHENTICATION: {kind: FRONTEND[kind] for kind in "pX"},
+    State.AUTHENTICATION: {"p": FRONTEND["p"]},
     State.READY: {kind: row for kind, row in FRONTEND.items() if kind != "p"},
-    State.CLOSED: {},
 }
+"""The states not named take no typed messages."""
+_REPEATED = frozenset("BDEHS")
+_SHORT_BYTES = 256
+
+
+@lru_cache(maxsize=1_024)
+def _decoded(kind: str, body: bytes) -> Message:
+    """Messages of few different bodies, those that run prepared statements, need not be decoded each time."""
+    return FRONTEND[kind].decode(body)
 
 
 class Connection:
@@ -52,7 +56,9 @@ class Connection:
     def __init__(self, *, encrypted: bool = False) -> None:
         self.state = State.START
         self.encrypted = encrypted
-        self._buffer = bytearray()
+        self.expected: Literal["SASL", "password"] = "SASL"
+        """What a client is to authenticate with, for errors."""
+        self._buffer: bytes | bytearray = b""
         self._consumed = 0
         self._asked: set[type] = set()
 
@@ -60,6 +66,11 @@ class Connection:
         """Adds bytes the client sent. Raises: ProtocolViolation where the state allows none (before TLS starts)."""
         if self.state is State.TLS:
             self._refuse_early_bytes()
+        if not self._buffer:
+            self._buffer = bytes(data)
+            return
+        if isinstance(self._buffer, bytes):
+            self._buffer = bytearray(self._buffer)
         self._buffer += data
 
     @property
@@ -79,13 +90,14 @@ class Connection:
         """The next complete message, or None until more bytes come. Raises: ProtocolViolation (08P01)."""
         if self.state is State.START:
             return self._startup_packet()
-        legal = LEGAL[self.state]
         buffer, start = self._buffer, self._consumed
         available = len(buffer) - start
-        if available < 1 or not legal:
+        if available < 1 or self.state not in LEGAL:
             return None
         kind = chr(buffer[start])
-        layout = legal.get(kind)
+        layout = LEGAL[self.state].get(kind)
+        if layout is None and self.state is State.AUTHENTICATION:
+            raise ProtocolViolation(f"expected {self.expected} response, got message type {buffer[start]}")
         if layout is None:
             raise ProtocolViolation(f"invalid frontend message type {buffer[start]}")
         if available < 5:
@@ -98,7 +110,9 @@ class Connection:
         body = bytes(buffer[start + 5:start + 1 + length])
         self._consume(length + 1)
         try:
-            return layout.decode(body)
+            if length > _SHORT_BYTES or kind not in _REPEATED:
+                return layout.decode(body)
+            return _decoded(kind, body)
         except CharacterNotInRepertoire as error:
             return messages.Undecodable(kind, error)
 
@@ -118,7 +132,7 @@ class Connection:
     def take_buffered(self) -> bytes:
         """Hands back what was fed and not read: the start of a direct TLS handshake."""
         data = bytes(self._buffer[self._consumed:])
-        self._buffer.clear()
+        self._buffer = b""
         self._consumed = 0
         return data
 
@@ -128,7 +142,7 @@ class Connection:
 
     def close(self) -> None:
         self.state = State.CLOSED
-        self._buffer.clear()
+        self._buffer = b""
         self._consumed = 0
 
     @staticmethod
@@ -181,8 +195,8 @@ class Connection:
         self._consumed += count
         # Compacting on every message would make a long pipelined buffer quadratic.
         if self._consumed == len(self._buffer):
-            self._buffer.clear()
+            self._buffer = b""
             self._consumed = 0
         elif self._consumed > 65_536 and self._consumed * 2 > len(self._buffer):
-            del self._buffer[:self._consumed]
+            self._buffer = self._buffer[self._consumed:]
             self._consumed = 0

@@ -65,11 +65,16 @@ class Reader:
 
 
 def decode_text(raw: bytes) -> str:
-    """`raw` as UTF-8. Raises: CharacterNotInRepertoire (22021), naming the first bad bytes as PostgreSQL does."""
+    """`raw` as UTF-8. Raises: CharacterNotInRepertoire (22021), naming the bytes of the first bad character.
+
+    As in PostgreSQL these are as many as its first byte announces.
+    """
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
-        bad = " ".join(f"0x{byte:02x}" for byte in raw[error.start:min(error.end, error.start + 4)])
+        lead = raw[error.start]
+        announced = 4 if lead & 0xF8 == 0xF0 else 3 if lead & 0xF0 == 0xE0 else 2 if lead & 0xE0 == 0xC0 else 1
+        bad = " ".join(f"0x{byte:02x}" for byte in raw[error.start:error.start + announced])
         raise CharacterNotInRepertoire(f'invalid byte sequence for encoding "UTF8": {bad}') from None
 
 
@@ -226,7 +231,9 @@ class Flush(Message): ...
 @dataclass(frozen=True, slots=True)
 class FunctionCall(Message):
     oid: int
-    body: bytes
+    formats: tuple[int, ...]
+    values: tuple[bytes | None, ...]
+    result_format: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +315,7 @@ class CopyOutResponse(Message):
 
 @dataclass(frozen=True, slots=True)
 class DataRow(Message):
-    """One row; the server itself writes rows column-wise instead (server/datarow.py)."""
+    """One row; the server itself writes rows column-wise instead (exec/encoding/datarow.py)."""
 
     values: tuple[bytes | None, ...]
 
@@ -320,6 +327,11 @@ class EmptyQueryResponse(Message): ...
 @dataclass(frozen=True, slots=True)
 class ErrorResponse(Message):
     fields: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCallResponse(Message):
+    values: tuple[bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,7 +428,7 @@ FRONTEND: dict[str, Layout] = {row.type: row for row in (
     Layout("C", Close, (BYTE, CSTRING)),
     Layout("D", Describe, (BYTE, CSTRING)),
     Layout("E", Execute, (CSTRING, INT32)),
-    Layout("F", FunctionCall, (UINT32, REST), LARGE_BYTES),
+    Layout("F", FunctionCall, (UINT32, INT16S, VALUES, INT16), LARGE_BYTES),
     Layout("H", Flush),
     Layout("P", Parse, (CSTRING, CSTRING, OIDS), LARGE_BYTES),
     Layout("Q", Query, (CSTRING,), LARGE_BYTES),
@@ -444,6 +456,7 @@ BACKEND: dict[str, Layout] = {row.type: row for row in (
     Layout("R", Authentication, (INT32, REST)),
     Layout("S", ParameterStatus, (CSTRING, CSTRING)),
     Layout("T", RowDescription, (COLUMNS,)),
+    Layout("V", FunctionCallResponse, (Codec(lambda r: (_read_value(r),), lambda v: VALUE.write(v[0])),)),
     Layout("Z", ReadyForQuery, (BYTE,)),
     Layout("c", CopyDone),
     Layout("d", CopyData, (REST,)),
@@ -454,7 +467,14 @@ BACKEND: dict[str, Layout] = {row.type: row for row in (
 )}
 
 _FIELD_NAMES: dict[type, tuple[str, ...]] = {}
+_ENCODED: dict[type, bytes] = {}
+"""Messages without fields, in wire form."""
 _BY_CLASS: dict[Any, Layout] = {row.message: row for table in (BACKEND, FRONTEND) for row in table.values()}
+
+
+def type_of(message: Message) -> str:
+    """The type byte of a message of either side."""
+    return message.type if isinstance(message, Undecodable) else _BY_CLASS[type(message)].type
 
 
 def encode(message: Message) -> bytes:
@@ -462,10 +482,14 @@ def encode(message: Message) -> bytes:
     if isinstance(message, StartupMessage | SslRequest | GssEncRequest | CancelRequest):
         return _encode_startup(message)
     kind = type(message)
+    if (known := _ENCODED.get(kind)) is not None:
+        return known
     layout = _BY_CLASS[kind]
     names = _FIELD_NAMES.get(kind)
     if names is None:
         names = _FIELD_NAMES[kind] = tuple(item.name for item in fields(message))
+        if not names:
+            _ENCODED[kind] = layout.type.encode() + _INT32.pack(4)
     body = b"".join(codec.write(getattr(message, name)) for codec, name in zip(layout.codecs, names))
     return layout.type.encode() + _INT32.pack(len(body) + 4) + body
 
@@ -504,8 +528,13 @@ def decode_startup(body: bytes) -> Message:
         return CancelRequest(process_id, secret)
     parameters: dict[str, str] = {}
     if code >> 16 == 3:
-        while name := reader.cstring():
+        layout = ProtocolViolation("invalid startup packet layout: expected terminator as last byte")
+        if not body.endswith(b"\0"):
+            raise layout
+        while not reader.at_end() and (name := reader.cstring()):
+            if reader.at_end():
+                raise layout
             parameters[name] = reader.cstring()
-        if not reader.at_end():
-            raise ProtocolViolation("invalid startup packet layout: expected terminator as last byte")
+        if not reader.at_end() or not body.endswith(b"\0\0" if parameters else b"\0"):
+            raise layout
     return StartupMessage(code, parameters)

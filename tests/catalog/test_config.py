@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from shoal.catalog.config import Config, Secret, catalog_definition, load, parse_duration_s, parse_size, parse_workers
+from shoal.catalog.config import (
+    AccessRule,
+    Config,
+    Secret,
+    catalog_definition,
+    load,
+    parse_duration_s,
+    parse_size,
+    parse_workers,
+)
 from shoal.catalog.connector import CatalogDefinition
 from shoal.catalog.errors import ConfigurationError
 
@@ -60,6 +69,21 @@ def test_everything(file: Path) -> None:
     assert (config.limits.connections, config.limits.statement_timeout_s) == (7, 30.0)
     assert config.limits.query_memory_bytes == 256 << 20
     assert "pa$$word" not in repr(config.users)
+
+
+def test_access_rules(file: Path) -> None:
+    file.write_text('[access]\nbob = "password"\neve = {method = "trust"}\nmax = {method = "trust", '
+                    'from = ["10.1.0.0/16"]}\n'
+                    '[tls]\ncertificate = "a"\nkey = "b"\nclient_ca = "c"\nclient_certificates = "optional"\n')
+    config = load(file)
+    assert config.access == {"bob": AccessRule("password"), "eve": AccessRule("trust", ("127.0.0.0/8", "::1/128")),
+                             "max": AccessRule("trust", ("10.1.0.0/16",))}
+    assert config.tls is not None and config.tls.client_certificates == "optional"
+    for bad, key in (('a = "md5"', "access.a"), ('a = {method = "trust", from = ["x"]}', "access.a.from"),
+                     ('a = {method = "trust", to = []}', "access.a.to")):
+        file.write_text(f"[access]\n{bad}\n")
+        with pytest.raises(ConfigurationError, match=key):
+            load(file)
 
 
 def test_an_empty_file_is_the_defaults(file: Path) -> None:

@@ -165,7 +165,7 @@ def test_readers_keep_their_state(memory: MemoryConnector) -> None:
         table(memory, pinned)
 
 
-def test_unpinned_splits_last_a_few_versions(memory: MemoryConnector) -> None:
+def test_unpinned_splits_last_for_a_few_more(memory: MemoryConnector) -> None:
     handle = make(memory, [(1, "w", None)])
     [split] = memory.splits(handle, ["id"], 1)
     for i in range(3):
@@ -173,6 +173,7 @@ def test_unpinned_splits_last_a_few_versions(memory: MemoryConnector) -> None:
     assert [b.num_rows for b in memory.read(handle, split, ["id"], 10, lambda: ())] == [1]
     for i in range(5):
         insert(memory, handle, [(i, "w", None)])
+        memory.splits(handle, ["id"], 1)
     with pytest.raises(ObjectNotInPrerequisiteState):
         list(memory.read(handle, split, ["id"], 10, lambda: ()))
 
@@ -196,7 +197,7 @@ def test_small_inserts_merge_whatever_their_storage_form(memory: MemoryConnector
         writer = memory.insert(handle)
         writer.append(pa.RecordBatch.from_arrays([pa.array([i]), word, amount], names=["id", "word", "amount"]))
         writer.commit()
-    table_ = memory._table(handle)
+    table_ = memory.relation(handle)
     assert len(table_.segments) < 12
     found = table(memory, handle)
     assert [i for i, _, _ in found] == list(range(200))
@@ -233,7 +234,7 @@ def test_batches_do_not_keep_larger_buffers_alive(memory: MemoryConnector) -> No
     writer = memory.insert(handle)
     writer.append(large.slice(10, 5))
     writer.commit()
-    assert memory._table(handle).segments[0].columns[0].get_total_buffer_size() < 1000
+    assert memory.relation(handle).segments[0].columns[0].get_total_buffer_size() < 1000
 
 
 def test_concurrent_inserts(memory: MemoryConnector) -> None:

@@ -32,7 +32,7 @@ def test_regclass_goes_both_ways(names: SessionNames) -> None:
     assert names.oid_of("regclass", 'public."Fish"') == oid == names.oid_of("regclass", 'memory.public."Fish"')
     assert names.oid_of("regclass", "Fish") is None
     assert names.name_of("regclass", oid) == '"Fish"'
-    assert names.is_visible(oid)
+    assert names.is_visible("table", oid)
 
 
 def test_system_relations_have_postgresql_s_oids(names: SessionNames) -> None:

@@ -106,7 +106,7 @@ def test_names(pg: PostgresConnector) -> None:
     assert pg.tables("empty") == [] and pg.tables("none") == []
     kinds = {table.name: (table.kind, table.comment) for table in pg.tables("public")}
     assert kinds["people"] == ("table", "who there is")
-    assert kinds["adults"][0] == kinds["counted"][0] == "view"
+    assert kinds["adults"][0] == "view" and kinds["counted"][0] == "materialized_view"
     assert {"parted", "parted_a", "big", "visits"} <= set(kinds)
     assert pg.table("public", "People") is None
 
@@ -173,6 +173,7 @@ VALUES = [
     ("uuid", ["'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'"], ["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"]),
     ("jsonb", ["'{\"a\": [1, null]}'", "NULL"], ['{"a": [1, null]}', None]),
     ("bytea", ["'\\x00ff10'", "''", "NULL"], [b"\x00\xff\x10", b"", None]),
+    ("bytea", ["'\\x00'", "'\\x01'"], [b"\x00", b"\x01"]),
     ("date", ["'2024-02-29'", "'0001-01-01'", "NULL"], [datetime.date(2024, 2, 29), datetime.date(1, 1, 1), None]),
     ("time", ["'12:34:56.000001'", "NULL"], [datetime.time(12, 34, 56, 1), None]),
     ("timestamp", ["'2024-02-29 12:00:00.5'", "NULL"], [datetime.datetime(2024, 2, 29, 12, 0, 0, 500000), None]),

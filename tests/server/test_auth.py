@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from shoal.catalog.errors import InvalidPassword, ProtocolViolation
+from shoal.catalog.errors import FeatureNotSupported, InvalidAuthorization, InvalidPassword, ProtocolViolation
 from shoal.server.protocol import auth
 
 
@@ -40,9 +40,9 @@ def test_channel_binding() -> None:
     server = auth.ScramServer(verifier, b"h" * 32)
     assert server.mechanisms == (auth.MECHANISM_PLUS, auth.MECHANISM)
     assert exchange(auth.ScramClient("pw", b"h" * 32), server, auth.MECHANISM_PLUS)
-    with pytest.raises(ProtocolViolation, match="channel binding"):
+    with pytest.raises(InvalidAuthorization, match="channel binding"):
         exchange(auth.ScramClient("pw", b"x" * 32), auth.ScramServer(verifier, b"h" * 32), auth.MECHANISM_PLUS)
-    with pytest.raises(ProtocolViolation, match="negotiation"):
+    with pytest.raises(InvalidAuthorization, match="negotiation"):
         auth.ScramServer(verifier, b"h" * 32).first(auth.MECHANISM, "y,,n=,r=abc")
     with pytest.raises(ProtocolViolation, match="invalid SASL"):
         auth.ScramServer(verifier).first(auth.MECHANISM_PLUS, "p=tls-server-end-point,,n=,r=abc")
@@ -69,14 +69,26 @@ def test_verifiers_are_read_as_postgresql_writes_them_and_do_not_print() -> None
             auth.Verifier.parse(bad)
 
 
-@pytest.mark.parametrize("message", ["", "n", "n,,", "n,a=b,n=,r=x", "n,,n=,r=", "x,,n=,r=a", "n,,m=1,n=,r=a",
+@pytest.mark.parametrize("message", ["", "n", "n,,", "n,,n=,r=", "x,,n=,r=a", "n,,m=1,n=,r=a",
                                      "n,,n=,r=\x01"])
 def test_malformed_first_messages(message: str) -> None:
     with pytest.raises(ProtocolViolation):
         auth.ScramServer(auth.Verifier.of("pw")).first(auth.MECHANISM, message)
 
 
-@pytest.mark.parametrize("change", [lambda s: s[:-4], lambda s: s.replace("c=biws", "c=eSws"), lambda s: s + "=",
+def test_an_authorization_identity_is_not_supported() -> None:
+    with pytest.raises(FeatureNotSupported):
+        auth.ScramServer(auth.Verifier.of("pw")).first(auth.MECHANISM, "n,a=b,n=,r=x")
+
+
+def test_another_header_than_the_first_is_noticed() -> None:
+    server, client = auth.ScramServer(auth.Verifier.of("pw")), auth.ScramClient("pw")
+    final = client.final(server.first(auth.MECHANISM, client.first()))
+    with pytest.raises(InvalidAuthorization):
+        server.final(final.replace("c=biws", "c=eSws"))
+
+
+@pytest.mark.parametrize("change", [lambda s: s[:-4], lambda s: s + "=",
                                     lambda s: s.replace("r=", "r=x"), lambda s: "", lambda s: s.split(",p=")[0]])
 def test_malformed_final_messages(change) -> None:  # type: ignore[no-untyped-def]
     server, client = auth.ScramServer(auth.Verifier.of("pw")), auth.ScramClient("pw")
@@ -88,6 +100,13 @@ def test_malformed_final_messages(change) -> None:  # type: ignore[no-untyped-de
                                                ("a\u00a0b", "a b"), ("\u0007", "\u0007"), ("\u0627\u0031", "\u0627\u0031")])
 def test_saslprep(raw: str, prepared: str) -> None:
     assert auth.saslprep(raw) == prepared
+
+
+def test_passwords_in_the_clear() -> None:
+    assert auth.parse_password("wörd\0".encode()) == "wörd" and auth.parse_password(b"\0") == ""
+    for bad in (b"", b"pw", b"p\0w\0"):
+        with pytest.raises(ProtocolViolation):
+            auth.parse_password(bad)
 
 
 def test_initial_response_lengths() -> None:

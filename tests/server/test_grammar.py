@@ -9,7 +9,7 @@ import pytest
 
 from conformance.corpora import CORPORA
 from shoal.catalog.errors import FeatureNotSupported, SqlError, SqlSyntaxError
-from shoal.server import grammar
+from shoal.server import grammar, lexer
 from shoal.server import statements as s
 from shoal.server.lexer import first_word, split
 
@@ -52,7 +52,7 @@ CASES: list[tuple[str, Any]] = [
     ("SET x = -1.5", s.SetSetting("x", ("-1.5",))), ('SET search_path = a, "B c"', s.SetSetting("search_path", ("a",
                                                                                                                 "B c"))),
     ("SET TIME ZONE LOCAL", s.SetSetting("timezone", None)), ("SET TIME ZONE -3", s.SetSetting("timezone", ("-3",))),
-    ("SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE", s.SetSetting("timezone", ("-08:00",))),
+    ("SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE", s.SetSetting("timezone", ("INTERVAL '-08:00'",))),
     ("SET NAMES 'UTF8'", s.SetSetting("client_encoding", ("UTF8",))), ("SET SCHEMA 's'", s.SetSetting("search_path",
                                                                                                       ("s",))),
     ("SET ROLE NONE", s.SetSetting("role", ("none",))), ("SET role = 'x'", s.SetSetting("role", ("x",))),
@@ -61,14 +61,19 @@ CASES: list[tuple[str, Any]] = [
     ("SET TRANSACTION READ ONLY", s.SetTransaction(MODES(read_only=True))),
     ("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ",
      s.SetTransaction(MODES("repeatable read"), True)),
-    ("SET CONSTRAINTS ALL DEFERRED", s.Ignored("SET CONSTRAINTS")), ("LOCK TABLE a IN SHARE MODE", s.Ignored("LOCK TABLE")),
+    ("SET CONSTRAINTS ALL DEFERRED", s.Ignored("SET CONSTRAINTS")), ("LOCK TABLE a IN SHARE MODE", s.LockTable(("a",))),
+    ("LOCK ONLY s.a, \"B c\" * IN ACCESS EXCLUSIVE MODE NOWAIT", s.LockTable(("s.a", '"B c"'))),
+    ("VACUUM", s.Maintenance("VACUUM", ())), ("analyse VERBOSE a", s.Maintenance("ANALYZE", (("a", ()),))),
+    ("VACUUM FULL FREEZE VERBOSE ANALYZE s.a (b, \"C\"), d", s.Maintenance("VACUUM", (("s.a", ("b", "C")), ("d", ())))),
+    ("VACUUM (PARALLEL 2, ANALYZE, TRUNCATE off) a", s.Maintenance("VACUUM", (("a", ()),))),
     ("RESET ALL", s.Reset(None)), ("RESET TIME ZONE", s.Reset("timezone")), ("SHOW ALL", s.Show("all")),
     ("show transaction isolation level", s.Show("transaction_isolation")), ("SHOW a.b", s.Show("a.b")),
     ("DISCARD TEMPORARY", s.Discard("temp")), ("DISCARD ALL", s.Discard("all")), ("DEALLOCATE ALL", s.Deallocate(None)),
     ("DEALLOCATE PREPARE x", s.Deallocate("x")),
-    ("PREPARE p (int, numeric(10,2)) AS SELECT $1", s.Prepare("p", ("int", "numeric(10,2)"), "SELECT $1", 34)),
-    ("EXECUTE p", s.ExecutePrepared("p", ())), ("EXECUTE p (1, f(2, 3), 'a,b')", s.ExecutePrepared("p", ("1", "f(2, 3)",
-                                                                                                         "'a,b'"))),
+    ("PREPARE p (int, numeric(10,2)) AS SELECT $1", s.Prepare("p", (("int", 12), ("numeric(10,2)", 17)),
+                                                               "SELECT $1", 34)),
+    ("EXECUTE p", s.ExecutePrepared("p", ())), ("EXECUTE p (1, f(2, 3), 'a,b')", s.ExecutePrepared(
+        "p", (("1", 12), ("f(2, 3)", 15), ("'a,b'", 24)))),
     ('DECLARE "SQL_CUR1" CURSOR WITH HOLD FOR SELECT 1', s.DeclareCursor("SQL_CUR1", "SELECT 1", 40, hold=True)),
     ("DECLARE c BINARY INSENSITIVE NO SCROLL CURSOR FOR SELECT 1",
      s.DeclareCursor("c", "SELECT 1", 50, binary=True, scroll=False)),
@@ -86,7 +91,7 @@ CASES: list[tuple[str, Any]] = [
     ('COPY a."B"(x, "Y") TO STDOUT CSV HEADER DELIMITER AS \';\' FORCE QUOTE *',
      s.Copy(True, 'SELECT x, "Y" FROM a."B"', 0, None, {"format": "csv", "header": True, "delimiter": ";",
                                                         "force_quote": "*"},
-            ("a", "B"), ("x", '"Y"'))),
+            ("a", "B"), ("x", "Y"))),
     ("COPY t FROM STDIN", s.Copy(False, None, 0, None, {}, ("t",))),
     ("-- a comment\nBEGIN", s.Begin(MODES())), ("/* x */ SHOW a", s.Show("a")),
 ]
@@ -159,3 +164,10 @@ def test_long_literals_are_cut_at_once() -> None:
 def test_split_with_and_without_the_short_cut(sql: str, statements: list[str]) -> None:
     assert [part.text for part in split(sql)] == statements
     assert all(sql[part.offset:].startswith(part.text) for part in split(sql))
+
+
+def test_long_names_are_cut_to_63_bytes() -> None:
+    text, notices = lexer.shorten(f"select {'a' * 64}, \"{'é' * 40}\", '{'b' * 99}', {'c' * 63} -- {'d' * 80}")
+    assert text == f"select {'a' * 63}, \"{'é' * 31}\", '{'b' * 99}', {'c' * 63} -- {'d' * 80}"
+    assert [notice.partition(" will be truncated to ")[2] for notice in notices] == [f'"{"a" * 63}"', f'"{"é" * 31}"']
+    assert lexer.shorten("select 1") == ("select 1", ())

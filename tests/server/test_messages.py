@@ -11,7 +11,7 @@ from shoal.server.protocol import messages as m
 
 FRONTEND = [
     m.Bind("p", "s", (1, 0), (b"\0\1", None, b""), (1,)), m.Close("P", "p"), m.CopyData(b"x\ty\n"), m.CopyDone(),
-    m.CopyFail("no"), m.Describe("S", "s"), m.Execute("p", 100), m.Flush(), m.FunctionCall(7, b"\0\0"),
+    m.CopyFail("no"), m.Describe("S", "s"), m.Execute("p", 100), m.Flush(), m.FunctionCall(7, (1,), (b"x", None), 0),
     m.Parse("s", "select $1", (23, 0)), m.AuthenticationData(b"n,,"), m.Query("select 'é'"), m.Sync(), m.Terminate(),
 ]
 BACKEND = [
@@ -21,7 +21,7 @@ BACKEND = [
     m.CopyOutResponse(1, (1, 1)), m.EmptyQueryResponse(), m.BackendKeyData(5, b"abcd"), m.NoticeResponse({"S": "NOTICE"}),
     m.Authentication(10, b"SCRAM-SHA-256\0\0"), m.ParameterStatus("a", "b"), m.ReadyForQuery("T"),
     m.RowDescription((m.ColumnDescription("a", 1, 2, 23, 4, -1, 1),)), m.NoData(), m.PortalSuspended(),
-    m.ParameterDescription((23, 2950)), m.NegotiateProtocolVersion(196610, ("_pq_.x",)),
+    m.ParameterDescription((23, 2950)), m.FunctionCallResponse((b"x",)), m.NegotiateProtocolVersion(196610, ("_pq_.x",)),
 ]
 
 

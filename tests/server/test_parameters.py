@@ -8,17 +8,20 @@ import pytest
 
 from shoal.catalog.errors import (
     CharacterNotInRepertoire,
+    DatatypeMismatch,
     FeatureNotSupported,
     InvalidBinaryRepresentation,
+    InvalidParameterValue,
+    ProgramLimitExceeded,
     ProtocolViolation,
 )
 from shoal.catalog.types import BOOL, DATE, INT4, NUMERIC, TEXT, TIMESTAMP, SqlType, array_of, numeric
 from shoal.exec.functions.casts import parse_literal
 from shoal.exec.plan.fragment import TaskSettings
-from shoal.server import parameters
+from shoal.server import binary_input, parameters
 from shoal.server.protocol import messages as m
+from tests.exec.encoding.test_datarow import CASES
 from tests.postgres_server import PostgresServer
-from tests.server.test_datarow import CASES
 from tests.server.wire import wire
 
 SETTINGS = TaskSettings(0)
@@ -43,24 +46,24 @@ def test_formats_are_none_one_or_each() -> None:
     assert parameters.decode([b"7", b"x"], [], types, SETTINGS) == [7, "x"]
     assert parameters.decode([struct.pack(">i", 7), b"x"], [1], types, SETTINGS) == [7, "x"]
     assert parameters.decode([None, None], [0, 1], types, SETTINGS) == [None, None]
-    for bad in ([0, 0, 0], [2]):
-        with pytest.raises(ProtocolViolation):
+    for bad, error in (([0, 0, 0], ProtocolViolation), ([2], InvalidParameterValue)):
+        with pytest.raises(error):
             parameters.decode([b"7", b"x"], bad, types, SETTINGS)
 
 
 @pytest.mark.parametrize(("sql_type", "value", "error"), [
     (INT4, b"\0", ProtocolViolation), (BOOL, b"", ProtocolViolation), (INT4, bytes(5), InvalidBinaryRepresentation),
-    (NUMERIC, b"\0", InvalidBinaryRepresentation), (NUMERIC, struct.pack(">HhHH", 5, 0, 0, 0), InvalidBinaryRepresentation),
+    (NUMERIC, b"\0", ProtocolViolation), (NUMERIC, struct.pack(">HhHH", 5, 0, 0, 0), ProtocolViolation),
     (NUMERIC, struct.pack(">HhHHH", 1, 0, 7, 0, 1), InvalidBinaryRepresentation),
     (NUMERIC, struct.pack(">HhHHH", 1, 0, 0, 0, 10_000), InvalidBinaryRepresentation),
-    (SqlType("uuid"), b"\0" * 15, InvalidBinaryRepresentation), (SqlType("jsonb"), b"\2{}", InvalidBinaryRepresentation),
-    (SqlType("jsonb"), b"", InvalidBinaryRepresentation), (TEXT, b"\xff", CharacterNotInRepertoire), (TEXT, b"a\0",
-                                                                                                      ProtocolViolation),
-    (array_of(INT4), b"\0\0", InvalidBinaryRepresentation), (SqlType("inet"), b"\2\x20", InvalidBinaryRepresentation),
-    (array_of(INT4), struct.pack(">iiiii", 1, 0, 23, 2**31 - 1, 1), InvalidBinaryRepresentation),
+    (SqlType("uuid"), b"\0" * 15, ProtocolViolation), (SqlType("jsonb"), b"\2{}", InvalidBinaryRepresentation),
+    (SqlType("jsonb"), b"", ProtocolViolation), (TEXT, b"\xff", CharacterNotInRepertoire),
+    (TEXT, b"a\0", CharacterNotInRepertoire),
+    (array_of(INT4), b"\0\0", ProtocolViolation), (SqlType("inet"), b"\2\x20", ProtocolViolation),
+    (array_of(INT4), struct.pack(">iiiii", 1, 0, 23, 2**31 - 1, 1), ProgramLimitExceeded),
     (array_of(INT4), struct.pack(">iiiiii", 1, 0, 23, 1, 1, 2**30), InvalidBinaryRepresentation),
-    (array_of(INT4), struct.pack(">iiiii", 1, 0, 25, 0, 1), InvalidBinaryRepresentation),
-    (array_of(INT4), struct.pack(">iiiiiii", 2, 0, 23, 1, 1, 1, 1), FeatureNotSupported),
+    (array_of(INT4), struct.pack(">iiiii", 1, 0, 25, 0, 1), DatatypeMismatch),
+    (array_of(INT4), struct.pack(">iiiiiiii", 2, 0, 23, 1, 1, 1, 1, -1), FeatureNotSupported),
     (SqlType("record"), b"\0\0\0\0", FeatureNotSupported),
 ])
 def test_malformed_values_are_refused(sql_type: SqlType, value: bytes, error: type[Exception]) -> None:
@@ -76,13 +79,13 @@ def test_numeric_text(text: str) -> None:
     digits = [int(padded[i:i + 4]) for i in range(0, len(padded), 4)]
     data = struct.pack(">HhHH", len(digits), -(-len(whole) // 4) - 1, sign,
                        len(fraction)) + struct.pack(f">{len(digits)}H", *digits)
-    assert parameters.numeric_text(data) == text
+    assert binary_input.numeric_text(data) == text
 
 
 def test_infinities_and_ranges() -> None:
-    assert parameters.from_binary(struct.pack(">i", 2**31 - 1), DATE, SETTINGS) == 2**31 - 1
-    assert parameters.from_binary(struct.pack(">q", -2**63), TIMESTAMP, SETTINGS) == -2**63
+    assert binary_input.from_binary(struct.pack(">i", 2**31 - 1), DATE, SETTINGS) == 2**31 - 1
+    assert binary_input.from_binary(struct.pack(">q", -2**63), TIMESTAMP, SETTINGS) == -2**63
     with pytest.raises(Exception, match="out of range"):
-        parameters.from_binary(struct.pack(">q", 2**63 - 2), TIMESTAMP, SETTINGS)
-    assert parameters.from_binary(struct.pack(">HhHHH", 1, 0, 0, 1, 3), numeric(10, 2), SETTINGS) == \
+        binary_input.from_binary(struct.pack(">q", 2**63 - 2), TIMESTAMP, SETTINGS)
+    assert binary_input.from_binary(struct.pack(">HhHHH", 1, 0, 0, 1, 3), numeric(10, 2), SETTINGS) == \
         parse_literal("3", numeric(10, 2), SETTINGS)

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from shoal.catalog.errors import DivisionByZero, InternalError, OutOfMemory, StatementTooComplex
+from shoal.catalog.errors import DivisionByZero, InternalError, OutOfMemory, SqlError, StatementTooComplex, UniqueViolation
 from shoal.server.responses import as_sql_error, error_response, wants
 
 
@@ -40,3 +40,10 @@ def test_internal_errors_are_logged(caplog: pytest.LogCaptureFixture) -> None:
                                                              ("WARNING", "panic", False)])
 def test_client_min_messages(severity: str, threshold: str, sent: bool) -> None:
     assert wants(severity, threshold) is sent
+
+
+def test_errors_name_what_they_are_about() -> None:
+    error = UniqueViolation("x", detail="d").about(schema="s", table="t", constraint="c")
+    for same in (error, SqlError.from_fields(error.to_fields())):
+        assert error_response(same).fields == {
+            "S": "ERROR", "V": "ERROR", "C": "23505", "M": "x", "D": "d", "s": "s", "t": "t", "n": "c"}

@@ -11,8 +11,6 @@ from shoal.server.protocol import auth
 from shoal.server.protocol import messages as m
 
 TIMEOUT_S = 20.0
-TEXT_FIELDS = ("S", "C", "M", "D", "H", "P")
-"""What of an error is compared: not the source file and line that only PostgreSQL has."""
 
 
 def decode_all(data: bytes) -> list[m.Message]:
@@ -106,22 +104,3 @@ def wire(host: str, port: int, **options: object) -> Iterator[WireClient]:
         yield client
     finally:
         client.close()
-
-
-def plain(messages: list[m.Message]) -> list[m.Message]:
-    """Messages as both servers can give them: errors without source lines, columns without table numbers."""
-    found: list[m.Message] = []
-    for message in messages:
-        match message:
-            case m.ErrorResponse(fields):
-                found.append(m.ErrorResponse({code: fields[code] for code in TEXT_FIELDS if code in fields}))
-            case m.NoticeResponse(fields):
-                found.append(m.NoticeResponse({code: fields[code] for code in TEXT_FIELDS if code in fields}))
-            case m.RowDescription(columns):
-                found.append(m.RowDescription(tuple(
-                    m.ColumnDescription(c.name, 0, 0, c.type_oid, c.type_size, c.type_modifier, c.format) for c in columns)))
-            case m.ParameterStatus():
-                pass
-            case _:
-                found.append(message)
-    return found

@@ -9,6 +9,6 @@ from shoal.catalog.pg_catalog.snapshot import Snapshot, stable_oid
 def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     for relation in snapshot.relations:
         for number, column in enumerate(relation.columns, 1):
-            if column.default:
+            if column.default and not column.identity:
                 yield {"oid": stable_oid("default", str(relation.oid), column.name), "adrelid": relation.oid,
                        "adnum": number, "adbin": column.default}

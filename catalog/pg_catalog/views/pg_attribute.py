@@ -1,32 +1,61 @@
-"""pg_attribute: columns. PostgreSQL 15 documentation, 53.7."""
+"""pg_attribute: columns of tables, views, indexes and sequences. PostgreSQL 15 documentation, 53.7."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from shoal.catalog.connector import ColumnInfo
-from shoal.catalog.pg_catalog.snapshot import Snapshot, system_relations
+from shoal.catalog.pg_catalog.snapshot import Snapshot
+from shoal.catalog.pg_catalog.static import column as static_column
+from shoal.catalog.types import BOOL, INT8, TEXT
 
-DEFAULT_COLLATION = 100
+_SEQUENCE = (ColumnInfo("last_value", INT8, False), ColumnInfo("log_cnt", INT8, False), ColumnInfo("is_called", BOOL, False))
+_SYSTEM = (("tableoid", -6, 26), ("cmax", -5, 29), ("xmax", -4, 28), ("cmin", -3, 29), ("xmin", -2, 28), ("ctid", -1, 27))
+"""The columns every table has besides its own: name, number, type."""
 
 
 def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
-    for system in system_relations().values():
-        yield from _columns(system.oid, [c for c in system.columns if not c.hidden])
     for relation in snapshot.relations:
-        yield from _columns(relation.oid, relation.columns)
-    for relation, _, key in snapshot.declared_keys():
-        if key.kind != "foreign":
-            by_name = {c.name: c for c in relation.columns}
-            yield from _columns(snapshot.index_oid(relation, key), [by_name[n] for n in key.columns if n in by_name])
+        if relation.kind in "rmpf":
+            for name, number, type_oid in _SYSTEM:
+                info = ColumnInfo(name, TEXT, nullable=False)
+                yield {**attribute(relation.oid, number, info, type_oid), "atttypmod": -1}
+        for number, info in enumerate(relation.columns, 1):
+            yield attribute(relation.oid, number, info, snapshot.type_of_column(relation, info))
+    for oid, (relation, index) in snapshot.indexes.items():
+        infos = {info.name: info for info in relation.columns}
+        for number, name in enumerate(index.columns, 1):
+            info = infos.get(name) or ColumnInfo(_of_expression(index.columns, number), TEXT)
+            yield attribute(oid, number, ColumnInfo(info.name, info.type), snapshot.type_of_column(relation, info))
+    for sequence in snapshot.sequences:
+        for number, info in enumerate(_SEQUENCE, 1):
+            yield attribute(sequence.oid, number, info, info.type.oid)
 
 
-def _columns(relation_oid: int, columns: Sequence[ColumnInfo]) -> Iterator[dict[str, Any]]:
-    for number, column in enumerate(columns, 1):
-        yield {
-            "attrelid": relation_oid, "attname": column.name, "atttypid": column.type.oid, "attstattarget": -1,
-            "attlen": column.type.size, "attnum": number, "attndims": int(column.type.is_array), "attcacheoff": -1,
-            "atttypmod": column.type.typmod, "attbyval": 0 < column.type.size <= 8, "attalign": "i",
-            "attstorage": "p" if column.type.size > 0 else "x", "attcompression": "", "attnotnull": not column.nullable,
-            "atthasdef": bool(column.default), "atthasmissing": False, "attidentity": "", "attgenerated": "",
-            "attisdropped": False, "attislocal": True, "attinhcount": 0,
-            "attcollation": DEFAULT_COLLATION if column.type.category == "S" else 0}
+def _of_expression(columns: tuple[str, ...], number: int) -> str:
+    """How PostgreSQL names an index's column that is an expression: its function, else "expr"."""
+    def plain(text: str) -> str:
+        function = text.removeprefix("(").partition("(")[0]
+        return function if text.startswith("(") and function.isidentifier() else "expr"
+    name = plain(columns[number - 1])
+    same = [plain(text) for text in columns[:number - 1] if text.startswith("(")].count(name)
+    return name + (str(same) if same else "")
+
+
+def attribute(relation_oid: int, number: int, info: ColumnInfo, type_oid: int) -> dict[str, Any]:
+    length, by_value, align, storage, collation = _layouts().get(type_oid, (4, True, "i", "p", 0))
+    return {
+        "attrelid": relation_oid, "attname": info.name, "atttypid": type_oid, "attstattarget": -1 if number > 0 else 0,
+        "attlen": length, "attnum": number, "attndims": int(info.type.is_array), "attcacheoff": -1,
+        "atttypmod": info.type.typmod, "attbyval": by_value, "attalign": align,
+        "attstorage": storage, "attcompression": "", "attnotnull": not info.nullable,
+        "atthasdef": bool(info.default) and not info.identity, "atthasmissing": False, "attidentity": info.identity,
+        "attgenerated": "s" if info.generated else "", "attisdropped": False, "attislocal": True, "attinhcount": 0,
+        "attcollation": collation}
+
+
+@cache
+def _layouts() -> dict[int, tuple[int, bool, str, str, int]]:
+    """(length, by value, alignment, storage, collation) of each of PostgreSQL's types; an enum's is like an oid's."""
+    return {oid: layout for oid, *layout in zip(  # type: ignore[misc]
+        *static_column("pg_type", "oid", "typlen", "typbyval", "typalign", "typstorage", "typcollation"), strict=True)}

@@ -1,12 +1,11 @@
-"""pg_authid: the owner of everything, until the server feeds its users. PostgreSQL 15 documentation, 53.8."""
+"""pg_authid: roles. PostgreSQL 15 documentation, 53.8."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
-from shoal.catalog.pg_catalog.snapshot import SUPERUSER_OID, Snapshot
+from shoal.catalog.pg_catalog.roles import role_rows
+from shoal.catalog.pg_catalog.snapshot import Snapshot
 
 
-def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
-    yield {"oid": SUPERUSER_OID, "rolname": "shoal", "rolsuper": True, "rolinherit": True, "rolcreaterole": True,
-           "rolcreatedb": True, "rolcanlogin": True, "rolreplication": False, "rolconnlimit": -1,
-           "rolpassword": None, "rolbypassrls": True}
+def session_rows(snapshot: Snapshot, session: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return role_rows(snapshot, session)

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-from shoal.catalog.pg_catalog.snapshot import INFORMATION_SCHEMA_OID, PG_CATALOG_OID, SUPERUSER_OID, Snapshot
+from shoal.catalog.pg_catalog.snapshot import SUPERUSER_OID, Snapshot
+from shoal.catalog.pg_catalog.static import PUBLIC_OID
 
 
 def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
-    system = [(PG_CATALOG_OID, "pg_catalog"), (INFORMATION_SCHEMA_OID, "information_schema")]
-    for oid, name in system + [(n.oid, n.name) for n in snapshot.namespaces]:
-        yield {"oid": oid, "nspname": name, "nspowner": SUPERUSER_OID}
+    for namespace in snapshot.namespaces:
+        if namespace.oid != PUBLIC_OID:  # every PostgreSQL has it
+            yield {"oid": namespace.oid, "nspname": namespace.name, "nspowner": SUPERUSER_OID}

@@ -1,12 +1,11 @@
-"""pg_roles: the owner of everything, until the server feeds its users. PostgreSQL 15 documentation, 54.20."""
+"""pg_roles: roles. PostgreSQL 15 documentation, 54.20."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shoal.catalog.pg_catalog.snapshot import SUPERUSER_OID, Snapshot
+from shoal.catalog.pg_catalog.roles import role_rows, shown
+from shoal.catalog.pg_catalog.snapshot import Snapshot
 
 
-def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
-    yield {"oid": SUPERUSER_OID, "rolname": "shoal", "rolsuper": True, "rolinherit": True, "rolcreaterole": True,
-           "rolcreatedb": True, "rolcanlogin": True, "rolreplication": False, "rolconnlimit": -1,
-           "rolpassword": "********", "rolbypassrls": True}
+def session_rows(snapshot: Snapshot, session: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    return map(shown, role_rows(snapshot, session))

@@ -1,13 +1,18 @@
-"""pg_views: views by name; their text stays in the source. PostgreSQL 15 documentation, 54.34."""
+"""pg_views: views by name. PostgreSQL 15 documentation, 54.34."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from shoal.catalog.pg_catalog.snapshot import Snapshot
+from shoal.catalog.pg_catalog.snapshot import OWNER, Snapshot
+from shoal.catalog.pg_catalog.static import system_relations, view_definitions
 
 
 def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+    for system in system_relations().values():
+        if system.kind == "v":
+            yield {"schemaname": system.schema, "viewname": system.name, "viewowner": OWNER,
+                   "definition": view_definitions()[system.oid]}
     for relation in snapshot.relations:
         if relation.kind == "v":
-            yield {"schemaname": relation.namespace.name, "viewname": relation.table.name, "viewowner": "shoal",
-                   "definition": None}
+            yield {"schemaname": relation.namespace.name, "viewname": relation.table.name, "viewowner": OWNER,
+                   "definition": relation.definition() or None}

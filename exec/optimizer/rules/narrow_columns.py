@@ -24,6 +24,7 @@ from shoal.exec.plan.nodes import (
     TopN,
     Union,
     Window,
+    With,
 )
 
 
@@ -34,6 +35,10 @@ def narrow_columns(plan: PlanNode, context: OptimizerContext) -> PlanNode:
 
 def _narrow(node: PlanNode, needed: set[int], exactly: bool) -> PlanNode:
     """The node with narrow inputs; `exactly`: it gives out the needed columns and no others."""
+    if isinstance(node, With):
+        *shared, main = node.inputs
+        return With(node.numbers, (*(_narrow(child, output_ids(child), False) for child in shared),
+                                   _narrow(main, needed, False)))
     children = node.children()
     if children:
         below = references(node)

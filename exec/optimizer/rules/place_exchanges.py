@@ -11,6 +11,15 @@
                                        S                              Exchange hash (b)
                                                                         S
 
+    Recursion                      Recursion                      (in one task; what does not depend on the working table
+      S                              Exchange gather               is computed in parallel, once)
+      Join on a = b       ->           S
+        WorkingTable                 Join on a = b
+        R                              WorkingTable
+                                       Materialize
+                                         Exchange gather
+                                           R
+
 Rows already partitioned as a node needs them are not moved again. The last gather goes to the coordinator when what
 follows it is light. See exec/optimizer/distribution.py for the states a node's rows can be in.
 """
@@ -47,15 +56,20 @@ from shoal.exec.plan.nodes import (
     Filter,
     Join,
     Limit,
+    Materialize,
     PlanNode,
     Project,
+    Recursion,
     Scan,
+    SharedRows,
     Sort,
     TableWrite,
     TopN,
     Union,
     Values,
     Window,
+    With,
+    free_tables,
 )
 
 SMALL_ROWS = 20_000.0
@@ -82,6 +96,8 @@ class _Placing:
         self.estimate = context.estimate
         self.wanted: frozenset[int] = frozenset()
         """Columns by which the node above will want its rows grouped."""
+        self.shared: dict[int, Distribution] = {}
+        """Where the rows of With's inputs are."""
 
     def place(self, node: PlanNode) -> Placed:
         method = _PLACES.get(type(node))
@@ -235,6 +251,37 @@ class _Placing:
         children = [self.moved(child, "round_robin") if where.one else child for child, where in placed]
         return self.over_all(node, children), SPREAD
 
+    # Shared inputs ----------------------------------------------------------------------------------------------------
+
+    def with_(self, node: With) -> Placed:
+        inputs = []
+        for number, definition in zip(node.numbers, node.inputs[:-1], strict=True):
+            child, where = self.place(definition)
+            self.shared[number] = COORDINATOR if where == ANY else where
+            inputs.append(child)
+        main, where = self.place(node.inputs[-1])
+        return With(node.numbers, (*inputs, main)), where
+
+    def shared_rows(self, node: SharedRows) -> Placed:
+        where = self.shared[node.number]
+        renamed = Project(node, tuple((f, ColumnRef(f.type, i)) for f, i in zip(node.fields, node.columns, strict=True)))
+        return replace(node, to_coordinator=where == COORDINATOR), where.projected(renamed)
+
+    # Recursion --------------------------------------------------------------------------------------------------------
+
+    def recursion(self, node: Recursion) -> Placed:
+        placed = {id(part): self.place(part) for child in node.inputs for part in _independent(child)}
+        here = all(where.one and where != SINGLE for _, where in placed.values())
+
+        def brought(part: PlanNode) -> PlanNode:
+            child, where = placed[id(part)]
+            in_place = where.kind == "any" or where == (COORDINATOR if here else SINGLE)
+            return child if in_place else self.moved(child, "gather")
+
+        made = _Turns(brought).ready(node)
+        self.context.statistics.remember(made, self.estimate(node))
+        return made, COORDINATOR if here else SINGLE
+
     def over_all(self, node: Union, children: list[PlanNode]) -> PlanNode:
         if all(a is b for a, b in zip(children, node.inputs, strict=True)):
             return node
@@ -280,7 +327,9 @@ class _Placing:
         stack = [plan]
         while stack:
             node = stack.pop()
-            if isinstance(node, Exchange):
+            if isinstance(node, With):
+                stack.append(node.inputs[-1])
+            elif isinstance(node, Exchange):
                 entering += 0.0 if node.ordering and _only_passes(plan) else self.estimate(node.input).rows
             else:
                 last.append(node)
@@ -294,12 +343,18 @@ class _Placing:
             if node.kind != "gather":
                 return node
             return node.input if self.in_coordinator(node.input) else replace(node, to_coordinator=True)
+        if isinstance(node, SharedRows):
+            return replace(node, to_coordinator=True)
+        if isinstance(node, With):
+            return With(node.numbers, (*node.inputs[:-1], self.to_coordinator(node.inputs[-1])))
         children = node.children()
         return node.with_children(tuple([self.to_coordinator(child) for child in children])) if children else node
 
     def in_coordinator(self, node: PlanNode) -> bool:
         if isinstance(node, Scan):
             return self.scan(node)[1] == COORDINATOR
+        if isinstance(node, SharedRows):
+            return node.to_coordinator
         return not isinstance(node, Exchange) and any(self.in_coordinator(child) for child in node.children())
 
 
@@ -309,6 +364,49 @@ def _only_passes(plan: PlanNode) -> bool:
     while isinstance(node, (Project, Limit)):
         node = node.input
     return isinstance(node, Exchange)
+
+
+def _independent(node: PlanNode) -> list[PlanNode]:
+    """The largest subtrees that read no working table from around them."""
+    return [part for child in node.children() for part in _independent(child)] if free_tables(node) else [node]
+
+
+class _Turns:
+    """Makes a recursion ready to be run: what each of its turns would compute anew without need is held, and what depends
+    on no working table at all is `brought` to the task that it runs in."""
+
+    def __init__(self, brought: Callable[[PlanNode], PlanNode]) -> None:
+        self.brought = brought
+        self.around: list[int] = []
+        """The recursions whose turns the node at hand is run again in."""
+
+    def ready(self, node: PlanNode) -> PlanNode:
+        if isinstance(node, Recursion):
+            start, step = node.inputs
+            start = self.held(start)
+            self.around.append(node.number)
+            step = self.held(step)
+            self.around.pop()
+            return replace(node, inputs=(start, step))
+        if isinstance(node, Join):
+            node = _streaming(node)
+        children = node.children()
+        return node.with_children(tuple([self.held(child) for child in children])) if children else node
+
+    def held(self, node: PlanNode) -> PlanNode:
+        free = free_tables(node)
+        made = self.ready(node) if free else self.brought(node)
+        return made if not self.around or self.around[-1] in free else Materialize(made)
+
+
+def _streaming(node: Join) -> Join:
+    """The join holding the side that stays the same from turn to turn, if there is one and its kind allows that."""
+    left, right = bool(free_tables(node.left)), bool(free_tables(node.right))
+    if left == right:
+        return node
+    if node.kind == "inner" and right:
+        return replace(node, left=node.right, right=node.left, keys=tuple((b, a) for a, b in node.keys), build="right")
+    return replace(node, build="right" if left or node.null_aware else "left")
 
 
 class _JoinPlacement:
@@ -442,4 +540,5 @@ _PLACES: dict[type, Callable[[_Placing, Any], Placed]] = {
     Scan: _Placing.scan, Values: _Placing.values, Filter: _Placing.filter, Project: _Placing.project,
     TableWrite: _Placing.write, Sort: _Placing.sort, TopN: _Placing.top_n, Limit: _Placing.limit,
     EnforceSingleRow: _Placing.single_row, Aggregate: _Placing.aggregate, Window: _Placing.window,
-    Union: _Placing.union, Join: _Placing.join}
+    Union: _Placing.union, Join: _Placing.join, Recursion: _Placing.recursion,
+    With: _Placing.with_, SharedRows: _Placing.shared_rows}

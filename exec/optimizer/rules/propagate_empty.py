@@ -20,6 +20,7 @@ from shoal.exec.plan.nodes import (
     Limit,
     PlanNode,
     Project,
+    Recursion,
     Sort,
     TableFunction,
     TopN,
@@ -46,6 +47,8 @@ def _collapse(node: PlanNode) -> PlanNode:
             return _collapse_join(node)
         case Union():
             return _collapse_union(node)
+        case Recursion():
+            return empty(node.output) if is_empty(node.inputs[0]) else node
     return node
 
 

@@ -25,10 +25,13 @@ from shoal.exec.plan.nodes import (
     PlanNode,
     Project,
     Scan,
+    SharedRows,
     TableWrite,
     Union,
     Values,
     Window,
+    With,
+    walk_plan,
 )
 
 
@@ -64,6 +67,12 @@ def prune(node: PlanNode, needed: set[int]) -> PlanNode:
                 return prune(node.input, needed)
         case Union():
             return _union(node, needed)
+        case SharedRows():
+            kept_columns = [(f, i) for f, i in zip(node.fields, node.columns, strict=True) if f.id in needed]
+            return node if len(kept_columns) == len(node.fields) else replace(
+                node, fields=tuple(f for f, _ in kept_columns), columns=tuple(i for _, i in kept_columns))
+        case With():
+            return _with(node, needed)
     children = node.children()
     if not children:
         return node
@@ -168,6 +177,18 @@ def _unique(node: PlanNode, ids: set[int]) -> bool:
             sources |= flagged & filled  # how unnesting.join_null_safe compares one column
             return _unique(node.input, sources)
     return False
+
+
+def _with(node: With, needed: set[int]) -> PlanNode:
+    """Each shared input gives what any of its readers takes."""
+    pruned = [prune(node.inputs[-1], needed)]
+    wanted: dict[int, set[int]] = {}
+    for number, definition in reversed(list(zip(node.numbers, node.inputs[:-1], strict=True))):
+        for reader in walk_plan(pruned[0]):
+            if isinstance(reader, SharedRows):
+                wanted.setdefault(reader.number, set()).update(reader.columns)
+        pruned.insert(0, prune(definition, wanted.get(number, set())))
+    return node if all(a is b for a, b in zip(pruned, node.inputs, strict=True)) else replace(node, inputs=tuple(pruned))
 
 
 def _union(node: Union, needed: set[int]) -> PlanNode:

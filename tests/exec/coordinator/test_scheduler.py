@@ -86,6 +86,22 @@ BROADCAST = (
 )
 
 
+def test_each_reader_of_shared_rows_reads_all_of_them_once() -> None:
+    """Fragment 0's rows are read twice by fragment 1, task by task, and once by fragment 2, by one task."""
+    fragments = (
+        Fragment(0, scan(A, 1), "source", "shared", readers=3),
+        Fragment(1, join(RemoteSource(0, (A,), (), 0), RemoteSource(0, (B,), (), 1), "", 9), "hash", "gather", (), (0,)),
+        Fragment(2, join(remote(1, A), RemoteSource(0, (C,), (), 2), "", 9), "single", "gather", (), (1, 0)),
+    )
+    tasks = specs(submit(cluster(2), fragments, {1: 2}))
+    read = {(task.fragment_id, task.partition): [(i.fragment_id, i.task.partition, i.partition, i.reader) for i in spec.inputs]
+            for task, (_, spec) in tasks.items()}
+    assert read[1, 0] == [(0, 0, 0, 0), (0, 0, 1, 1)]
+    assert read[1, 1] == [(0, 1, 0, 0), (0, 1, 1, 1)]
+    assert read[2, 0] == [(1, 0, 0, 0), (1, 1, 0, 0), (0, 0, 2, 2), (0, 1, 2, 2)]
+    assert {spec.output_partitions for task, (_, spec) in tasks.items() if task.fragment_id == 0} == {3}
+
+
 def test_a_query_without_tables_runs_in_the_coordinator_alone() -> None:
     scheduler = Scheduler("127.0.0.1", 7000)
     instructions = submit(scheduler, (Fragment(0, Values((A,), ()), "coordinator"),))

@@ -15,6 +15,7 @@ from shoal.exec.exchange.frames import (
     DICTIONARY,
     HEADER_BYTES,
     PAGE,
+    ROWS,
     SCHEMA,
     FrameDecoder,
     FrameEncoder,
@@ -159,3 +160,21 @@ def test_frames_out_of_order_are_refused() -> None:
     for keep in ([4, 5], [0, 1, 4, 5], [2, 3]):
         with pytest.raises(ProtocolViolation):
             decode(FrameDecoder(), [buffers[i] for i in keep])
+
+
+@pytest.mark.parametrize("codec", ["", "zstd"])
+@pytest.mark.parametrize("size", [0, 5, 8, 4096, 100_003])
+def test_encoded_rows_travel_without_schema_and_damage_is_seen(codec: str, size: int) -> None:
+    data = memoryview(random.Random(size).randbytes(size // 2) + bytes(size - size // 2))
+    head, payload = FrameEncoder(codec).encode(7, Page((), 3, size, data))  # type: ignore[arg-type]
+    header = parse_header(bytes(head))
+    assert (header.kind, header.sequence, header.rows) == (ROWS, 7, 3)
+    decoded = FrameDecoder().decode(header, payload)
+    assert decoded is not None and decoded.rows == 3 and decoded.encoded is not None and decoded.encoded == data
+    for place in {0, len(payload) // 2, len(payload) - 1} if size else ():
+        damaged = bytearray(payload)
+        damaged[place] ^= 16
+        with pytest.raises(ProtocolViolation):
+            FrameDecoder().decode(header, damaged)
+    with pytest.raises(ProtocolViolation):
+        FrameDecoder().decode(header, bytes(payload) + b"x")

@@ -52,7 +52,7 @@ class Task:
     def splits(self, scan_id: int) -> Sequence[Split]:
         return self.scan_splits[scan_id]
 
-    def exchange(self, fragment_id: int) -> Sequence[Iterator[Batch | object]]:
+    def exchange(self, fragment_id: int, reader: int = 0) -> Sequence[Iterator[Batch | object]]:
         return [self._stream(batches) for batches in self.streams[fragment_id]]
 
     @staticmethod

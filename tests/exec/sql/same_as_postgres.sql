@@ -507,3 +507,73 @@ select a, grouping(a, b) from t group by rollup (a, b) having grouping(a) = 0 or
 select a, b, c, count(*) from t group by grouping sets ((a, b), rollup (c), ())
 select a from t group by rollup (a, b) order by b
 select sum(a) from t group by cube (a, b), c
+with recursive r as (select 1) select * from r
+with recursive r as (select 1 union all select n from r where n<1) select 1
+with recursive r(n) as (select n from r union all select 1) select 1
+with recursive r(n) as (select 1 union select n from r except select n from r) select 1
+with recursive r(n) as (select 1 union all (select n from r union all select n from r)) select 1
+with recursive r(n) as (select 1 except select n from r) select 1
+with recursive r(n) as (select 1 union all select 1 where exists (select * from r)) select 1
+with recursive r(n) as (select 1 union all select x from (select 1 as x) s left join r on true) select 1
+with recursive r(n) as (select 1 union all select x from (select 1 as x) s right join r on true) select 1
+with recursive r(n) as (select 1 union all select x from (select 1 as x) s full join r on true) select 1
+with recursive r(n) as (select 1 union all (select n from r intersect select n from r)) select 1
+with recursive r(n) as (select 1 union all (select n from r intersect all select 1)) select 1
+with recursive r(n) as (select 1 union all (select 1 except select n from r)) select 1
+with recursive r(n) as (select 1 union all select count(*) from r) select 1
+with recursive r(n) as (select 1 union all select n+1 from r order by 1) select 1
+with recursive r(n) as (select 1 union all select n+1 from r limit 3) select 1
+with recursive r(n) as (select 1 union all select n+1 from r offset 3) select 1
+with recursive r(n) as (select 1 union all select n+1 from r for update) select 1
+with recursive r(n) as (select 1 union all select n+1.5 from r) select 1
+with recursive r(n) as (select 'a'::varchar(3) union all select n||'b' from r) select 1
+with recursive r(n) as (select 'a' union all select 1 from r) select 1
+with recursive r(n) as (select null union all select n from r) select * from r limit 2
+with recursive r(n,m) as (select 1 union all select n+1 from r) select 1
+with recursive r(n) as (select 1 union all select n, n from r) select 1
+with recursive a as (select * from b), b as (select * from a) select 1
+with recursive a as (select * from b), b as (select 7 as x) select * from a
+with recursive a(n) as (select 1 union all select n+1 from b), b as (select * from a) select 1
+with recursive r(n) as (with x1 as (select 1 from r) select 0 union select * from x1) select * from r
+with recursive r(n) as (select 0 union (with x1 as (select n+1 as n from r where n<3) select * from x1)) select * from r
+with recursive r(n) as (with q as (select 5 as k) select 0 union all select n+1 from r, q where n<k) select * from r
+with recursive r(n) as ((select 0 union all select n+1 from r where n<3)) select * from r
+with recursive r(n) as ((select 0 union all select n+1 from r where n<3) limit 2) select * from r
+with recursive r(n) as (values (1) union all select n+1 from r where n<3) select * from r
+with recursive r(n) as (select 1 union all select s.m from (select max(n)+1 as m from r where n < 4) s where m is not null) select * from r
+with recursive r(n) as (select 1 union all select 1 from r, r as r2) select 1
+with recursive r(n) as (select 1 union all select n+1 from r where n in (select n from r)) select 1
+with r(n) as (select 1 union all select n+1 from r) select 1
+with recursive r(n) as (select '{}'::json union select n from r) select 1
+with recursive r(n) as (select 1 union all select sum(n) over () from r) select 1
+with recursive r(n) as (select 1 union all select n+1 from r where n<$1) select $2 || n from r
+with recursive r(n) as (select 1.0 union all select n+1 from r where n<3) select * from r
+with recursive r(n) as (select 1::numeric(5,2) union all select n+1 from r where n<3) select * from r
+with recursive r(n) as (select 1 union all (select n+1 from r where n < 3 limit 1)) select * from r
+with recursive r(n) as (select 1 union all select n+1 from r where n < 3 group by n) select * from r
+with recursive r(n) as (select 1 union all select distinct n+1 from r where n < 3) select * from r
+with recursive r(n) as (select 1 union all select count(*)::int from generate_series(1,2) g where g > 5) select * from r
+with recursive r(n) as (select 1 union all select (select count(*)::int from generate_series(1,2)) from r where n < 2) select * from r
+with recursive r(n) as (select 1 union all select n + 1 from (r join (select 1 as u) q on true) where n < 3) select * from r
+with recursive r(n) as (select 1 union all select n + 1 from r where n < 3 having true) select * from r
+with recursive r(n) as (select a from t union all select u.y from u join r on u.a = r.n where u.y > $1) select n from r where n < $2
+with recursive r as (select a, b, c::text as p from t union select t.a, t.b, p || t.c from t, r where t.a = r.b) select * from r
+with recursive x as (select 1 as i union all select i + 1 from x where i < 5), y as (select i, i * 2.5 as j from x) select y.j, x.i from y natural join x
+with x as (select * from y), y as (select 1) select * from x
+select row(a, c), (a, b) from t
+select (row(1, 2)).f2
+select (row(1, 2)).f3
+select row_to_json(t), to_json(u) from t, u
+select (s.r).a, (s.r).x from (select u as r from u) s
+select a from t where (a, b) = (select 1, 2)
+select a from t where (a, b) < (select 1, 2, 3)
+select a from t where (a, b) in (select 1)
+select (1, 2) = (1, 2, 3)
+select a from t order by (a, b)
+select a from t order by a fetch first 2 rows with ties
+select a from t fetch first 2 rows with ties
+select a from t limit (select 2)
+select a from t tablesample bernoulli (10)
+select a from t tablesample nothing (10)
+with x as materialized (select a from t) select p.a, q.a from x p, x q
+with x as (select a, sum(b) as s from t group by a) select x.s from x join x y using (a) where y.s > $1

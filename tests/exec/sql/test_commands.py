@@ -6,14 +6,14 @@ import pytest
 
 from shoal.catalog.errors import FeatureNotSupported, ReadOnlyTransaction, SqlError, WrongObjectType
 from shoal.exec.session_context import SessionContext
-from shoal.exec.sql.bound import CreateSchema, CreateTable, CreateView, DropSchema, DropTable, Explain, Truncate
+from shoal.exec.sql.bound import CreateSchema, CreateTable, CreateView, Drop, DropSchema, Explain, Truncate
 from tests.exec.sql.tables import bound
 
 
 def test_create_table() -> None:
-    found = bound("create temp table if not exists s.x (a int primary key, b numeric(5,2) not null default 1+1, c text[], "
+    found = bound("create temp table if not exists s.x (a int, b numeric(5,2) not null default 1+1, c text[], "
                   "primary key (a, b), d timestamp with time zone)")
-    assert (found.kind, found.tag) == ("create_table", "CREATE TABLE")
+    assert (found.kind, found.tag) == ("command", "CREATE TABLE")
     command = found.command
     assert isinstance(command, CreateTable)
     assert (command.parts, command.if_not_exists, command.temporary) == (("s", "x"), True, True)
@@ -33,12 +33,12 @@ def test_create_table_as() -> None:
 
 
 def test_drop_truncate_schema_view() -> None:
-    assert bound("drop table if exists a, b.c cascade").command == DropTable((("a",), ("b", "c")), True, True)
-    assert bound("truncate table t, u restart identity").command == Truncate((("t",), ("u",)))
+    assert bound("drop table if exists a, b.c cascade").command == Drop("TABLE", (("a",), ("b", "c")), True, True)
+    assert bound("truncate table t, u restart identity").command == Truncate((("t",), ("u",)), True)
     assert bound("create schema if not exists s").command == CreateSchema(("s",), True)
     assert bound("drop schema s").command == DropSchema((("s",),))
     view = bound("create or replace view w as select a, c as z from t").command
-    assert isinstance(view, CreateView) and view.query == "select a, c as z from t" and view.replace
+    assert isinstance(view, CreateView) and view.view.query == "select a, c as z from t" and view.replace
     assert [c.name for c in view.columns] == ["a", "z"]
 
 

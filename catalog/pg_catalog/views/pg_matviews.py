@@ -1,0 +1,13 @@
+"""pg_matviews: materialized views of the sources. PostgreSQL 15 documentation, 54.12."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from shoal.catalog.pg_catalog.snapshot import OWNER, Snapshot
+
+
+def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+    for relation in snapshot.relations:
+        if relation.kind == "m":
+            yield {"schemaname": relation.namespace.name, "matviewname": relation.table.name, "matviewowner": OWNER,
+                   "hasindexes": bool(relation.indexes), "ispopulated": True, "definition": relation.definition() or None}

@@ -1,0 +1,45 @@
+"""pg_type: the sources' enum types and the row types of their tables. PostgreSQL 15 documentation, 53.64."""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from shoal.catalog.pg_catalog.snapshot import SUPERUSER_OID, Namespace, Snapshot
+from shoal.catalog.pg_catalog.static import column
+
+_OF_ENUM = {"typlen": 4, "typbyval": True, "typtype": "e", "typcategory": "E", "typalign": "i", "typstorage": "p"}
+_OF_ROW = {"typlen": -1, "typbyval": False, "typtype": "c", "typcategory": "C", "typalign": "d", "typstorage": "x"}
+_OF_ARRAY = {"typlen": -1, "typbyval": False, "typtype": "b", "typcategory": "A", "typstorage": "x"}
+_FUNCTIONS = ("in", "out", "recv", "send")
+
+
+def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+    for enum in snapshot.enums:
+        yield _row(enum.oid, enum.info.name, enum.namespace, "enum", typarray=enum.array_oid, **_OF_ENUM)
+        yield _array(enum.array_oid, enum.info.name, enum.namespace, enum.oid, "i")
+    for relation in snapshot.relations:
+        namespace, name = relation.namespace, relation.table.name
+        array = snapshot.type_oid(namespace, "_" + name)
+        yield _row(relation.type_oid, name, namespace, "record", typrelid=relation.oid, typarray=array, **_OF_ROW)
+        yield _array(array, name, namespace, relation.type_oid, "d")
+
+
+def _array(oid: int, name: str, namespace: Namespace, element: int, align: str) -> dict[str, Any]:
+    known = _functions()
+    return _row(oid, "_" + name, namespace, "array", typelem=element, typalign=align,
+                typsubscript=known["array_subscript_handler"], typanalyze=known["array_typanalyze"], **_OF_ARRAY)
+
+
+def _row(oid: int, name: str, namespace: Namespace, family: str, **more: Any) -> dict[str, Any]:
+    put, out, receive, send = (_functions()[f"{family}_{what}"] for what in _FUNCTIONS)
+    return {"oid": oid, "typname": name, "typnamespace": namespace.oid, "typowner": SUPERUSER_OID, "typispreferred": False,
+            "typisdefined": True, "typdelim": ",", "typrelid": 0, "typsubscript": 0, "typelem": 0, "typarray": 0,
+            "typinput": put, "typoutput": out, "typreceive": receive, "typsend": send, "typmodin": 0, "typmodout": 0,
+            "typanalyze": 0, "typnotnull": False, "typbasetype": 0, "typtypmod": -1, "typndims": 0,
+            "typcollation": 0, **more}
+
+
+@cache
+def _functions() -> dict[str, int]:
+    """The OIDs of the functions that types name."""
+    return dict(zip(*column("pg_proc", "proname", "oid"), strict=True))

@@ -1,0 +1,135 @@
+"""Columns of arrays with several dimensions, or that do not begin at 1, beside the plain lists of all others.
+
+An array type's column is list<element> while each of its values has at most one dimension, counted from 1. A batch that
+holds any other value has the shaped form instead:
+
+    struct<items: list<element>, dims: list<int32>>
+
+`items` are the elements in storage order (the last subscript runs fastest), `dims` the size and the lower bound of each
+dimension in turn, nothing for an empty array; a NULL array is a NULL struct. As with numerics, any batch may have either
+form, and readers take both: `items_of` where only the elements matter, `dims_of` for the rest.
+
+Spec: PostgreSQL 15 documentation, 8.15 "Arrays", and its array_in, array_send.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from shoal.catalog.types import ShapedArray
+from shoal.exec.kernels import views
+
+Dims = tuple[int, ...]
+"""Size and lower bound of each dimension in turn: (2, 1, 3, 0) is [1:2][0:2]."""
+MOST_DIMENSIONS = 6
+
+
+def shaped_type(plain: pa.DataType) -> pa.DataType:
+    """The shaped form of list<element>."""
+    return pa.struct([("items", plain), ("dims", pa.list_(pa.int32()))])
+
+
+def is_shaped(arg: pa.Array | pa.Scalar) -> bool:
+    return pa.types.is_struct(arg.type)
+
+
+def items_of(array: pa.Array) -> pa.Array:
+    """The elements of each array as a list column, whatever their shapes."""
+    return array.flatten()[0] if is_shaped(array) else array
+
+
+def dims_of(array: pa.Array) -> list[Dims | None]:
+    """The shape of each array, () of an empty one, None for NULL."""
+    if is_shaped(array):
+        return [None if dims is None else tuple(dims) for dims in array.flatten()[1].to_pylist()]
+    offsets = np.diff(array.offsets.to_numpy()) if len(array) else np.zeros(0, np.int32)
+    valid = views.validity(array)
+    found: list[Dims | None] = [(size, 1) if size else () for size in offsets.tolist()]
+    return found if valid is None else [dims if known else None for dims, known in zip(found, valid.tolist(), strict=True)]
+
+
+def is_plain(dims: Dims | None) -> bool:
+    """Whether a list alone says as much."""
+    return not dims or (len(dims) == 2 and dims[1] == 1)
+
+
+def made(items: pa.Array, dims: Sequence[Dims | None]) -> pa.Array:
+    """Arrays of these elements (a list column, NULL for NULL) and shapes, as plain lists where all may be."""
+    if all(is_plain(one) for one in dims):
+        return items
+    shapes = pa.array([one or () for one in dims], pa.list_(pa.int32()))
+    return struct_of(items, shapes)
+
+
+def struct_of(items: pa.Array, shapes: pa.Array) -> pa.Array:
+    """The shaped form of its parts; NULL where `items` is."""
+    return pa.Array.from_buffers(shaped_type(items.type), len(items), [views.bitmap(views.validity(items))],
+                                 children=[items, shapes])
+
+
+def widened(array: pa.Array) -> pa.Array:
+    """A column of either form in the shaped one."""
+    if is_shaped(array):
+        return array
+    rows = len(array)
+    offsets = array.offsets.to_numpy() if rows else np.zeros(1, np.int32)
+    sizes, valid = np.diff(offsets), views.validity(array)
+    if valid is not None:
+        sizes = np.where(valid, sizes, 0)
+    some = sizes > 0
+    data = np.ones((int(some.sum()), 2), np.int32)
+    data[:, 0] = sizes[some]
+    ends = np.concatenate([np.zeros(1, np.int32), np.cumsum(2 * some, dtype=np.int32)])
+    shapes = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(data.reshape(-1), pa.int32()))
+    return struct_of(array, shapes)
+
+
+def with_items(array: pa.Array, items: pa.Array) -> pa.Array:
+    """Arrays of `array`'s shapes over other elements: `items` has a list of as many for each row."""
+    return struct_of(items, array.flatten()[1]) if is_shaped(array) else items
+
+
+def values_of(array: pa.Array) -> list[Any]:
+    """Python lists of elements, in either form."""
+    return items_of(array).to_pylist()
+
+
+def sizes(dims: Dims) -> Dims:
+    return dims[::2]
+
+
+def bounds(dims: Dims) -> Dims:
+    return dims[1::2]
+
+
+def nested(items: Sequence[Any], dims: Dims) -> list[Any]:
+    """The elements as lists in lists, one level for each dimension."""
+    found = list(items)
+    for size in reversed(sizes(dims)[1:]):
+        found = [found[i:i + size] for i in range(0, len(found), size)]
+    return found
+
+
+def prefix(dims: Dims) -> str:
+    """The bounds as array_out writes them before an array that does not begin at 1: [0:1][1:2]=, or nothing."""
+    return "" if all(low == 1 for low in bounds(dims)) else bounds_text(dims) + "="
+
+
+def bounds_text(dims: Dims) -> str:
+    """[1:2][0:4] of a shape, as array_dims gives it."""
+    return "".join(f"[{low}:{low + size - 1}]" for size, low in zip(sizes(dims), bounds(dims), strict=True))
+
+
+def physical_shape(items: Sequence[Any], dims: Dims) -> Any:
+    """A physical value (exec/plan/expr.py): a list where that says all, else a ShapedArray."""
+    if is_plain(dims):
+        return list(items)
+    return ShapedArray(tuple(_hashable(item) for item in items), dims)
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

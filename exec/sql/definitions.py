@@ -1,0 +1,227 @@
+"""CREATE TABLE: columns, defaults and constraints, named and checked (hop 2).
+
+Spec: PostgreSQL 15 documentation, CREATE TABLE; parse_utilcmd.c and ChooseConstraintName of heap.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from shoal.catalog.connector import ColumnInfo, Constraint, Index, NumberSequence, SupportsDefinitions
+from shoal.catalog.errors import (
+    DuplicateObject,
+    FeatureNotSupported,
+    InvalidParameterValue,
+    InvalidTableDefinition,
+    SqlError,
+    SqlSyntaxError,
+    UndefinedColumn,
+)
+from shoal.catalog.types import INT2, INT4, INT8, SqlType
+from shoal.exec.plan.expr import ColumnRef, Literal, walk
+from shoal.exec.plan.nodes import Field
+from shoal.exec.sql import syntax as s
+from shoal.exec.sql import syntax_ddl as d
+from shoal.exec.sql.bound import Bound, CreateTable, ForeignKey
+from shoal.exec.sql.context import CHECK, DEFAULT, Context, Level, bare_type, fail
+from shoal.exec.sql.expressions import ExpressionBinder
+from shoal.exec.sql.scope import Scope
+from shoal.exec.sql.stored_expressions import assigned, condition, scope_of
+from shoal.exec.sql.type_names import resolve_type
+
+SERIALS = {"smallserial": INT2, "serial2": INT2, "serial": INT4, "serial4": INT4, "bigserial": INT8, "serial8": INT8}
+LIMITS = {"int2": (1 << 15) - 1, "int4": (1 << 31) - 1, "int8": (1 << 63) - 1}
+_SUFFIXES = {"primary": "pkey", "unique": "key", "foreign": "fkey", "check": "check"}
+NAME_BYTES = 63
+
+
+def bind_create_table(context: Context, tree: d.CreateTable) -> Bound:
+    from shoal.exec.sql.ddl import bind_table_as, check_names, command, require_writable
+    require_writable(context, "CREATE MATERIALIZED VIEW" if tree.materialized else "CREATE TABLE")
+    if tree.query is not None:
+        return bind_table_as(context, tree)
+    table = tree.target.parts[-1]
+    made = Definition(context, table)
+    likes = dict(tree.likes)
+    for place, node in enumerate(tree.columns or ()):
+        if place in likes:
+            made.add_like(likes.pop(place))
+        made.add_column(node)
+    for like in likes.values():
+        made.add_like(like)
+    check_names(made.columns)
+    for node in tree.columns or ():
+        for constraint in node.constraints:
+            made.add_constraint(constraint, node.name)
+    for constraint in tree.constraints:
+        made.add_constraint(constraint)
+    return command(context, CreateTable(
+        tree.target.parts, tuple(made.columns), tree.exists, tree.temporary, True, tuple(made.constraints),
+        tuple(made.foreign), tuple(made.sequences), tuple(made.indexes), tree.on_commit), "CREATE TABLE")
+
+
+class Definition:
+    """A table's definition while it is put together. `columns` are those there are already, for ALTER TABLE."""
+
+    def __init__(self, context: Context, table: str, columns: Sequence[ColumnInfo] = (),
+                 constraints: Sequence[Constraint] = ()) -> None:
+        self.context, self.table = context, table
+        self.columns = list(columns)
+        self.constraints = list(constraints)
+        self.foreign: list[ForeignKey] = []
+        self.sequences: list[tuple[str, NumberSequence]] = []
+        self.indexes: list[Index] = []
+
+    # --- columns
+
+    def add_column(self, node: d.ColumnNode) -> ColumnInfo:
+        assert node.type is not None
+        serial = SERIALS.get(node.type.name) if not node.type.quoted and not node.type.dimensions else None
+        sql_type = serial or resolve_type(node.type)
+        if sql_type.name in ("record", "void", "unknown"):
+            fail(InvalidTableDefinition, f'column "{node.name}" has pseudo-type {sql_type.name}', node.type.pos)
+        not_null = node.not_null or serial is not None
+        if node.null and not_null:
+            fail(SqlSyntaxError, f'conflicting NULL/NOT NULL declarations for column "{node.name}" of table "{self.table}"',
+                 node.pos)
+        default = ""
+        if serial is not None or node.identity:
+            if node.default is not None:
+                what = "identity" if node.identity else "serial"
+                fail(SqlSyntaxError, f'multiple default values specified for column "{node.name}" of table "{self.table}"'
+                     if what == "serial" else
+                     f'both default and identity specified for column "{node.name}" of table "{self.table}"', node.pos)
+            if sql_type.name not in LIMITS:
+                fail(InvalidParameterValue, "identity column type must be smallint, integer, or bigint", -1)
+            self.sequences.append((node.name, number_sequence(
+                node.sequence, NumberSequence("", sql_type, maximum=LIMITS[sql_type.name], identity=bool(node.identity)))))
+        elif node.default is not None:
+            default = self.default_text(node.default, node.default_text, node.name, sql_type)
+        made = ColumnInfo(node.name, sql_type, not not_null, default=default, identity=node.identity)
+        self.columns.append(made)
+        return made
+
+    def default_text(self, node: Any, text: str, column: str, sql_type: SqlType) -> str:
+        """The text of a default that fits the column. Raises: DatatypeMismatch (42804), FeatureNotSupported (0A000) ..."""
+        try:
+            bound = ExpressionBinder(Level(self.context, None, Scope(), {}), DEFAULT).bind(node)
+        except FeatureNotSupported as error:
+            error.message = error.message.replace("DEFAULT expressions", "DEFAULT expression")
+            raise
+        value = assigned(self.context, bound, ColumnInfo(column, sql_type), s.place(node))
+        if isinstance(value, Literal) and value.value is None:
+            return "" if bound.type.name == "unknown" else text
+        if bound.type.name == "unknown" and isinstance(node, s.Constant) and not sql_type.is_number:
+            return f"{text}::{bare_type(sql_type).sql}"
+        return text
+
+    def add_like(self, like: d.Like) -> None:
+        try:
+            found = self.context.namespace.resolve(like.table.parts)
+        except SqlError as error:
+            error.position = error.position or like.table.pos + 1
+            raise
+        options = like.options
+        for info in found.columns:
+            if info.hidden:
+                continue
+            kept = info.default if "defaults" in options and not info.identity else ""
+            self.columns.append(replace(info, default=kept, identity=info.identity if "identity" in options else "",
+                                        comment=info.comment if "comments" in options else ""))
+            if info.identity and "identity" in options:
+                self.sequences.append((info.name, NumberSequence("", info.type, maximum=LIMITS[info.type.name],
+                                                                 identity=True)))
+        for constraint in found.connector.constraints(found.handle):
+            if (constraint.kind == "check" and "constraints" in options) or (
+                    constraint.kind in ("primary", "unique") and "indexes" in options):
+                name = constraint.name if constraint.kind == "check" else self._name(constraint.kind, constraint.columns)
+                self.constraints.append(replace(constraint, name=name))
+        if "indexes" in options and isinstance(found.connector, SupportsDefinitions):
+            self.indexes += [replace(index, name="") for index in found.connector.indexes(found.handle)]
+
+    # --- constraints
+
+    def add_constraint(self, node: d.ConstraintNode, column: str = "") -> None:
+        """`column`: whose constraint it is, if it is a column's."""
+        if node.name and node.name in {c.name for c in (*self.constraints, *(f.constraint for f in self.foreign))}:
+            fail(DuplicateObject, f'constraint "{node.name}" for relation "{self.table}" already exists', -1)
+        if column and node.kind != "check":
+            node.columns = node.columns or [column]
+        if node.kind == "check":
+            self._check(node)
+            return
+        for name in node.columns:
+            if not any(info.name == name for info in self.columns):
+                what = "referenced in foreign key constraint" if node.kind == "foreign" else "named in key"
+                fail(UndefinedColumn, f'column "{name}" {what} does not exist', -1 if node.kind == "foreign" else node.pos)
+        columns = tuple(node.columns)
+        if node.kind == "foreign":
+            assert node.references is not None
+            made = Constraint(node.name or self._name("foreign", columns), "foreign", columns, None, tuple(node.referenced),
+                              "", node.on_update, node.on_delete, node.deferrable, node.deferred)
+            self.foreign.append(ForeignKey(made, node.references.parts, tuple(self._type(name) for name in columns)))
+            return
+        if node.kind == "primary":
+            if any(c.kind == "primary" for c in self.constraints):
+                fail(InvalidTableDefinition, f'multiple primary keys for table "{self.table}" are not allowed', node.pos)
+            self.columns = [replace(c, nullable=False) if c.name in columns else c for c in self.columns]
+        elif any(c.kind in ("primary", "unique") and c.columns == columns and not node.name for c in self.constraints):
+            return  # the same key twice
+        self.constraints.append(Constraint(node.name or self._name(node.kind, columns), node.kind, columns,
+                                           deferrable=node.deferrable, deferred=node.deferred))
+
+    def _check(self, node: d.ConstraintNode) -> None:
+        fields = [Field(i + 1, info.name, info.type) for i, info in enumerate(self.columns)]
+        bound = condition(self.context, node.expression, scope_of(self.table, fields), CHECK, "CHECK")
+        used = tuple(dict.fromkeys(part.name for part in walk(bound) if isinstance(part, ColumnRef)))
+        name = node.name or self._name("check", used if len(used) == 1 else ())
+        self.constraints.append(Constraint(name, "check", used, expression=node.text))
+
+    def _type(self, name: str) -> SqlType:
+        return next(info.type for info in self.columns if info.name == name)
+
+    def _name(self, kind: str, columns: Sequence[str]) -> str:
+        middle = () if kind == "primary" else columns
+        taken = {c.name for c in (*self.constraints, *(f.constraint for f in self.foreign))}
+        return free_name([self.table, *middle, _SUFFIXES[kind]], taken)
+
+
+def free_name(parts: Sequence[str], taken: set[str]) -> str:
+    """An object name made of others', numbered where it is taken already."""
+    for number in range(1, 10_000):
+        *front, last = parts
+        suffix = f"_{last}{number - 1 if number > 1 else ''}"
+        body = "_".join(front).encode()[:NAME_BYTES - len(suffix.encode())].decode(errors="ignore")
+        if body + suffix not in taken:
+            return body + suffix
+    raise FeatureNotSupported("too many objects of the same name")
+
+
+def number_sequence(options: dict[str, Any], base: NumberSequence) -> NumberSequence:
+    """`base` with the options of CREATE or ALTER SEQUENCE. Raises: InvalidParameterValue (22023)."""
+    found: dict[str, Any] = {k: v for k, v in options.items() if k not in ("type", "restart", "owner")}
+    sql_type = resolve_type(options["type"]) if "type" in options else base.type
+    if sql_type.name not in LIMITS:
+        raise InvalidParameterValue("sequence type must be smallint, integer, or bigint")
+    increment = found.get("increment", base.increment)
+    if increment == 0:
+        raise InvalidParameterValue("INCREMENT must not be zero")
+    limit = LIMITS[sql_type.name]
+    fresh = "type" in options or not base.name
+    for name, upward, downward in (("minimum", 1, -limit - 1), ("maximum", limit, -1)):
+        if found.get(name) is None and (fresh or name in found or "increment" in found):
+            found[name] = upward if increment > 0 else downward
+    found["cycle"] = bool(found.get("cycle", base.cycle))
+    minimum, maximum = found.get("minimum", base.minimum), found.get("maximum", base.maximum)
+    if minimum >= maximum:
+        raise InvalidParameterValue(f"MINVALUE ({minimum}) must be less than MAXVALUE ({maximum})")
+    if fresh and "start" not in found:
+        found["start"] = minimum if increment > 0 else maximum
+    start = found.get("start", base.start)
+    if start < minimum:
+        raise InvalidParameterValue(f"START value ({start}) cannot be less than MINVALUE ({minimum})")
+    if start > maximum:
+        raise InvalidParameterValue(f"START value ({start}) cannot be greater than MAXVALUE ({maximum})")
+    return replace(base, type=sql_type, **found)

@@ -1,0 +1,36 @@
+"""A query string as the statements in it, those of the session's own already parsed. Remembered, as most come again.
+
+Hop 2 of a query's way.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from shoal.catalog.errors import SqlError
+from shoal.server import grammar, lexer
+from shoal.server.statements import Utility
+
+Part = tuple[lexer.StatementText, Utility | None]
+LONGEST_TEXT = 16_384
+"""Characters. Longer query strings are cut anew each time rather than remembered."""
+
+
+def split(sql: str) -> tuple[Part, ...]:
+    """Raises: SqlSyntaxError (42601), at the position in the whole string."""
+    return _split_cached(sql) if len(sql) <= LONGEST_TEXT else _split_now(sql)
+
+
+def _split_now(sql: str) -> tuple[Part, ...]:
+    found = []
+    for statement in lexer.split(sql):
+        try:
+            text, notices = lexer.shorten(statement.text)
+            found.append((lexer.StatementText(text, statement.offset, notices), grammar.parse(text)))
+        except SqlError as error:
+            error.position += statement.offset if error.position else 0
+            raise
+    return tuple(found)
+
+
+_split_cached = lru_cache(maxsize=512)(_split_now)
