@@ -10,7 +10,7 @@ between operators:
     bytea binary | date date32 | time time64[us] | timestamp timestamp[us] | timestamptz timestamp[us, UTC]
     interval month_day_nano_interval | record string (PostgreSQL's text form)
     arrays: list<element>, or struct<items: list<element>, dims: list<int32>> in a batch where some value has several
-        dimensions or does not begin at 1 (see exec/kernels/shapes.py); `storage_type` gives the list
+        dimensions or does not begin at 1 (see shaped.py); `storage_type` gives the list
 
 Never large_string, string_view, unsigned or nanosecond columns: `normalize` turns what a source delivers into
 these. Infinite dates and timestamps are the smallest and largest integers of their storage.
@@ -41,7 +41,7 @@ class SqlType:
     """A PostgreSQL type with its modifiers.
 
     `name` is pg_type.typname ("int4", "numeric", "_text" for text[]). `precision`/`scale` are always set for
-    numeric; `trim` marks a numeric whose scale was never declared: `scale` is then only the most digits held,
+    numeric, and for numeric[] where its elements' are known; `trim` marks a numeric whose scale was never declared: `scale` is then only the most digits held,
     and text output drops trailing zeros. `length` is n of varchar(n) and char(n); None means unlimited.
     """
 
@@ -66,7 +66,7 @@ class SqlType:
         if self.modifier is not None:
             return self.modifier
         if self.is_array:
-            return self.element.typmod if self.length is not None else -1
+            return self.element.typmod if self.length is not None or self.precision is not None else -1
         if self.name == "numeric" and not self.trim and self.precision is not None and self.precision <= 1000:
             return ((self.precision << 16) | (self.scale or 0)) + 4
         if self.length is not None:
@@ -90,7 +90,10 @@ class SqlType:
     @property
     def element(self) -> SqlType:
         """The element type of an array type."""
-        return SqlType(self.name[1:], length=self.length, fields=self.fields) if self.name != "_numeric" else NUMERIC
+        if self.name != "_numeric":
+            return SqlType(self.name[1:], length=self.length, fields=self.fields)
+        return NUMERIC if self.precision is None else SqlType("numeric", self.precision, self.scale, trim=self.trim,
+                                                              modifier=self.modifier)
 
     @property
     def is_string(self) -> bool:
@@ -142,7 +145,17 @@ def computed(sql_type: SqlType) -> SqlType:
 
 
 def array_of(element: SqlType) -> SqlType:
+    """The array type with these elements; a numeric's digits and scale are the array's."""
+    if element.name == "numeric" and element != NUMERIC:
+        return SqlType("_numeric", element.precision, element.scale, trim=element.trim, modifier=element.typmod)
     return SqlType("_" + element.name, fields=element.fields)
+
+
+def item_storage(element: SqlType) -> pa.DataType:
+    """What arrays of `element` hold: its storage type, numerics always as decimals of their scale."""
+    if element.name != "numeric":
+        return storage_type(element)
+    return pa.decimal128(38, element.scale) if (element.precision or 0) <= 38 else pa.decimal256(76, element.scale)
 
 
 BOOL, INT2, INT4, INT8 = SqlType("bool"), SqlType("int2"), SqlType("int4"), SqlType("int8")
@@ -164,7 +177,7 @@ OIDS: dict[str, int] = {
     "date": 1082, "time": 1083, "timestamp": 1114, "timestamptz": 1184, "interval": 1186, "timetz": 1266,
     "numeric": 1700, "regprocedure": 2202, "regoper": 2203, "regoperator": 2204, "regclass": 2205, "regtype": 2206,
     "record": 2249, "void": 2278, "uuid": 2950, "jsonb": 3802, "regnamespace": 4089, "regrole": 4096, "aclitem": 1033,
-    "regconfig": 3734, "regdictionary": 3769, "regdictionary": 3769, "regcollation": 4191, "xid8": 5069, "pg_lsn": 3220,
+    "regconfig": 3734, "regdictionary": 3769, "regcollation": 4191, "xid8": 5069, "pg_lsn": 3220,
     "_bool": 1000, "_bytea": 1001, "_char": 1002, "_name": 1003, "_int2": 1005, "_int4": 1007, "_text": 1009,
     "_oid": 1028, "_bpchar": 1014, "_varchar": 1015, "_int8": 1016, "_float4": 1021, "_float8": 1022,
     "_timestamp": 1115, "_date": 1182, "_time": 1183, "_timestamptz": 1185, "_interval": 1187, "_numeric": 1231,
@@ -178,7 +191,7 @@ NAMES_BY_OID: dict[int, str] = {oid: name for name, oid in OIDS.items()}
 _TYPLEN = {"bool": 1, "char": 1, "name": 64, "int8": 8, "int2": 2, "int4": 4, "regproc": 4, "oid": 4, "xid": 4, "cid": 4,
            "tid": 6, "float4": 4, "float8": 8, "date": 4, "time": 8, "timestamp": 8, "timestamptz": 8, "interval": 16,
            "timetz": 12, "regclass": 4, "regtype": 4, "regprocedure": 4, "regoper": 4, "regoperator": 4, "void": 4,
-           "uuid": 16, "regnamespace": 4, "regrole": 4, "unknown": -2, "regconfig": 4, "regdictionary": 4, "regdictionary": 4,
+           "uuid": 16, "regnamespace": 4, "regrole": 4, "unknown": -2, "regconfig": 4, "regdictionary": 4,
            "regcollation": 4}
 _STRINGS = frozenset({"text", "varchar", "bpchar", "name", "char", "uuid", "json", "jsonb", "unknown", "xml", "inet",
                       "record", "aclitem", "pg_node_tree", "pg_lsn", "timetz", "tid", "void"})
@@ -219,7 +232,7 @@ def storage_type(sql_type: SqlType) -> pa.DataType:
             return pa.int64()
         return pa.decimal128(38, sql_type.scale) if sql_type.precision <= 38 else pa.decimal256(76, sql_type.scale)
     if sql_type.is_array:
-        return pa.list_(storage_type(sql_type.element))
+        return pa.list_(item_storage(sql_type.element))
     if sql_type.name in OID_LIKE:
         return pa.int64()
     if sql_type.name in ("int2vector", "oidvector"):

@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from shoal.catalog import specials
 from shoal.catalog.errors import FeatureNotSupported, InternalError, SqlError
+from shoal.catalog.shaped import is_shaped
 from shoal.catalog.types import SqlType, storage_type
 from shoal.exec.batch import Batch, Selection
 from shoal.exec.evaluation_context import DEFAULT_SETTINGS, EvaluationContext, Names
@@ -409,17 +411,20 @@ def _at_scale(item: Expr, subject: SqlType) -> Any:
     if subject.name != "numeric":
         return item.value
     value, scale = item.value, item.type.scale or 0
+    if value in specials.TEXTS:
+        return value
     while scale > (subject.scale or 0):
         if value % 10:
             return _BETWEEN
         value, scale = value // 10, scale - 1
-    return value * decimals.POWERS[(subject.scale or 0) - scale]
+    value *= decimals.POWERS[(subject.scale or 0) - scale]
+    return value if abs(value) < decimals.POWERS[76] else _BETWEEN  # else greater than any number: not a special value
 
 
 def invocation(expr: Call, function: Function, nodes: Sequence[Node]) -> Callable[[Frame], Any]:
     """How a kernel is called for a batch: NULL handling, constants, dictionaries."""
-    kernel = function.kernel
-    assert kernel is not None
+    assert function.kernel is not None
+    kernel = function.kernel if function.shapes or not any(node.type.is_array for node in nodes) else guarded(function)
     strict, null = function.strict, pa.scalar(None, storage_type(expr.type))
     if strict and any(node.constant is not None and not node.constant.is_valid for node in nodes):
         return lambda frame: null
@@ -465,6 +470,19 @@ def invocation(expr: Call, function: Function, nodes: Sequence[Node]) -> Callabl
         if isinstance(result, pa.Scalar):
             result = nulls.spread(result, frame.rows)
         return nulls.with_validity(result, valid)
+    return run
+
+
+def guarded(function: Function) -> Callable[..., Any]:
+    """The kernel, refusing arrays that it would take for others than they are."""
+    kernel = function.kernel
+    assert kernel is not None
+
+    def run(call: Call, args: Sequence[Any], rows: int, context: EvaluationContext) -> Any:
+        if any(is_shaped(arg) for arg in args):
+            raise FeatureNotSupported(f"{function.name} of multidimensional arrays, or of arrays that do not begin at 1, "
+                                      "is not supported")
+        return kernel(call, args, rows, context)
     return run
 
 

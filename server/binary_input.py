@@ -25,11 +25,12 @@ from shoal.catalog.errors import (
     ProgramLimitExceeded,
     ProtocolViolation,
 )
-from shoal.catalog.types import NAMES_BY_OID, OID_LIKE, SqlType
+from shoal.catalog.types import NAMES_BY_OID, OID_LIKE, ShapedArray, SqlType
 from shoal.exec.encoding.binary import DAYS_TO_2000, MICROSECONDS_TO_2000
 from shoal.exec.functions.interval_input import MOST_INTERVAL_US
 from shoal.exec.functions.text_input import char_form, parse_value
 from shoal.exec.functions.text_output import offset_text, time_text
+from shoal.exec.kernels.shapes import physical_shape
 from shoal.exec.plan.fragment import TaskSettings
 from shoal.server.protocol.messages import decode_text
 
@@ -279,13 +280,9 @@ def _items(taken: _Taken, element: SqlType, settings: TaskSettings) -> tuple[lis
     return found, bounds
 
 
-def _array(taken: _Taken, element: SqlType, settings: TaskSettings) -> list[Any]:
+def _array(taken: _Taken, element: SqlType, settings: TaskSettings) -> list[Any] | ShapedArray:
     found, bounds = _items(taken, element, settings)
-    if found and len(bounds) > 1:
-        raise FeatureNotSupported("multidimensional arrays are not supported")
-    if found and bounds[0][1] != 1:
-        raise FeatureNotSupported("arrays that do not begin at 1 are not supported")
-    return found
+    return physical_shape(found, tuple(n for pair in bounds for n in pair) if found else ())
 
 
 def _vector(taken: _Taken, name: str, settings: TaskSettings) -> list[Any]:

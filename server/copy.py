@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from shoal.catalog.errors import FeatureNotSupported, SqlError, UndefinedColumn
 from shoal.exec.encoding.copy_rows import CopyEncoder
 from shoal.exec.plan.result import ResultEncoding
+from shoal.server import preparing
 from shoal.server.copy_options import CopyFormat
 from shoal.server.cursors import Cursor
 from shoal.server.protocol import messages as m
@@ -64,7 +65,7 @@ async def copy_out(session: Session, utility: Copy) -> str:
     form = CopyFormat.of(utility.options, utility.positions)
     assert utility.sql is not None
     try:
-        statement = await session.prepare("", StatementText(utility.sql, utility.offset), None, ())
+        statement = await preparing.prepare(session, "", StatementText(utility.sql, utility.offset), None, ())
     except SqlError as error:
         if utility.table:
             error.position = 0

@@ -25,9 +25,10 @@ from shoal.catalog.errors import (
     UndefinedObject,
 )
 from shoal.catalog.types import NAMES_BY_OID, NUMERIC, SqlType
-from shoal.server import lexer, parameters, replies
+from shoal.server import lexer, parameters, preparing, replies
 from shoal.server.portals import Portal, PreparedStatement
 from shoal.server.protocol import messages as m
+from shoal.server.protocol.connection import Connection
 from shoal.server.responses import row_description
 from shoal.server.splitting import split
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from shoal.server.session import Session
 
 Rest = Awaitable[None] | None
+_BIND_COMPLETE = Connection.send(m.BindComplete())
 
 
 def handlers(session: Session) -> dict[type, Callable[[Any], Rest]]:
@@ -56,7 +58,7 @@ def parse(session: Session, message: m.Parse) -> Rest:
     session.tell_shortened(parts)
     if utility is None and part.text:
         session.transaction.check()
-        statement = session.recall(message.statement, part, declared)
+        statement = preparing.recall(session, message.statement, part, declared)
         if statement is not None:
             session.start_transaction()
             statement.prepared_us = session.transaction.started_us
@@ -67,7 +69,7 @@ def parse(session: Session, message: m.Parse) -> Rest:
     async def rest() -> None:
         async with session.interrupts.statement(session.settings.number("statement_timeout") / 1000):
             try:
-                statement = await session.prepare(message.statement, part, utility, declared)
+                statement = await preparing.prepare(session, message.statement, part, utility, declared)
             except SqlError as error:
                 error.position += part.offset if error.position else 0
                 raise
@@ -100,17 +102,17 @@ def bind(session: Session, message: m.Bind) -> Rest:
     types = None
     if statement.utility is None and NUMERIC in statement.parameters:
         types = parameters.exact_types(message.values, message.parameter_formats, statement.parameters)
-    if types is not None and session.is_fresh(statement) and types in statement.exact:
+    if types is not None and preparing.is_fresh(session, statement) and types in statement.exact:
         statement, types = statement.exact[types], None
-    if types is None and session.is_fresh(statement) and (before is None or before.cursor is None) and (
+    if types is None and preparing.is_fresh(session, statement) and (before is None or before.cursor is None) and (
             not statement.parameters or session.object_names(statement.parameters) is None):
         _bound(session, message, statement, _decoded(session, message, statement))
         return None
 
     async def rest() -> None:
-        fresh = await session.refresh(statement)
+        fresh = await preparing.refresh(session, statement)
         if types is not None:
-            fresh = await session.exactly(fresh, types)
+            fresh = await preparing.exactly(session, fresh, types)
         if (names := session.object_names(fresh.parameters)) is None:
             values = _decoded(session, message, fresh)
         else:
@@ -130,10 +132,10 @@ def _decoded(session: Session, message: m.Bind, statement: PreparedStatement) ->
 
 
 def _bound(session: Session, message: m.Bind, statement: PreparedStatement, values: Any) -> None:
-    fields = session.fields_of(statement)
+    fields = preparing.fields_of(session, statement)
     formats = _formats(message.result_formats, None if fields is None else len(fields))
     session.portals[message.portal] = Portal(message.portal, statement, values, formats, fields)
-    session.send(m.BindComplete())
+    session.output.send_encoded(_BIND_COMPLETE)
 
 
 def _formats(given: tuple[int, ...], columns: int | None) -> tuple[int, ...]:
@@ -150,12 +152,12 @@ def describe(session: Session, message: m.Describe) -> Rest:
         statement = session.statement(message.name)
         session.check_transaction(statement)
         session.send(m.ParameterDescription(tuple(item.oid for item in statement.parameters)))
-        if session.is_fresh(statement):
+        if preparing.is_fresh(session, statement):
             _describe_statement(session, statement)
             return None
 
         async def rest() -> None:
-            _describe_statement(session, await session.refresh(statement))
+            _describe_statement(session, await preparing.refresh(session, statement))
 
         return rest()
     if message.kind != "P":
@@ -167,7 +169,7 @@ def describe(session: Session, message: m.Describe) -> Rest:
 
 
 def _describe_statement(session: Session, statement: PreparedStatement) -> None:
-    fields = session.fields_of(statement)
+    fields = preparing.fields_of(session, statement)
     _describe_fields(session, statement, fields, (0,) * len(fields or ()))
 
 

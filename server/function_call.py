@@ -15,7 +15,7 @@ from shoal.catalog.errors import InvalidParameterValue, ProtocolViolation, SqlEr
 from shoal.catalog.types import NAMES_BY_OID, NUMERIC, SqlType
 from shoal.exec.encoding.datarow import RowEncoder
 from shoal.exec.execution import EncodedRows
-from shoal.server import parameters
+from shoal.server import parameters, preparing
 from shoal.server.lexer import StatementText
 from shoal.server.protocol import messages as m
 
@@ -46,7 +46,8 @@ async def run(session: Session, message: m.FunctionCall) -> m.FunctionCallRespon
         error.where = ""
         raise
     listed = ", ".join(f"${number}" for number in range(1, len(types) + 1))
-    statement = await session.prepare("", StatementText(f"SELECT pg_catalog.{quoted(name)}({listed})", 0), None, types)
+    text = StatementText(f"SELECT pg_catalog.{quoted(name)}({listed})", 0)
+    statement = await preparing.prepare(session, "", text, None, types)
     source = await session.start_execution(statement, values)
     try:
         rows = await source.read()
@@ -63,7 +64,7 @@ async def run(session: Session, message: m.FunctionCall) -> m.FunctionCallRespon
 async def _function(session: Session, oid: int) -> tuple[str, tuple[SqlType, ...]]:
     """The function's name and its arguments' types."""
     text = StatementText("SELECT proname::text, proargtypes::text FROM pg_catalog.pg_proc WHERE oid = $1", 0)
-    statement = await session.prepare("", text, None, (SqlType("oid"),))
+    statement = await preparing.prepare(session, "", text, None, (SqlType("oid"),))
     source = await session.start_execution(statement, (oid,))
     try:
         rows = await source.read()

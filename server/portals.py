@@ -28,6 +28,8 @@ class PreparedStatement:
     """The parameter types the client gave."""
     fingerprint: object = None
     """What the engine's plan depends on; when it has changed the statement is prepared again."""
+    planned_for: object = None
+    """The key of the session that it was planned in."""
     offset: int = 0
     """Characters before the statement in the string the client sent."""
     prepare_sql: str = ""

@@ -44,7 +44,8 @@ def error_response(error: SqlError, severity: str = "ERROR", *, shift: int = 0) 
     return ErrorResponse(fields)
 
 
-def notice_response(message: str, severity: str = "NOTICE", sqlstate: str = "00000", hint: str = "", detail: str = "") -> NoticeResponse:
+def notice_response(message: str, severity: str = "NOTICE", sqlstate: str = "00000", hint: str = "",
+                    detail: str = "") -> NoticeResponse:
     fields = {"S": severity, "V": severity, "C": sqlstate, "M": message}
     if detail:
         fields["D"] = detail

@@ -16,7 +16,6 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from shoal.catalog.errors import (
-    FeatureNotSupported,
     InvalidCursorName,
     InvalidStatementName,
     ObjectNotInPrerequisiteState,
@@ -31,7 +30,7 @@ from shoal.exec.notices import Notice
 from shoal.exec.plan.result import ResultEncoding
 from shoal.exec.session_context import SessionContext
 from shoal.exec.session_names import session_names
-from shoal.server import effects, extended, function_call, lexer, replies
+from shoal.server import effects, extended, function_call, lexer, preparing, replies
 from shoal.server.advisory import AdvisoryLocks
 from shoal.server.cursors import Cursor, ExecutionRows, LocalRows, Rows, RowSource
 from shoal.server.interrupts import Interrupts
@@ -42,9 +41,9 @@ from shoal.server.protocol import messages as m
 from shoal.server.protocol.connection import Connection
 from shoal.server.responses import SynchronizationLost, as_sql_error, error_response, notice_response, row_description, wants
 from shoal.server.setting_values import identifiers, zone_name
-from shoal.server.settings import SessionSettings, lookup
+from shoal.server.settings import SessionSettings
 from shoal.server.splitting import LONGEST_TEXT, Part, split
-from shoal.server.statements import Commit, DeclareCursor, Rollback, RollbackTo, Show, Utility
+from shoal.server.statements import NO_TRANSACTION_NEEDED, Utility
 from shoal.server.transactions import Transaction
 
 
@@ -61,11 +60,8 @@ class Shared(Protocol):
     """Goes up with every statement that may change what names mean."""
 
 
-_NO_TRANSACTION_NEEDED = (Commit, Rollback, RollbackTo)
 _NAMED = {name for oid_like in OID_LIKE - {"oid", "xid", "cid"} for name in (oid_like, "_" + oid_like)}
 _READS = ("SELECT", "EXPLAIN", "SHOW")
-_MOST_EXACT = 16
-
 _READY = {status: Connection.send(m.ReadyForQuery(status)) for status in "ITE"}
 
 
@@ -132,8 +128,9 @@ class Session:
     def idle_timeout(self) -> tuple[float, str]:
         """Seconds after which an idle session is ended (0: never), and what is then said."""
         name = "idle_in_transaction_session_timeout" if self.transaction.block else "idle_session_timeout"
-        what = name.replace("_session", "").replace("_", "-", 2)
-        return self.settings.number(name) / 1000, f"terminating connection due to {what}"
+        seconds = self.settings.number(name) / 1000
+        what = name.replace("_session", "").replace("_", "-", 2) if seconds else ""
+        return seconds, f"terminating connection due to {what}"
 
     async def close(self) -> None:
         """The client has left."""
@@ -246,7 +243,7 @@ class Session:
                 self.send(m.EmptyQueryResponse())
             self.tell_shortened(parts)
             if len(parts) > 1:
-                self._check_syntax(parts)
+                preparing.check_syntax(parts)
             self.transaction.implicit_block = len(parts) > 1
             for part, utility in parts:
                 offset = part.offset
@@ -266,25 +263,13 @@ class Session:
             for notice in part.notices:
                 self.notice(notice, sqlstate="42622")
 
-    @staticmethod
-    def _check_syntax(parts: Sequence[Part]) -> None:
-        """A mistake anywhere in the string keeps all of it from running, as in PostgreSQL."""
-        from shoal.exec.sql.parse import parse
-        for part, utility in parts:
-            if utility is None:
-                try:
-                    parse(part.text)
-                except SqlError as error:
-                    error.position += part.offset if error.position else 0
-                    raise
-
     async def _run_simple(self, part: lexer.StatementText, utility: Utility | None) -> None:
         async with self.interrupts.statement(self.settings.number("statement_timeout") / 1000):
-            statement = await self.prepare("", part, utility, ())
+            statement = await preparing.prepare(self, "", part, utility, ())
             if statement.parameters:
                 first = next(token for token in lexer.tokens(part.text) if token.kind == "parameter")
                 raise UndefinedParameter(f"there is no parameter {first.value}", position=first.start + 1)
-            portal = Portal("", statement, fields=self.fields_of(statement))
+            portal = Portal("", statement, fields=preparing.fields_of(self, statement))
             acts = statement.prepared is not None and effects.may_have_effects(statement.prepared.sql)
             try:
                 if acts and portal.fields is not None:  # described before anything is done
@@ -320,7 +305,7 @@ class Session:
 
     def _ends_at_once(self) -> bool:
         """Whether the end of the transaction has nothing to wait for and nobody to tell."""
-        return not (self.transaction.wrote or self.pending_listens or self.pending_notifications
+        return not (self.transaction.acted or self.pending_listens or self.pending_notifications
                     or any(portal.cursor is not None or portal.hold for portal in self.portals.values()))
 
     async def _end_and_ready(self) -> None:
@@ -372,97 +357,12 @@ class Session:
     def check_transaction(self, statement: PreparedStatement) -> None:
         if statement.utility is None and statement.prepared is None:
             return
-        if not isinstance(statement.utility, _NO_TRANSACTION_NEEDED):
+        if not isinstance(statement.utility, NO_TRANSACTION_NEEDED):
             self.transaction.check()
 
     def start_transaction(self) -> None:
         """Opens the statement's own transaction unless one is open."""
         self.transaction.start(time.time_ns() // 1000)
-
-    def recall(self, name: str, part: lexer.StatementText, declared: Sequence[SqlType | None]) -> PreparedStatement | None:
-        """As `prepare`, at once, for a statement that was prepared before and reads nothing; None for others."""
-        prepared = self.shared.engine.recall(part.text, self.key, tuple(declared))
-        if prepared is None:
-            return None
-        return PreparedStatement(name, part.text, tuple(prepared.parameters), prepared, declared=tuple(declared),
-                                 fingerprint=self._fingerprint(), offset=part.offset)
-
-    async def prepare(self, name: str, part: lexer.StatementText, utility: Utility | None,
-                      declared: Sequence[SqlType | None]) -> PreparedStatement:
-        """Parses and binds one statement. Raises: what the engine raises; InFailedTransaction (25P02)."""
-        if not isinstance(utility, _NO_TRANSACTION_NEEDED) and (utility is not None or part.text):
-            if self.transaction.failed:
-                self._check_syntax([(part, utility)])  # which comes first
-            self.transaction.check()
-        self.start_transaction()
-        if isinstance(utility, Show):
-            lookup(utility.name if utility.name != "all" else "server_version")
-        statement = PreparedStatement(name, part.text, utility=utility, declared=tuple(declared), offset=part.offset)
-        if isinstance(utility, DeclareCursor):
-            await self._plan(statement, utility.sql, utility.offset)
-        elif utility is None and part.text:
-            await self._plan(statement, part.text, 0)
-        elif declared:
-            statement.parameters = tuple(item or SqlType("text") for item in declared)
-        return statement
-
-    async def _plan(self, statement: PreparedStatement, sql: str, offset: int) -> None:
-        fingerprint = self._fingerprint()
-        try:
-            prepared = await self.shared.engine.prepare(sql, self.context(), statement.declared)
-        except SqlError as error:
-            error.position += offset if error.position else 0
-            raise
-        for notice in prepared.notices:
-            self.notice(notice)
-        statement.prepared, statement.parameters = prepared, tuple(prepared.parameters)
-        statement.fingerprint = fingerprint
-
-    def _fingerprint(self) -> object:
-        return self.shared.schema_version, self.key, self.shared.engine.touched(self.token)
-
-    def is_fresh(self, statement: PreparedStatement) -> bool:
-        """Whether names still mean what they did when the statement was planned."""
-        return statement.prepared is None or statement.fingerprint == self._fingerprint()
-
-    async def refresh(self, statement: PreparedStatement) -> PreparedStatement:
-        """Plans the statement again where names may mean something else by now. Raises: 0A000, a changed result."""
-        if statement.prepared is None or self.is_fresh(statement):
-            return statement
-        before = statement.prepared
-        declared, statement.declared = statement.declared, statement.parameters
-        try:
-            await self._plan(statement, before.sql, 0)
-        finally:
-            statement.declared = declared
-        if [(f.name, f.type) for f in before.fields] != [(f.name, f.type) for f in statement.prepared.fields]:
-            statement.prepared, statement.fingerprint = before, None
-            changed = FeatureNotSupported("cached plan must not change result type")
-            changed.routine = "RevalidateCachedQuery"  # by which asyncpg and pgjdbc know that preparing anew will do
-            raise changed
-        return statement
-
-    async def exactly(self, statement: PreparedStatement, types: tuple[SqlType, ...]) -> PreparedStatement:
-        """The statement planned for these parameter types, and kept with it."""
-        if statement.prepared is None or types == statement.parameters:
-            return statement
-        made = statement.exact.get(types)
-        if made is None or not self.is_fresh(made):
-            made = replace(statement, declared=types, exact={})
-            await self._plan(made, statement.prepared.sql, 0)
-            if len(statement.exact) >= _MOST_EXACT:
-                statement.exact.clear()
-            statement.exact[types] = made
-        return made
-
-    def fields_of(self, statement: PreparedStatement) -> tuple[ResultField, ...] | None:
-        """The result columns, None where the statement gives no rows."""
-        if statement.utility is not None:
-            from shoal.server import utility
-            return utility.fields_of(self, statement.utility)
-        if statement.prepared is None or not statement.prepared.returns_rows:
-            return None
-        return tuple(statement.prepared.fields)
 
     def default_formats(self, portal: Portal) -> tuple[int, ...]:
         """Formats of a simple query's result: text, but FETCH from a binary cursor."""
@@ -476,6 +376,7 @@ class Session:
         `whole`: the client takes all rows at once, in the portal's formats.
         """
         self.start_transaction()
+        self.transaction.acted = True
         statement = portal.statement
         if portal.answered:
             portal.cursor = await self.cursor_of(portal)

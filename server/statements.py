@@ -190,3 +190,7 @@ class Copy(Utility):
     """Where each option stands in the statement (1-based), for errors."""
     where: tuple[str, int] | None = None
     """COPY FROM's condition and its offset in the statement."""
+
+
+NO_TRANSACTION_NEEDED = (Commit, Rollback, RollbackTo)
+"""What also runs in a failed transaction."""

@@ -42,6 +42,8 @@ class Transaction:
     """A statement of the transaction has changed data: its end has something to do."""
     defined: bool = False
     """One has changed what names mean."""
+    acted: bool = False
+    """Some statement has run that was not answered at once, and may have left something to its end."""
     queried: bool = False
     """A query has run in it: its isolation level can no longer change."""
     pipelined: bool = False
@@ -92,7 +94,7 @@ class Transaction:
         if self._begun is not None and not committed:
             self.settings.restore(self._begun)
         self.settings.end_local()
-        self.block = self.failed = self.wrote = self.defined = self.queried = self.pipelined = False
+        self.block = self.failed = self.wrote = self.defined = self.queried = self.acted = self.pipelined = False
         self._begun = None
         self._savepoints.clear()
         return committed

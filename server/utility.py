@@ -31,7 +31,7 @@ from shoal.catalog.errors import (
 from shoal.catalog.types import NUMERIC, TEXT, SqlType
 from shoal.exec.engine import ResultField
 from shoal.exec.plan.styles import DEFAULT_STYLES
-from shoal.server import grammar, settings, statements
+from shoal.server import grammar, preparing, settings, statements
 from shoal.server.cursors import Cursor, LocalRows, Rows, RowSource
 from shoal.server.lexer import StatementText, split
 from shoal.server.portals import Portal, PreparedStatement
@@ -59,7 +59,7 @@ def fields_of(session: Session, utility: Utility) -> tuple[ResultField, ...] | N
             return None if portal is None else portal.fields
         case statements.ExecutePrepared(name=name):
             statement = session.statements.get(name)
-            return None if statement is None else session.fields_of(statement)
+            return None if statement is None else preparing.fields_of(session, statement)
     return None
 
 
@@ -184,7 +184,8 @@ async def _maintain(session: Session, utility: statements.Maintenance, *_: Any) 
 async def _require_table(session: Session, table: str, columns: Sequence[str] = ()) -> None:
     """Raises: UndefinedTable, UndefinedColumn, without a position."""
     try:
-        await session.prepare("", StatementText(f"SELECT {', '.join(map(quoted, columns))} FROM {table}", 0), None, ())
+        text = StatementText(f"SELECT {', '.join(map(quoted, columns))} FROM {table}", 0)
+        await preparing.prepare(session, "", text, None, ())
     except SqlError as error:
         error.position = 0
         raise
@@ -277,7 +278,7 @@ async def _prepare(session: Session, utility: statements.Prepare, whole: Prepare
     if grammar.parse(utility.sql) is not None:
         raise SqlSyntaxError(f'syntax error at or near "{utility.sql.split()[0]}"', position=utility.offset + 1)
     try:
-        statement = await session.prepare(utility.name, StatementText(utility.sql, utility.offset), None,
+        statement = await preparing.prepare(session, utility.name, StatementText(utility.sql, utility.offset), None,
                                           [NUMERIC if t is not None and t.name == "numeric" else t for t in declared])
     except SqlError as error:
         error.position += utility.offset if error.position else 0
@@ -296,10 +297,10 @@ async def _execute(session: Session, utility: statements.ExecutePrepared, *_: An
         raise SqlSyntaxError(f'wrong number of parameters for prepared statement "{utility.name}"',
                              detail=f"Expected {wanted} parameters but got {len(utility.arguments)}.")
     values = await _evaluate(session, utility.arguments, statement.parameters)
-    statement = await session.refresh(statement)
+    statement = await preparing.refresh(session, statement)
     if statement.utility is not None:
         return await run(session, statement, values)
-    if session.fields_of(statement) is not None:
+    if preparing.fields_of(session, statement) is not None:
         return await session.start_execution(statement, values)
     portal = Portal("", statement, values)
     return await session.open(portal)
@@ -319,7 +320,7 @@ async def _evaluate(session: Session, arguments: Sequence[tuple[str, int]], type
         starts.append((len(sql) + 1, position))
         sql += f"{argument})::{sql_type.sql if sql_type.name != 'numeric' else 'numeric'}"
     try:
-        statement = await session.prepare("", StatementText(sql, 0), None, ())
+        statement = await preparing.prepare(session, "", StatementText(sql, 0), None, ())
     except SqlError as error:
         if error.position:
             start, position = max((pair for pair in starts if pair[0] <= error.position), default=starts[0])

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shoal.catalog import shaped
 from shoal.catalog.connector import ColumnInfo, ColumnStatistics, TableStatistics
 from shoal.catalog.types import SqlType, to_python
 
@@ -50,7 +51,7 @@ def _owned(array: pa.Array) -> pa.Array:
 
 
 def concatenated(arrays: Sequence[pa.Array], sql_type: SqlType) -> pa.Array:
-    """The arrays as one, where some may be dictionary-encoded or hold another storage form of a numeric."""
+    """The arrays as one, where some may be dictionary-encoded or hold another storage form of a numeric or array."""
     if len(arrays) == 1:
         return arrays[0]
     if any(array.type != arrays[0].type for array in arrays):
@@ -59,6 +60,8 @@ def concatenated(arrays: Sequence[pa.Array], sql_type: SqlType) -> pa.Array:
             arrays = [_as_decimal(array, sql_type) for array in arrays]
             widest = max((array.type for array in arrays), key=lambda t: t.bit_width)
             arrays = [pc.cast(array, widest) for array in arrays]
+        if sql_type.is_array:
+            arrays = shaped.alike(list(arrays))
     return pa.concat_arrays(arrays)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -319,7 +319,10 @@ def _arrays(text: pa.Array, sql_type: SqlType, where: str) -> pa.Array:
         elements = pc.if_else(pc.equal(elements, "NULL"), pa.scalar(None, pa.string()), elements)
     offsets = np.zeros(len(text) + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
-    values = _from_text(elements, sql_type.element, where)
+    element = sql_type.element
+    if element.name == "numeric":  # arrays hold decimals
+        element = replace(element, precision=max(element.precision or 0, MAX_INT64_DIGITS + 1))
+    values = _from_text(elements, element, where)
     mask = pc.is_null(text) if text.null_count else None
     return pa.ListArray.from_arrays(pa.array(offsets), values, mask=mask)
 

@@ -24,10 +24,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.catalog.errors import FeatureNotSupported
+from shoal.catalog.shaped import is_shaped
 from shoal.catalog.types import OID_LIKE, OIDS, SqlType
-from shoal.exec.evaluator import Names
+from shoal.exec.evaluation_context import EvaluationContext, Names
+from shoal.exec.functions.rows import field_columns, typed
 from shoal.exec.functions.text_output import to_text
-from shoal.exec.kernels import views
+from shoal.exec.kernels import nulls, views
+from shoal.exec.kernels.shapes import items_of
 from shoal.exec.plan.fragment import TaskSettings
 
 DAYS_TO_2000 = 10_957
@@ -118,7 +121,7 @@ def binary_form(array: pa.Array, sql_type: SqlType, settings: TaskSettings) -> F
     if name in _PER_DISTINCT:
         return varying(_per_distinct(array, _PER_DISTINCT[name]))
     if name == "record":
-        raise FeatureNotSupported("binary output of type record is not supported")
+        return _record(nulls.decoded(array), sql_type, settings)
     return text_form(array, sql_type, settings)
 
 
@@ -337,7 +340,9 @@ def _divide_limbs(limbs: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def _array(array: pa.Array, sql_type: SqlType, settings: TaskSettings) -> Varying:
-    """A one-dimensional array: its values are one slice of the elements' bytes, so only headers are built per row."""
+    """Arrays: their values are one slice of the elements' bytes, so only headers are built per row."""
+    dims = array.flatten()[1] if is_shaped(array) else None
+    array = items_of(array)
     vector = not sql_type.is_array
     element = SqlType("int2" if sql_type.name == "int2vector" else "oid") if vector else sql_type.element
     rows, valid = len(array), views.validity(array)
@@ -360,10 +365,15 @@ def _array(array: pa.Array, sql_type: SqlType, settings: TaskSettings) -> Varyin
     header["count"], header["lower"] = counts, 0 if vector else 1
     if vector:
         header["ndim"] = 1
-    sizes = np.where(header["ndim"] > 0, 20, 12)
+    if dims is not None:
+        header["ndim"] = np.diff(_offsets(dims)) // 2
+    sizes = np.where(header["ndim"] > 0, 20, 12) if dims is None else np.full(rows, 12)
     kept = np.ones((rows, 20), np.bool_)
     kept[:, 12:] = (sizes == 20)[:, None]
     heads = binary_array(header.view(np.uint8).reshape(rows, 20)[kept], np.cumsum(sizes))
+    if dims is not None:
+        heads = pc.binary_join_element_wise(heads, _big_endian(dims), NOTHING)
+        sizes = np.diff(_offsets(heads))
     bodies = pa.Array.from_buffers(pa.binary(), rows, [None, pa.py_buffer(starts[offsets]), items.buffers()[2] or
                                                       pa.py_buffer(b"")])
     lengths = (sizes + np.diff(starts[offsets])).astype(np.int32)
@@ -372,6 +382,50 @@ def _array(array: pa.Array, sql_type: SqlType, settings: TaskSettings) -> Varyin
         heads = pc.if_else(pa.array(valid, pa.bool_()), heads, NOTHING)
         bodies = pc.if_else(pa.array(valid, pa.bool_()), bodies, NOTHING)
     return Varying(pc.binary_join_element_wise(heads, bodies, NOTHING), lengths)
+
+
+def _big_endian(lists: pa.Array) -> pa.Array:
+    """Each list of int4 as their bytes; nothing for NULL."""
+    ends = _offsets(lists)
+    values = views.values(lists.values)[ends[0]:ends[-1]].astype(">i4")
+    return pa.Array.from_buffers(pa.binary(), len(lists), [None, pa.py_buffer((ends - ends[0]) * np.int32(4)),
+                                                           pa.py_buffer(np.ascontiguousarray(values).view(np.uint8))])
+
+
+# --- records ---------------------------------------------------------------------------------------------------------
+
+
+def _record(array: pa.Array, sql_type: SqlType, settings: TaskSettings) -> Varying:
+    """Composite values, which are held as text: each field's texts become a column of its type and that one's bytes."""
+    fields = sql_type.fields
+    if fields is None and array.null_count == len(array):
+        fields = ()
+    if fields is None:
+        raise FeatureNotSupported("binary output of records whose fields are not known is not supported")
+    for _, field in fields:
+        _check_exact(field, settings)
+    parts: list[pa.Array | pa.Scalar] = [pa.scalar(struct.pack(">i", len(fields)), pa.binary())]
+    known = array.drop_null()
+    for (_, field), texts in zip(fields, field_columns(known, len(fields)), strict=True):
+        column = typed(texts, field, EvaluationContext(settings))
+        parts += [pa.scalar(struct.pack(">I", field.oid), pa.binary()), prefixed(binary_form(column, field, settings))]
+    joined = pc.binary_join_element_wise(*parts, NOTHING) if len(known) and fields else pa.array(
+        [parts[0].as_py()] * len(known), pa.binary())
+    valid = views.validity(array)
+    if valid is None:
+        return varying(joined)
+    return varying(joined.take(pa.array(np.cumsum(valid) - 1, mask=~valid)))
+
+
+def _check_exact(field: SqlType, settings: TaskSettings) -> None:
+    """Raises: FeatureNotSupported (0A000) where a field's text does not say its value exactly."""
+    name = field.name.removeprefix("_")
+    if name in OID_LIKE - {"oid", "xid", "cid"}:
+        raise FeatureNotSupported(f"binary output of records with fields of type {field.sql} is not supported")
+    if (name in ("float4", "float8") and settings.styles.float_digits < 1) or (
+            name == "timestamptz" and settings.styles.date != "ISO"):
+        raise FeatureNotSupported(f"binary output of records with fields of type {field.sql} is not supported with these "
+                                  "settings of extra_float_digits and DateStyle")
 
 
 # --- rare types, once per distinct value -----------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from shoal.exec.exchange.handshake import (
     Purpose,
     ServerHandshake,
 )
+from shoal.exec.exchange.sockets import spare_pacing
 
 HANDSHAKE_TIMEOUT_S: Final = 5.0
 MAX_STRANGERS: Final = 256
@@ -64,6 +65,7 @@ class Connection(asyncio.BufferedProtocol):
         if raw is not None and raw.family in (socket.AF_INET, socket.AF_INET6):
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            spare_pacing(raw)
             self.peer = tuple(transport.get_extra_info("peername")[:2])
             self.local = tuple(transport.get_extra_info("sockname")[:2])
         if self._on_connected is not None:

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from shoal.catalog import specials as catalog_specials
 from shoal.catalog.types import storage_type
 from shoal.exec.functions import numeric_types
 from shoal.exec.functions.registry import declare
-from shoal.exec.kernels import decimals, numbers, views
+from shoal.exec.kernels import decimals, nulls, numbers, specials, views
 from shoal.exec.kernels.comparing import raw
 from shoal.exec.kernels.nulls import merged_validity
 from shoal.exec.plan.expr import Call
@@ -24,6 +25,13 @@ _DECIMAL: dict[str, Callable[..., np.ndarray]] = {"add": decimals.add, "sub": de
 
 def numeric_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
     """+ - * / % on numerics, exact at the result's scale."""
+    if call.name == "mod" and specials.held(args[1]):  # a number by an infinity is the number, as by any greater number
+        divisors = nulls.spread(args[1], rows) if isinstance(args[1], pa.Scalar) else args[1]
+        args = [args[0], catalog_specials.with_infinities(divisors, decimals.POWERS[76])]
+    return _AWARE[call.name](call, args, rows, context)
+
+
+def _ordinary(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
     scales = [arg.type.scale or 0 for arg in call.args]
     target = call.type.scale or 0
     a, b = (decimals.unscaled(arg) for arg in args)
@@ -41,6 +49,11 @@ def numeric_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.A
         else:
             data = _DECIMAL[call.name](a, b, valid)
     return decimals.packed(data, target)
+
+
+_AWARE = {name: specials.aware(rule)(_ordinary) for name, rule in (
+    ("add", specials.total), ("sub", specials.total), ("mul", specials.product), ("div", specials.quotient),
+    ("mod", specials.remainder))}
 
 
 def integer_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
@@ -62,9 +75,14 @@ def float_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Arr
     return views.array_of(data, storage_type(call.type))
 
 
+@specials.aware(specials.itself)
+def _negated(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
+    return decimals.packed(decimals.subtract(0, decimals.unscaled(args[0]), merged_validity(args)), call.type.scale or 0)
+
+
 def neg_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
     if call.type.name == "numeric":
-        return decimals.packed(decimals.subtract(0, decimals.unscaled(args[0]), merged_validity(args)), call.type.scale or 0)
+        return _negated(call, args, rows, context)
     data = views.values(args[0])
     if call.type.is_integer:
         data = numbers.integer_operation("sub", 0, data, call.type.name, merged_validity(args))

@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.catalog.errors import CannotCoerce, InvalidParameterValue, NumericOutOfRange
-from shoal.catalog.types import OID_LIKE, SqlType, storage_type
+from shoal.catalog.types import OID_LIKE, SqlType, item_storage, storage_type
 from shoal.exec.functions import casts, json_text, text_input
 from shoal.exec.functions.casts import STRING_CATEGORY, bare_sql
 from shoal.exec.functions.text_output import offset_text, time_text, to_text
-from shoal.exec.kernels import decimals, nulls, numbers, views
+from shoal.exec.kernels import concat, decimals, nulls, numbers, shapes, views
 from shoal.exec.kernels.comparing import without_blanks
 from shoal.exec.kernels.constants import array_of_values
 from shoal.exec.kernels.timezones import (
@@ -143,6 +143,8 @@ def _array_conversion(source: SqlType, target: SqlType, explicit: bool) -> Conve
     inner = conversion(source.element, target.element, explicit)
 
     def run(array: pa.Array, context: EvaluationContext) -> pa.Array:
+        if shapes.is_shaped(array):
+            return shapes.with_items(array, run(shapes.items_of(array), context))
         flat = inner.run(array.flatten(), context)
         flat = nulls.decoded(flat)
         want = storage_type(target).value_type
@@ -156,14 +158,11 @@ def _array_conversion(source: SqlType, target: SqlType, explicit: bool) -> Conve
 
 
 def decimal_array(array: pa.Array, sql_type: SqlType) -> pa.Array:
-    """A numeric column in exactly the type's plain storage form, as lists of numerics hold it."""
-    want = storage_type(sql_type)
-    if array.type == want:
-        return array
-    data = decimals.unscaled(array)
-    values = [None if not ok else v for v, ok in zip(np.asarray(data).tolist(), array.is_valid().to_pylist(), strict=True)]
-    from shoal.exec.kernels.constants import arrow_value
-    return pa.array([arrow_value(v, sql_type) for v in values], want)
+    """A numeric column in the one form that lists of numerics hold."""
+    want = item_storage(sql_type)
+    if pa.types.is_decimal(array.type):
+        return array if array.type == want else pc.cast(array, want)
+    return concat.widened(pa.nulls(len(array), pa.int64()) if pa.types.is_null(array.type) else array, want)
 
 
 # --- numbers

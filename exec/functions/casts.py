@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from shoal.exec.plan.fragment import TaskSettings
 
 CastContext = Literal["implicit", "assignment", "explicit"]
+_NUMERICS = array_of(NUMERIC)
 STRING_CATEGORY = frozenset({"text", "varchar", "bpchar", "name", "char"})
 
 _INTEGER_OIDS = ("oid regproc regclass regtype regprocedure regoper regoperator regnamespace regrole regconfig "
@@ -137,8 +138,10 @@ def common_type(types: Sequence[SqlType], context: str = "UNION") -> SqlType:
         return first if all(t.typmod == first.typmod for t in known) else computed(first)
     if all(t.name == "numeric" or t.is_integer for t in known) and any(t.name == "numeric" for t in known):
         return computed(merged(known))
+    if all(t.name == "_numeric" for t in known):
+        return computed(array_of(loosely_merged([t.element for t in known])))
     if all(t.name == "record" for t in known):
-        return RECORD  # rows of different fields
+        return _common_record(known)
     chosen = first
     for candidate in known[1:]:
         if candidate.name == chosen.name:
@@ -156,9 +159,32 @@ def common_type(types: Sequence[SqlType], context: str = "UNION") -> SqlType:
             raise DatatypeMismatch(f"{context} could not convert type {_bare(candidate)} to {_bare(chosen)}")
     if chosen.name == "numeric":
         return computed(merged([t for t in known if t.name == "numeric" or t.is_integer]))
+    if chosen.name == "_numeric":
+        return computed(array_of(loosely_merged([t.element for t in known])))
     if chosen.length is not None and any(t.name != chosen.name or t.length != chosen.length for t in known):
         return replace(chosen, length=None)
     return chosen
+
+
+def _common_record(types: Sequence[SqlType]) -> SqlType:
+    """Rows whose fields differ in no more than untyped texts; else a record of unknown fields."""
+    fields = [t.fields for t in types]
+    if any(of is None or len(of) != len(fields[0] or ()) for of in fields):
+        return RECORD
+    merged: list[tuple[str, SqlType]] = []
+    for parts in zip(*(of or () for of in fields), strict=True):
+        known = {t for _, t in parts if t.name != "unknown"} or {TEXT}
+        if len(known) > 1 or (len({t for _, t in parts}) > 1 and not known <= {TEXT}):
+            return RECORD
+        merged.append((parts[0][0], known.pop()))
+    return replace(RECORD, fields=tuple(merged))
+
+
+def loosely_merged(types: Sequence[SqlType]) -> SqlType:
+    """The type of an array's elements that come from numerics and integers of `types`: where their scales differ, each
+    is shown without the zeros at its end."""
+    found = merged(types)
+    return found if len({as_numeric(t).scale for t in types}) == 1 else replace(found, trim=True)
 
 
 def _bare(sql_type: SqlType) -> str:
@@ -167,8 +193,8 @@ def _bare(sql_type: SqlType) -> str:
 
 def bare_sql(sql_type: SqlType) -> str:
     """The type's SQL name without modifiers, as error messages have it."""
-    if sql_type.name == "numeric":
-        return "numeric"
+    if sql_type.name in ("numeric", "_numeric"):
+        return "numeric" if sql_type.name == "numeric" else "numeric[]"
     return replace(sql_type, length=None).sql
 
 
@@ -258,4 +284,7 @@ def literal_type(text: str, target: SqlType) -> SqlType:
     if target == NUMERIC:
         from shoal.exec.functions.text_input import numeric_literal_type
         return computed(numeric_literal_type(text))
+    if target == _NUMERICS:
+        from shoal.exec.functions.text_input import numeric_array_type
+        return computed(numeric_array_type(text))
     return target

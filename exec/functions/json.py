@@ -6,6 +6,7 @@ Spec: PostgreSQL 15 documentation, 9.16 "JSON Functions and Operators".
 from __future__ import annotations
 
 import json as python_json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,7 @@ from shoal.catalog.types import SqlType
 from shoal.exec.functions import json_text
 from shoal.exec.functions.registry import declare
 from shoal.exec.functions.text_output import to_text
-from shoal.exec.kernels import nulls
+from shoal.exec.kernels import nulls, shapes
 from shoal.exec.kernels.parameters import column
 from shoal.exec.plan.expr import Call
 
@@ -206,6 +207,8 @@ def as_json_texts(arg: Any, sql_type: SqlType, rows: int, context: Any) -> list[
         return array.to_pylist()
     if sql_type.is_array:
         from shoal.exec.kernels.arrays import flattened
+        if shapes.is_shaped(array):
+            return _shaped_texts(array, sql_type, context)
         counts, flat = flattened(array)
         items = ["null" if item is None else item for item in as_json_texts(flat, sql_type.element, len(flat), context)]
         out: list[str | None] = []
@@ -228,6 +231,26 @@ def as_json_texts(arg: Any, sql_type: SqlType, rows: int, context: Any) -> list[
     if sql_type.name in ("timestamp", "timestamptz"):
         texts = [None if text is None else _iso(text) for text in texts]
     return [None if text is None else json_text.quoted(text) for text in texts]
+
+
+def _shaped_texts(array: pa.Array, sql_type: SqlType, context: Any) -> list[str | None]:
+    """Arrays of several dimensions: JSON arrays in JSON arrays."""
+    lists = shapes.items_of(array)
+    flat = lists.flatten()
+    items = ["null" if item is None else item for item in as_json_texts(flat, sql_type.element, len(flat), context)]
+    out: list[str | None] = []
+    at = 0
+    for dims in shapes.dims_of(array):
+        if dims is None:
+            out.append(None)
+            continue
+        count = math.prod(shapes.sizes(dims)) if dims else 0
+        texts = items[at:at + count]
+        at += count
+        for size in reversed(shapes.sizes(dims)[1:]):
+            texts = ["[" + ",".join(texts[i:i + size]) + "]" for i in range(0, len(texts), size)]
+        out.append("[" + ",".join(texts) + "]")
+    return out
 
 
 def _iso(text: str) -> str:
@@ -435,10 +458,11 @@ for _type in ("json", "jsonb"):
     for _name in ("array", "object"):
         declare(f"{_type}_build_{_name}", f"-> {_type}", strict=False, raises=False, kernel=empty_kernel, family="json")
         declare(f"{_type}_build_{_name}", f"any -> {_type}", variadic=True, strict=False, volatility="stable",
-                kernel=build_kernel,
-                family="json")
-    declare(f"to_{_type}", f"anyelement -> {_type}", volatility="stable", raises=False, kernel=build_kernel, family="json")
-declare("array_to_json", "anyarray -> json", volatility="stable", raises=False, kernel=build_kernel, family="json")
+                kernel=build_kernel, shapes=True, family="json")
+    declare(f"to_{_type}", f"anyelement -> {_type}", volatility="stable", raises=False, kernel=build_kernel, shapes=True,
+            family="json")
+declare("array_to_json", "anyarray -> json", volatility="stable", raises=False, kernel=build_kernel, shapes=True,
+        family="json")
 declare("jsonb_pretty", "jsonb -> text", raises=False, kernel=inspect_kernel, family="json")
 declare("jsonb_contains", "jsonb jsonb -> bool", symbol="@>", raises=False, kernel=contains_kernel, family="json")
 declare("jsonb_contained", "jsonb jsonb -> bool", symbol="<@", raises=False, kernel=contains_kernel, family="json")

@@ -22,10 +22,11 @@ from shoal.catalog.errors import (
     InvalidParameterValue,
     NumericOutOfRange,
 )
+from shoal.catalog import specials as catalog_specials
 from shoal.catalog.types import NUMERIC, SqlType, numeric, storage_type
 from shoal.exec.functions import numeric_types
 from shoal.exec.functions.registry import declare
-from shoal.exec.kernels import decimals, numbers, views
+from shoal.exec.kernels import decimals, numbers, specials, views
 from shoal.exec.kernels.comparing import raw
 from shoal.exec.kernels.nulls import merged_validity
 from shoal.exec.kernels.parameters import column, parameters
@@ -34,9 +35,14 @@ from shoal.exec.plan.expr import Call
 Args = list[Any]
 
 
+@specials.aware(specials.itself)
+def _numeric_abs(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    return decimals.packed(np.abs(decimals.unscaled(args[0])), call.type.scale or 0)
+
+
 def abs_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     if call.type.name == "numeric":
-        return decimals.packed(np.abs(decimals.unscaled(args[0])), call.type.scale or 0)
+        return _numeric_abs(call, args, rows, context)
     data = views.values(args[0])
     if call.type.is_integer:
         low = -(1 << (8 * data.dtype.itemsize - 1))
@@ -52,6 +58,7 @@ def float_rounding_kernel(call: Call, args: Args, rows: int, context: Any) -> pa
     return views.array_of(functions[call.name](views.values(args[0])), pa.float64())
 
 
+@specials.aware(specials.itself)
 def numeric_rounding_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     """ceil, floor, round, trunc, sign of numerics, to whole numbers."""
     data, scale = decimals.unscaled(args[0]), call.args[0].type.scale or 0
@@ -71,6 +78,7 @@ def numeric_rounding_kernel(call: Call, args: Args, rows: int, context: Any) -> 
 
 
 @parameters(1)
+@specials.aware(specials.itself)
 def round_digits_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     """round(x, n) and trunc(x, n); n below zero works before the point."""
     array = column(args[0], rows)
@@ -207,6 +215,7 @@ def pi_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Scalar:
 
 
 _CONTEXT = Context(prec=120)
+_NAN = Decimal("NaN")
 
 
 def numeric_function_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
@@ -219,31 +228,41 @@ def numeric_function_kernel(call: Call, args: Args, rows: int, context: Any) -> 
     for row in range(rows) if valid is None else np.flatnonzero(valid).tolist():
         try:
             value = _numeric_function(call.name, [column_[row] for column_ in inputs])
+            if not value.is_finite():
+                result[row] = catalog_specials.of_decimal(value)
+                continue
             if abs(value) >= Decimal(10) ** (76 - scale):
                 raise NumericOutOfRange("value overflows numeric format")
             result[row] = int(value.quantize(step, rounding="ROUND_HALF_UP", context=_CONTEXT).scaleb(scale, _CONTEXT))
         except (Overflow, InvalidOperation, DecimalDivisionByZero):
             raise NumericOutOfRange("value overflows numeric format") from None
-    return decimals.packed(result, scale, valid)
+    return decimals.packed(result, scale, valid, specials_too=True)
 
 
 def _decimals(arg: Any, sql_type: SqlType, rows: int) -> list[Decimal]:
-    data = decimals.unscaled(arg)
+    data = decimals.unscaled(arg, specials_too=True)
     scale = sql_type.scale or 0
     if isinstance(data, int):
-        return [Decimal(data).scaleb(-scale, _CONTEXT)] * rows
-    return [Decimal(value).scaleb(-scale, _CONTEXT) for value in data.tolist()]
+        return [_decimal(data, scale)] * rows
+    return [_decimal(value, scale) for value in data.tolist()]
+
+
+def _decimal(value: int, scale: int) -> Decimal:
+    text = catalog_specials.TEXTS.get(value)
+    return Decimal(value).scaleb(-scale, _CONTEXT) if text is None else Decimal(text)
 
 
 def _numeric_function(name: str, values: list[Decimal]) -> Decimal:
     x = values[0]
+    if name not in ("power", "pow") and any(value.is_nan() for value in values):
+        return _NAN
     match name:
         case "sqrt":
             if x < 0:
                 raise InvalidArgumentForPower("cannot take square root of a negative number")
             return x.sqrt(_CONTEXT)
         case "exp":
-            return x.exp(_CONTEXT)
+            return x.exp(_CONTEXT)  # 0 of -Infinity
         case "power" | "pow":
             return _power(x, values[1])
     for value in values:
@@ -254,6 +273,10 @@ def _numeric_function(name: str, values: list[Decimal]) -> Decimal:
     if name == "ln":
         return x.ln(_CONTEXT)
     if len(values) == 2:
+        if x.is_infinite():
+            return _NAN if values[1].is_infinite() else Decimal(0)
+        if values[1].is_infinite():
+            return values[1]
         base = x.ln(_CONTEXT)
         if not base:
             raise DivisionByZero("division by zero")
@@ -262,15 +285,20 @@ def _numeric_function(name: str, values: list[Decimal]) -> Decimal:
 
 
 def _power(x: Decimal, y: Decimal) -> Decimal:
+    if x.is_nan() or y.is_nan():
+        return Decimal(1) if y == 0 or x == 1 else _NAN
     if x == 0 and y < 0:
         raise InvalidArgumentForPower("zero raised to a negative power is undefined")
     if x < 0 and y != y.to_integral_value():
         raise InvalidArgumentForPower("a negative number raised to a non-integer power yields a complex result")
     if y == 0:
         return Decimal(1)
+    if y.is_infinite():
+        return Decimal(1) if abs(x) == 1 else Decimal("Infinity") if (abs(x) > 1) == (y > 0) else Decimal(0)
     return _CONTEXT.power(x, y)
 
 
+@specials.aware(specials.quotient)
 def div_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     """div(x, y): the quotient, towards zero."""
     valid = merged_validity(args)
@@ -286,6 +314,7 @@ def _spread(data: Any, rows: int) -> np.ndarray:
     return np.full(rows, data, np.int64 if decimals.fits(data, data) else object) if isinstance(data, int) else data
 
 
+@specials.aware(specials.nan)
 def gcd_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     valid = merged_validity(args)
     function = math.gcd if call.name == "gcd" else math.lcm
@@ -312,6 +341,7 @@ def factorial_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Arra
     return decimals.packed(np.array([math.factorial(value) for value in clean.tolist()], object), 0, valid)
 
 
+@specials.aware(specials.nan)
 def scale_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     """scale() and min_scale(); without a declared scale the digits that are there count."""
     scale = call.args[0].type.scale or 0
@@ -327,15 +357,33 @@ def scale_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     return views.array_of(np.where(data == 0, 0, result), pa.int32())
 
 
+@specials.aware(specials.itself)
 def trim_scale_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     shift = (call.type.scale or 0) - (call.args[0].type.scale or 0)
     return decimals.packed(np.asarray(decimals.rescaled(decimals.unscaled(args[0]), shift, views.validity(args[0]))),
                            call.type.scale or 0)
 
 
+def _bucket_arguments(args: Args, valid: np.ndarray | None, rows: int) -> Args:
+    """The first three of width_bucket, an infinite operand as a number beyond all bounds."""
+    if not any(map(specials.held, args[:3])):
+        return args[:3]
+    arrays = [column(arg, rows) for arg in args[:3]]
+    found = [specials.stand_ins(array) for array in arrays]
+    seen = [one[slice(None) if valid is None else valid] for one in found if one is not None]
+    if any(np.isnan(one).any() for one in seen):
+        raise InvalidArgumentForWidthBucket("operand, lower bound, and upper bound cannot be NaN")
+    if any(one is not None and np.isinf(one[slice(None) if valid is None else valid]).any() for one in found[1:]):
+        raise InvalidArgumentForWidthBucket("lower and upper bounds must be finite")
+    for value in (decimals.POWERS[76], -decimals.POWERS[76]):
+        arrays[0] = arrays[0]
+    return arrays
+
+
 def width_bucket_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     valid = merged_validity(args)
     if call.args[0].type.name == "numeric":
+        args = [*_bucket_arguments(args, valid, rows), args[3]]
         scale = max(arg.type.scale or 0 for arg in call.args[:3])
         value, low, high = (_spread(decimals.rescaled(decimals.unscaled(arg), scale - (expr.type.scale or 0), valid),
                                     rows).astype(object)

@@ -58,6 +58,8 @@ class Function:
     raises: bool = True
     typed_by_constants: bool = False
     family: str = ""
+    shapes: bool = False
+    """Takes arrays of several dimensions too (kernels/shapes.py); the others are guarded from them."""
     columns: tuple[tuple[str, str], ...] = ()
     """(name, type) of a set function that gives several columns."""
 

@@ -6,7 +6,7 @@ Spec: PostgreSQL 15 documentation, 10.2 "Operators" and 10.3 "Functions"; polymo
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shoal.catalog.errors import AmbiguousFunction, DatatypeMismatch, UndefinedFunction, did_you_mean
@@ -223,7 +223,9 @@ def _target(want: str, have: SqlType, stands_for: dict[str, SqlType]) -> SqlType
     if want in POLYMORPHIC:
         element = stands_for["anycompatible" if want.startswith("anycompatible") else "anyelement"]
         if want.endswith("array") and not want.endswith("nonarray"):
-            return have if have.is_array and have.element == element else array_of(element)
+            if have.is_array and have.element == element:
+                return have
+            return array_of(replace(element, trim=True) if element.name == "numeric" else element)
         return element
     if want == have.name:
         return have

@@ -45,9 +45,9 @@ def row_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array
     return pc.binary_join_element_wise(*parts, ")", "")
 
 
-def fields_of(text: str) -> list[str | None]:
-    """The fields of a record's text form; None for NULL."""
-    if text == "()":
+def fields_of(text: str, count: int) -> list[str | None]:
+    """The `count` fields of a record's text form; None for NULL."""
+    if count == 0:
         return []
     found: list[str | None] = []
     at = 1
@@ -63,6 +63,12 @@ def fields_of(text: str) -> list[str | None]:
     return found
 
 
+def field_columns(records: pa.Array, count: int) -> list[pa.Array]:
+    """The texts of each of `count` fields of records without NULL."""
+    rows = [fields_of(text, count) for text in records.to_pylist()]
+    return [pa.array([row[i] for row in rows], pa.string()) for i in range(count)]
+
+
 def field_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
     """The field with this number, from 0, as its own type."""
     number = call.args[1]
@@ -74,22 +80,22 @@ def field_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Arr
             texts.append(None)
             continue
         if text not in known:
-            known[text] = fields_of(text)[number.value]
+            known[text] = fields_of(text, number.value + 1)[number.value]
         texts.append(known[text])
-    return _typed(texts, call.type, context)
+    return typed(pa.array(texts, pa.string()), call.type, context)
 
 
-def _typed(texts: list[str | None], sql_type: SqlType, context: Any) -> pa.Array:
-    array = pa.array(texts, pa.string())
+def typed(array: pa.Array, sql_type: SqlType, context: Any) -> pa.Array:
+    """The texts of fields as values of their type."""
     return array if sql_type.is_string else conversion(TEXT, sql_type).run(array, context)
 
 
 def record_texts(array: pa.Array, fields: Sequence[tuple[str, SqlType]], context: Any) -> list[str | None]:
     """Each record as the text of a JSON object; None for NULL."""
-    records = [None if text is None else fields_of(text) for text in nulls.decoded(array).to_pylist()]
+    records = [None if text is None else fields_of(text, len(fields)) for text in nulls.decoded(array).to_pylist()]
     known = [record for record in records if record is not None]
-    columns = [as_json_texts(_typed([record[i] for record in known], sql_type, context), sql_type, len(known), context)
-               for i, (_, sql_type) in enumerate(fields)]
+    columns = [as_json_texts(typed(pa.array([record[i] for record in known], pa.string()), sql_type, context), sql_type,
+                             len(known), context) for i, (_, sql_type) in enumerate(fields)]
     made = iter(_objects([json_text.quoted(name) for name, _ in fields], columns, len(known)))
     return [None if record is None else next(made) for record in records]
 
@@ -108,7 +114,7 @@ def json_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Arra
 
 
 declare("row", "any -> record", variadic=True, strict=False, volatility="stable", hidden=True, raises=False,
-        kernel=row_kernel, family="row")
-declare("record_field", "record int4 -> text", volatility="stable", hidden=True, kernel=field_kernel, family="row")
+        kernel=row_kernel, shapes=True, family="row")
+declare("record_field", "record int4 -> text", volatility="stable", hidden=True, kernel=field_kernel, shapes=True, family="row")
 declare("json_of_row", "any -> json", variadic=True, strict=False, volatility="stable", hidden=True, raises=False,
-        kernel=json_kernel, family="row")
+        kernel=json_kernel, shapes=True, family="row")

@@ -19,7 +19,7 @@ from shoal.catalog.types import SqlType, storage_type
 from shoal.exec.functions import json_text, numeric_types
 from shoal.exec.functions.arrays import split_text
 from shoal.exec.functions.registry import declare
-from shoal.exec.kernels import arrays, datetimes, decimals, nulls, regex, views
+from shoal.exec.kernels import arrays, datetimes, decimals, nulls, regex, shapes, views
 from shoal.exec.kernels.timezones import local_to_utc, utc_to_local
 from shoal.exec.plan.expr import Call
 
@@ -139,6 +139,8 @@ def _time_steps(start: int, stop: int, months: int, days: int, us: int, sign: in
 
 
 def subscripts_kernel(call: Call, args: Args, rows: int, context: Any) -> Rows:
+    if shapes.is_shaped(args[0]):
+        return _shaped_subscripts(args)
     first = 0 if call.args[0].type.name in ("int2vector", "oidvector") else 1
     counts, _ = arrays.flattened(args[0])
     counts = np.where(views.values(args[1]) == 1, counts, 0)
@@ -150,8 +152,19 @@ def subscripts_kernel(call: Call, args: Args, rows: int, context: Any) -> Rows:
     return counts, (views.array_of(within, pa.int32()),)
 
 
+def _shaped_subscripts(args: Args) -> Rows:
+    found: list[list[int]] = []
+    for row, (dims, wanted) in enumerate(zip(shapes.dims_of(args[0]), args[1].to_pylist(), strict=True)):
+        subscripts: list[int] = []
+        if dims and wanted is not None and 1 <= wanted <= len(dims) // 2:
+            size, low = dims[2 * wanted - 2:2 * wanted]
+            subscripts = list(range(low, low + size))
+        found.append(subscripts[::-1] if len(args) > 2 and args[2][row].as_py() else subscripts)
+    return _from_lists(found, pa.int32())
+
+
 def unnest_kernel(call: Call, args: Args, rows: int, context: Any) -> Rows:
-    counts, values = arrays.flattened(args[0])
+    counts, values = arrays.flattened(shapes.items_of(args[0]))
     return counts, (values,)
 
 
@@ -243,9 +256,9 @@ declare("generate_series", "numeric numeric", "numeric numeric numeric", returns
 declare("generate_series", "timestamp timestamp interval -> timestamp", kind="set", kernel=series_kernel, family="set")
 declare("generate_series", "timestamptz timestamptz interval -> timestamptz", kind="set", volatility="stable",
         kernel=series_kernel, family="set")
-declare("generate_subscripts", "anyarray int4 -> int4", "anyarray int4 bool -> int4", kind="set", raises=False,
+declare("generate_subscripts", "anyarray int4 -> int4", "anyarray int4 bool -> int4", kind="set", shapes=True, raises=False,
         kernel=subscripts_kernel, family="set")
-declare("unnest", "anyarray", returns=_element, kind="set", raises=False, kernel=unnest_kernel, family="set",
+declare("unnest", "anyarray", returns=_element, kind="set", shapes=True, raises=False, kernel=unnest_kernel, family="set",
         example="unnest(ARRAY[1, 2])")
 declare("string_to_table", "text text -> text", "text text text -> text", kind="set", strict=False, raises=False,
         kernel=split_kernel, family="set", example="string_to_table('a,b', ',')")

@@ -340,10 +340,10 @@ for _name in ("left", "right"):
     declare(_name, "text int4 -> text", raises=False, kernel=side_kernel, family="string", example=f"{_name}('abcde', 2)")
 declare("split_part", "text text int4 -> text", kernel=split_part_kernel, family="string",
         example="split_part('abc~@~def', '~@~', 2)")
-declare("concat", "any -> text", variadic=True, strict=False, volatility="stable", raises=False, kernel=concat_kernel,
+declare("concat", "any -> text", variadic=True, shapes=True, strict=False, volatility="stable", raises=False, kernel=concat_kernel,
         family="string",
         doc="The text of all arguments, NULLs left out.", example="concat('abcde', 2, NULL, 22)")
-declare("concat_ws", "text any -> text", variadic=True, strict=False, volatility="stable", raises=False,
+declare("concat_ws", "text any -> text", variadic=True, shapes=True, strict=False, volatility="stable", raises=False,
         kernel=concat_ws_kernel,
         family="string", doc="The text of all but the first argument, NULLs left out, the first between them.",
         example="concat_ws(',', 'abcde', 2, NULL, 22)")
@@ -363,7 +363,7 @@ for _name in ("quote_literal", "quote_nullable"):
     declare(_name, "text -> text", "anyelement -> text", strict=_name == "quote_literal", raises=False, kernel=quote_kernel,
             family="string", example=f"{_name}(E'O\\'Reilly')")
 declare("format", "text -> text", kernel=format_kernel, family="string")
-declare("format", "text any -> text", variadic=True, strict=False, volatility="stable", kernel=format_kernel,
+declare("format", "text any -> text", variadic=True, shapes=True, strict=False, volatility="stable", kernel=format_kernel,
         family="string",
         doc="sprintf-like: %s, %I, %L, %%, with positions and widths.", example="format('Hello %s, %1$s', 'World')")
 declare("get_byte", "bytea int4 -> int4", kernel=byte_kernel, family="string")

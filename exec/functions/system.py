@@ -232,7 +232,7 @@ declare("current_setting", "text -> text", "text bool -> text", volatility="stab
         example="current_setting('server_version')")
 declare("set_config", "text text bool -> text", volatility="volatile", strict=False, kernel=set_config_kernel,
         family="system")
-declare("pg_typeof", "any -> regtype", strict=False, kernel=typeof_kernel, example="pg_typeof(33)", **_INFORMATION)
+declare("pg_typeof", "any -> regtype", strict=False, kernel=typeof_kernel, shapes=True, example="pg_typeof(33)", **_INFORMATION)
 declare("pg_encoding_to_char", "int4 -> name", kernel=encoding_kernel, **_INFORMATION)
 declare("pg_char_to_encoding", "name -> int4", kernel=encoding_kernel, **_INFORMATION)
 declare("format_type", "oid int4 -> text", strict=False, kernel=format_type_kernel, example="format_type(1700, -1)",

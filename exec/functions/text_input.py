@@ -17,13 +17,15 @@ from shoal.catalog.errors import (
     FeatureNotSupported,
     InvalidTextRepresentation,
     NumericOutOfRange,
+    ProgramLimitExceeded,
     StringTooLong,
 )
-from shoal.catalog.types import OID_LIKE, SqlType, numeric, storage_type
+from shoal.catalog.types import NUMERIC, OID_LIKE, ShapedArray, SqlType, array_of, numeric, storage_type
 from shoal.exec.functions import datetime_input
+from shoal.exec.functions.casts import loosely_merged
 from shoal.exec.functions.interval_input import parse_interval
 from shoal.exec.functions.json_text import canonical_jsonb, checked_json
-from shoal.exec.kernels import decimals, nulls, views
+from shoal.exec.kernels import decimals, nulls, shapes, views
 from shoal.exec.kernels.constants import array_of_values
 from shoal.exec.kernels.encodings import from_hex
 
@@ -263,12 +265,27 @@ _ARRAY_TOKEN = re.compile(r"""[ \t\n\r\v\f]*(?:
   | "(?P<quoted>(?:[^"\\]|\\.)*)"(?P<junk>[^{},]*)
   | (?P<bare>(?:[^{},"\\]|\\.)+)(?P<quote>"?)
 )""", re.DOTALL | re.VERBOSE)
-_BOUNDS = re.compile(r"\s*((?:\[\s*[+-]?\d+\s*(?::\s*[+-]?\d+\s*)?\])+)\s*=\s*")
+_DIMENSIONS = re.compile(r"\s*((?:\[\s*[+-]?\d+\s*(?::\s*[+-]?\d+\s*)?\])+)\s*")
+_BOUNDS = re.compile(_DIMENSIONS.pattern + r"=\s*")
 
 
-def parse_array(text: str, target: SqlType, settings: TaskSettings, names: Names | None = None) -> list[Any]:
-    """'{1,NULL,"a b"}' of one dimension. Raises: InvalidTextRepresentation (22P02), ArraySubscriptError (2202E),
-    FeatureNotSupported (0A000) for more dimensions and for those that do not begin at 1."""
+def parse_array(text: str, target: SqlType, settings: TaskSettings, names: Names | None = None) -> list[Any] | ShapedArray:
+    """'{1,NULL,"a b"}', '[0:1]={1,2}', '{{1,2},{3,4}}'. Raises: InvalidTextRepresentation (22P02), ArraySubscriptError
+    (2202E), ProgramLimitExceeded (54000) for more than six dimensions, and what the elements' input raises."""
+    texts, dims = _array_texts(text)
+    return shapes.physical_shape([None if item is None else parse_value(item, target.element, settings, names)
+                                  for item in texts], dims)
+
+
+def numeric_array_type(text: str) -> SqlType:
+    """numeric[] with the digits that these elements have; where their scales differ, zeros at the end are not shown.
+    Raises: what parse_array raises."""
+    types = [numeric_literal_type(item) for item in _array_texts(text)[0] if item is not None]
+    return array_of(loosely_merged(types) if types else NUMERIC)
+
+
+def _array_texts(text: str) -> tuple[list[str | None], tuple[int, ...]]:
+    """The elements' texts, and size and lower bound of each dimension."""
     def malformed(detail: str) -> InvalidTextRepresentation:
         return InvalidTextRepresentation(f'malformed array literal: "{text}"', detail=detail)
 
@@ -281,24 +298,30 @@ def parse_array(text: str, target: SqlType, settings: TaskSettings, names: Names
             if bounds[-1][1] < bounds[-1][0]:
                 raise ArraySubscriptError("upper bound cannot be less than lower bound")
     body = text[match.end() if match else 0:].strip(_SPACE)
+    if body.startswith("[") and not match:
+        raise malformed('Missing "=" after array dimensions.' if _DIMENSIONS.match(body) else
+                        '"[" must introduce explicitly-specified array dimensions.')
     if not body.startswith("{"):
         raise malformed('Array contents must start with "{".' if match else
                         'Array value must start with "{" or dimension information.')
-    whole, position = _nested(body, 0, malformed)
+    whole, position = _nested(body, 0, malformed, 1)
     if position < len(body):
         raise malformed("Junk after closing right brace.")
     shape = _shape(whole, malformed)
     if bounds and [high - low + 1 for low, high in bounds] != shape:
         raise malformed("Specified array dimensions do not match array contents.")
-    if len(shape) > 1:
-        raise FeatureNotSupported("arrays of more than one dimension are not supported")
-    if bounds and bounds[0][0] != 1:
-        raise FeatureNotSupported("arrays that do not begin at 1 are not supported")
-    return [None if item is None else parse_value(item, target.element, settings, names) for item in whole]
+    for _ in shape[1:]:
+        whole = [item for items in whole for item in items]
+    lows = [low for low, _ in bounds] or [1] * len(shape)
+    return whole, tuple(n for pair in zip(shape, lows, strict=True) for n in pair)
 
 
-def _nested(body: str, position: int, malformed: Any) -> tuple[list[Any], int]:
-    """The items between the brace at `position` and the one that closes it: texts, None, lists; and what follows."""
+def _nested(body: str, position: int, malformed: Any, depth: int) -> tuple[list[Any], int]:
+    """The items between the brace at `position` and the one that closes it: texts, None, lists; and what follows.
+    Raises: ProgramLimitExceeded (54000) where it opens a seventh dimension."""
+    if depth > shapes.MOST_DIMENSIONS:
+        raise ProgramLimitExceeded(f"number of array dimensions ({depth}) exceeds the maximum allowed "
+                                   f"({shapes.MOST_DIMENSIONS})")
     items: list[Any] = []
     position, wants_item = position + 1, True
     while True:
@@ -307,7 +330,7 @@ def _nested(body: str, position: int, malformed: Any) -> tuple[list[Any], int]:
             raise malformed("Unexpected end of input.")
         mark = match["mark"]
         if mark == "}":
-            if wants_item and items:
+            if wants_item and (items or depth > 1):
                 raise malformed('Unexpected "}" character.')
             return items, match.end()
         if mark == ",":
@@ -319,7 +342,7 @@ def _nested(body: str, position: int, malformed: Any) -> tuple[list[Any], int]:
             raise malformed('Unexpected "{" character.' if mark else "Unexpected array element.")
         wants_item, position = False, match.end()
         if mark:
-            inner, position = _nested(body, match.end() - 1, malformed)
+            inner, position = _nested(body, match.end() - 1, malformed, depth + 1)
             items.append(inner)
         elif match["quoted"] is not None:
             if match["junk"].strip(_SPACE):
@@ -338,7 +361,7 @@ def _shape(items: list[Any], malformed: Any) -> list[int]:
     inner = [_shape(item, malformed) if isinstance(item, list) else None for item in items]
     if any(shape != inner[0] for shape in inner):
         if None in inner:
-            raise malformed("Unexpected array element.")
+            raise malformed('Unexpected "{" character.' if inner[0] is None else "Unexpected array element.")
         raise malformed("Multidimensional arrays must have sub-arrays with matching dimensions.")
     return [len(items), *(inner[0] or [])] if items else []
 

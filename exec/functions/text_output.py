@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from shoal.catalog.types import OID_LIKE, SqlType
 from shoal.exec.functions import text_styles
-from shoal.exec.kernels import decimals, digits, nulls, views
+from shoal.exec.kernels import decimals, digits, nulls, shapes, views
 from shoal.exec.kernels.calendar import civil_from_days
 from shoal.exec.kernels.timezones import (
     DATE_INFINITY,
@@ -318,16 +318,25 @@ def _bytes(array: pa.Array) -> pa.StringArray:
 
 
 def _arrays(array: pa.Array, sql_type: SqlType, settings: TaskSettings, names: Names | None) -> pa.StringArray:
+    dims = shapes.dims_of(array) if shapes.is_shaped(array) else None
+    array = shapes.items_of(array)
     values = to_text(array.flatten(), sql_type.element, settings, names)
     items = nulls.decoded(values).to_pylist()
     out: list[str | None] = []
     start = 0
-    for length in pc.list_value_length(array).to_pylist():
+    for row, length in enumerate(pc.list_value_length(array).to_pylist()):
         if length is None:
             out.append(None)
             continue
-        out.append("{" + ",".join(_array_item(item) for item in items[start:start + length]) + "}")
+        texts = [_array_item(item) for item in items[start:start + length]]
         start += length
+        if dims is None:
+            out.append("{" + ",".join(texts) + "}")
+            continue
+        shape = dims[row] or ()
+        for size in reversed(shapes.sizes(shape)[1:]):
+            texts = ["{" + ",".join(texts[i:i + size]) + "}" for i in range(0, len(texts), size)]
+        out.append(shapes.prefix(shape) + "{" + ",".join(texts) + "}")
     return pa.array(out, pa.string())
 
 

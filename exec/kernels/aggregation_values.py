@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from shoal.catalog.types import SqlType, storage_type
-from shoal.exec.kernels import canonical, concat, sorting, views
+from shoal.exec.kernels import canonical, concat, multidimensional, sorting, views
 from shoal.exec.kernels.aggregation import Accumulator, Extreme, SeenBefore, without_nulls
 from shoal.exec.kernels.grouping import KeyTable
 from shoal.exec.kernels.nulls import validity
@@ -272,13 +272,15 @@ def _distinct_pairs(codes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, 
     return codes.take(first), values.take(first)
 
 
-def array_lists(result: SqlType) -> Finish:
-    """array_agg: a list a group, NULL for a group without rows."""
+def array_lists(result: SqlType, nested: bool) -> Finish:
+    """array_agg: a list a group, NULL for a group without rows; `nested`: of arrays."""
     def finish(columns: list[pa.Array], starts: np.ndarray, ends: np.ndarray) -> pa.Array:
         wanted = storage_type(result)
         values = columns[0]
         if pa.types.is_dictionary(values.type):
             values = values.dictionary_decode()
+        if nested:
+            return multidimensional.gathered_groups(values, starts, ends)
         if pa.types.is_decimal(wanted.value_type) and not values.type.equals(wanted.value_type):
             values = concat.widened(values, wanted.value_type)
         elif values.type != wanted.value_type and not pa.types.is_decimal(values.type):

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.catalog.types import SqlType, storage_type
+from shoal.catalog.types import SqlType, item_storage
 from shoal.exec.kernels import decimals, nulls, views
 
 
@@ -52,7 +52,7 @@ def constructed(columns: Sequence[pa.Array], sql_types: Sequence[SqlType], targe
 def as_element(array: pa.Array, sql_type: SqlType, element_type: SqlType) -> pa.Array:
     """A column in the exact storage form that lists of `element_type` have."""
     array = nulls.decoded(array)
-    want = storage_type(element_type)
+    want = item_storage(element_type)
     if array.type == want and sql_type.scale == element_type.scale:
         return array
     if element_type.name == "numeric":
@@ -63,11 +63,11 @@ def as_element(array: pa.Array, sql_type: SqlType, element_type: SqlType) -> pa.
     return pc.cast(array, want)
 
 
-def sliced(array: pa.Array, low: np.ndarray, high: np.ndarray) -> pa.Array:
-    """array[low:high], empty where nothing is inside."""
+def sliced(array: pa.Array, low: np.ndarray, high: np.ndarray, begin: int = 1) -> pa.Array:
+    """array[low:high] counting from `begin`, empty where nothing is inside."""
     starts, lengths = offsets_of(array)
-    first = np.maximum(low.astype(np.int64) - 1, 0)
-    last = np.minimum(high.astype(np.int64), lengths)
+    first = np.maximum(low.astype(np.int64) - begin, 0)
+    last = np.minimum(high.astype(np.int64) - begin + 1, lengths)
     count = np.maximum(last - first, 0)
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(count)])
     indices = np.repeat(starts + first - offsets[:-1], count) + np.arange(offsets[-1])

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from shoal.catalog import shaped
 from shoal.catalog.types import SqlType, storage_type
-from shoal.exec.kernels import decimals, nulls, shapes, views
+from shoal.exec.kernels import decimals, nulls, views
 
 Part = tuple[np.ndarray | None, pa.Array | pa.Scalar]
 
@@ -24,18 +25,18 @@ def assemble(parts: Sequence[Part], rows: int, sql_type: SqlType) -> pa.Array:
         return _fixed(parts, rows, arrow)
     if pa.types.is_string(arrow):
         return _strings(parts, rows)
-    if pa.types.is_list(arrow) and any(shapes.is_shaped(part) for _, part in parts):
+    if pa.types.is_list(arrow) and any(shaped.is_shaped(part) for _, part in parts):
         parts = [(indices, _shaped(part, arrow)) for indices, part in parts]
-        arrow = shapes.shaped_type(arrow)
+        arrow = shaped.shaped_type(arrow)
     return _general(parts, rows, arrow)
 
 
 def _shaped(part: pa.Array | pa.Scalar, plain: pa.DataType) -> pa.Array | pa.Scalar:
-    if shapes.is_shaped(part):
+    if shaped.is_shaped(part):
         return part
     if isinstance(part, pa.Scalar):
-        return shapes.widened(pa.repeat(part.cast(plain), 1))[0]
-    return shapes.widened(part.cast(plain))
+        return shaped.widened(pa.repeat(part.cast(plain), 1))[0]
+    return shaped.widened(part.cast(plain))
 
 
 def _fixed(parts: Sequence[Part], rows: int, arrow: pa.DataType) -> pa.Array:
@@ -56,7 +57,7 @@ def _fixed(parts: Sequence[Part], rows: int, arrow: pa.DataType) -> pa.Array:
 
 
 def _numeric(parts: Sequence[Part], rows: int, sql_type: SqlType) -> pa.Array:
-    pieces = [(indices, part, decimals.unscaled(part)) for indices, part in parts]
+    pieces = [(indices, part, decimals.unscaled(part, specials_too=True)) for indices, part in parts]
     wide = any(not decimals.fits(p, p) if isinstance(p, int) else p.dtype == object for _, _, p in pieces)
     data = np.zeros(rows, object if wide else np.int64)
     valid = np.zeros(rows, np.bool_)
@@ -68,7 +69,7 @@ def _numeric(parts: Sequence[Part], rows: int, sql_type: SqlType) -> pa.Array:
         else:
             own = views.validity(part)
             valid[where] = True if own is None else own
-    return decimals.packed(data, sql_type.scale or 0, None if valid.all() else valid)
+    return decimals.packed(data, sql_type.scale or 0, None if valid.all() else valid, specials_too=True)
 
 
 def _strings(parts: Sequence[Part], rows: int) -> pa.Array:

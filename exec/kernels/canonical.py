@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.catalog.types import SqlType
-from shoal.exec.kernels import views
+from shoal.exec.kernels import shapes, views
 from shoal.exec.kernels.nulls import validity
 
 _NAN_BITS = np.array([np.nan]).view(np.int64)[0]
@@ -136,10 +136,13 @@ def texts(array: pa.Array, sql_type: SqlType) -> Texts:
         array = pa.nulls(len(array), pa.string())
     if sql_type.name == "interval":
         return _encoded(interval_texts(array), array, valid)
-    if pa.types.is_list(array.type):
+    if pa.types.is_list(array.type) or shapes.is_shaped(array):
         scale = sql_type.element.scale or 0 if sql_type.is_array else 0
-        return _encoded(pa.array([None if v is None else repr(_plain(v, scale)) for v in array.to_pylist()], pa.string()),
-                        array, valid)
+        forms = [None if v is None else repr(_plain(v, scale)) for v in shapes.values_of(array)]
+        if shapes.is_shaped(array):  # a plain one is the same text in both forms
+            forms = [form if form is None or shapes.is_plain(dims) else shapes.bounds_text(dims or ()) + form
+                     for form, dims in zip(forms, shapes.dims_of(array), strict=True)]
+        return _encoded(pa.array(forms, pa.string()), array, valid)
     if not pa.types.is_dictionary(array.type):
         array = array.dictionary_encode()
     codes, dictionary = views.values(array), array.dictionary

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shoal.catalog import shaped
 from shoal.catalog.errors import InternalError
 from shoal.catalog.types import SqlType, storage_type
 from shoal.exec.kernels import canonical, hashing, views
@@ -293,7 +294,7 @@ class TextCodes:
         self._originals.append(values if originals is None else originals)
         while len(self._known) > 1 and 2 * len(self._known[-1]) >= len(self._known[-2]):
             self._known[-2:] = [pa.concat_arrays(self._known[-2:])]
-            self._originals[-2:] = [self._known[-1] if originals is None else pa.concat_arrays(self._originals[-2:])]
+            self._originals[-2:] = [self._known[-1] if originals is None else pa.concat_arrays(shaped.alike(self._originals[-2:]))]
 
     def _reseed(self) -> None:
         """Two values share a hash: hashes all anew. Codes stay, through `_places`."""
@@ -316,7 +317,7 @@ class TextCodes:
     def originals(self) -> pa.Array:
         """All values as first seen, by code - 1."""
         if len(self._originals) > 1:
-            self._originals = [pa.concat_arrays(self._originals)]
+            self._originals = [pa.concat_arrays(shaped.alike(self._originals))]
         return self._originals[0] if self._originals else pa.array([], storage_type(self.sql_type))
 
     def decode(self, codes: np.ndarray) -> pa.Array:

@@ -15,9 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shoal.catalog import specials
 from shoal.catalog.errors import FeatureNotSupported
 from shoal.catalog.types import OID_LIKE, SqlType
-from shoal.exec.kernels import decimals, nulls, views
+from shoal.exec.kernels import decimals, nulls, shapes, views
 from shoal.exec.kernels.timezones import date_to_timestamp, local_to_utc
 
 OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
@@ -78,9 +79,11 @@ def compare_floats(name: str, left: np.ndarray, right: Any) -> np.ndarray:
 
 
 def _numeric(name: str, left: pa.Array, right: Arg, left_type: SqlType, right_type: SqlType) -> np.ndarray:
-    a, b = decimals.unscaled(left), decimals.unscaled(right)
+    a, b = decimals.unscaled(left, specials_too=True), decimals.unscaled(right, specials_too=True)
     left_scale, right_scale = left_type.scale or 0, right_type.scale or 0
     if isinstance(b, int):
+        if b in specials.TEXTS:
+            return OPERATORS[name](a, b).astype(np.bool_, copy=False)
         while right_scale > left_scale and b % 10 == 0:
             b, right_scale = b // 10, right_scale - 1
         if right_scale > left_scale:  # between two values of the column: no row can be equal
@@ -88,13 +91,28 @@ def _numeric(name: str, left: pa.Array, right: Arg, left_type: SqlType, right_ty
             name = {"lt": "le", "ge": "gt"}.get(name, name)
             if name in ("eq", "ne"):
                 return np.full(len(left), name == "ne")
-            return OPERATORS[name](a, b)
-        return OPERATORS[name](a, b * decimals.POWERS[left_scale - right_scale]).astype(np.bool_, copy=False)
+            return OPERATORS[name](a, b).astype(np.bool_, copy=False)
+        b *= decimals.POWERS[left_scale - right_scale]
+        b = max(min(b, decimals.POWERS[76]), -decimals.POWERS[76])  # below Infinity, above all that columns hold
+        return OPERATORS[name](a, b).astype(np.bool_, copy=False)
+    if left_scale != right_scale:
+        a, b = (_far(data, arg) for data, arg in ((a, left), (b, right)))
     if left_scale < right_scale:
         a = decimals.rescaled(a, right_scale - left_scale, views.validity(left))
     elif right_scale < left_scale:
         b = decimals.rescaled(b, left_scale - right_scale, views.validity(right) if isinstance(right, pa.Array) else None)
     return OPERATORS[name](a, b).astype(np.bool_, copy=False)
+
+
+def _far(data: Any, array: pa.Array) -> Any:
+    """Special values as integers that stay beyond all numbers, and equal, when either side is rescaled."""
+    found = specials.stand_ins(array)
+    if found is None:
+        return data
+    data = data.copy()
+    for place, where in enumerate((found == -np.inf, found == np.inf, np.isnan(found))):
+        data[where] = (-1, 1, 2)[place] << 1000
+    return data
 
 
 def _temporal(name: str, left: pa.Array, right: Arg, left_kind: str, right_kind: str, zone: str) -> np.ndarray:
@@ -159,9 +177,19 @@ def _json(name: str, left: pa.Array, right: Arg) -> np.ndarray:
 def _lists(name: str, left: pa.Array, right: Arg) -> np.ndarray:
     """Arrays compare element by element, NULL above everything, then by length."""
     test = OPERATORS[name]
-    other = right.to_pylist() if isinstance(right, pa.Array) else [right.as_py()] * len(left)
-    return np.fromiter((test(_list_key(a), _list_key(b)) for a, b in zip(left.to_pylist(), other, strict=True)),
+    other = right if isinstance(right, pa.Array) else pa.repeat(right, 1)
+    if shapes.is_shaped(left) or shapes.is_shaped(other):
+        pairs = zip(_shaped_keys(left), _shaped_keys(other) * (1 if isinstance(right, pa.Array) else len(left)), strict=True)
+        return np.fromiter((test(a, b) for a, b in pairs), np.bool_, count=len(left))
+    others = other.to_pylist() * (1 if isinstance(right, pa.Array) else len(left))
+    return np.fromiter((test(_list_key(a), _list_key(b)) for a, b in zip(left.to_pylist(), others, strict=True)),
                        np.bool_, count=len(left))
+
+
+def _shaped_keys(array: pa.Array) -> list[tuple[Any, ...]]:
+    """Elements first, then the number of dimensions, their sizes, their lower bounds."""
+    return [(_list_key(items), *shapes.order_key(dims)) for items, dims in zip(
+        shapes.values_of(array), shapes.dims_of(array), strict=True)]
 
 
 def _list_key(items: list[Any] | None) -> list[tuple[int, Any]]:

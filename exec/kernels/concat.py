@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from shoal.catalog import shaped
 from shoal.catalog.types import SqlType, storage_type
 from shoal.exec.batch import Batch
-from shoal.exec.kernels import canonical, shapes, views
+from shoal.exec.kernels import canonical, views
 
 
 def widened(array: pa.Array, arrow: pa.DataType) -> pa.Array:
@@ -41,6 +42,11 @@ def concatenated(arrays: list[pa.Array], sql_type: SqlType) -> pa.Array:
     return pa.concat_arrays(arrays)
 
 
+def together(arrays: Sequence[pa.Array]) -> pa.Array:
+    """Array columns of one element type, in either form, one after the other."""
+    return pa.concat_arrays(shaped.alike(list(arrays)))
+
+
 def _same_form(arrays: list[pa.Array], sql_type: SqlType, types: set[pa.DataType]) -> list[pa.Array]:
     if any(pa.types.is_dictionary(t) for t in types):
         arrays = [a.dictionary_decode() if pa.types.is_dictionary(a.type) else a for a in arrays]
@@ -50,7 +56,7 @@ def _same_form(arrays: list[pa.Array], sql_type: SqlType, types: set[pa.DataType
         return [widened(pa.nulls(len(a), pa.int64()) if pa.types.is_null(a.type) else a, arrow) for a in arrays]
     wanted = storage_type(sql_type)
     if any(pa.types.is_struct(t) for t in types):
-        return [shapes.widened(a if a.type == wanted or shapes.is_shaped(a) else a.cast(wanted)) for a in arrays]
+        return [shaped.widened(a if a.type == wanted or shaped.is_shaped(a) else a.cast(wanted)) for a in arrays]
     return [a if a.type == wanted else a.cast(wanted) for a in arrays]
 
 

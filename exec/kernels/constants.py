@@ -26,7 +26,7 @@ def array_of_values(values: Sequence[Any], sql_type: SqlType) -> pa.Array:
     if sql_type.name == "numeric":
         mask = np.array([v is not None for v in values], np.bool_)
         data = np.array([int(v) if v is not None else 0 for v in values], object)
-        return decimals.packed(data, sql_type.scale or 0, None if mask.all() else mask)
+        return decimals.packed(data, sql_type.scale or 0, None if mask.all() else mask, specials_too=True)
     if any(isinstance(value, ShapedArray) for value in values):
         items = [value.items if isinstance(value, ShapedArray) else value for value in values]
         dims = [None if v is None else v.dims if isinstance(v, ShapedArray) else (len(v), 1) if v else () for v in values]
@@ -71,7 +71,7 @@ def physical_of(scalar: pa.Scalar, sql_type: SqlType) -> Any:
         return None
     name = sql_type.name
     if name == "numeric":
-        return decimals.unscaled(scalar)
+        return decimals.unscaled(scalar, specials_too=True)
     if name == "interval":
         value = scalar.as_py()
         return [value.months, value.days, value.nanoseconds // 1000]

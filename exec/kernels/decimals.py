@@ -4,6 +4,8 @@ A numeric column holds unscaled integers, as an Arrow int64, decimal128 or decim
 an int64 numpy array, or as an object array of Python integers where some do not fit 64 bits; `packed` goes back.
 The operations in between take and give such arrays (or single Python integers) and choose the narrow path by the
 actual smallest and largest values, which numpy finds in half the time of one multiplication.
+
+NaN and the infinities (catalog/specials.py) are no numbers: a kernel that has not set them apart is refused them.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from shoal.catalog.errors import DivisionByZero, NumericOutOfRange
+from shoal.catalog import specials
+from shoal.catalog.errors import DivisionByZero, FeatureNotSupported, NumericOutOfRange
 from shoal.exec.kernels import views
 
 Unscaled = np.ndarray | int
@@ -22,15 +25,22 @@ _LIMIT_128, _LIMIT_256 = 10 ** 38, 10 ** 76
 POWERS = tuple(10 ** n for n in range(160))
 
 
-def unscaled(arg: pa.Array | pa.Scalar) -> Unscaled:
-    """The unscaled integers of an int64 or decimal array (rows under NULL: anything); of a scalar a Python int."""
+def unscaled(arg: pa.Array | pa.Scalar, specials_too: bool = False) -> Unscaled:
+    """The unscaled integers of an int64 or decimal array (rows under NULL: anything); of a scalar a Python int.
+
+    `specials_too`: the raw values of NaN and the infinities among them. Raises: FeatureNotSupported (0A000) where there
+    are some and the caller has not said so.
+    """
     if isinstance(arg, pa.Scalar):
         value = arg.as_py()
         if value is None or isinstance(value, int):
             return value or 0
         sign, digits, exponent = value.as_tuple()
         number = int("".join(map(str, digits))) * POWERS[arg.type.scale + int(exponent)]
-        return -number if sign else number
+        number = -number if sign else number
+        if number in specials.TEXTS and not specials_too:
+            raise _special(number)
+        return number
     if not pa.types.is_decimal(arg.type):
         data = views.values(arg)
         return data if data.dtype == np.int64 else data.astype(np.int64)
@@ -46,6 +56,10 @@ def unscaled(arg: pa.Array | pa.Scalar) -> Unscaled:
         narrow |= ~valid
     if narrow.all():
         return np.ascontiguousarray(low)
+    if width == 4 and not specials_too:
+        found = specials.stand_ins(arg)
+        if found is not None:
+            raise _special(specials.of_float(found[found != 0][0]))
     result = words[width - 1::width].astype(object)
     for i in range(width - 2, -1, -1):
         result = (result << 64) + words[i::width].view("<u8").astype(object)
@@ -54,9 +68,14 @@ def unscaled(arg: pa.Array | pa.Scalar) -> Unscaled:
     return result
 
 
-def packed(data: np.ndarray, scale: int, valid: np.ndarray | None = None) -> pa.Array:
+def _special(value: int) -> FeatureNotSupported:
+    return FeatureNotSupported(f"numeric {specials.TEXTS[value]} is not supported here")
+
+
+def packed(data: np.ndarray, scale: int, valid: np.ndarray | None = None, specials_too: bool = False) -> pa.Array:
     """The numeric column of unscaled integers: int64 where they fit, else decimal128 or decimal256.
 
+    `specials_too`: raw values of NaN and the infinities are meant as such, not the results of sums that are too large.
     Raises: NumericOutOfRange (22003) beyond 76 digits.
     """
     if data.dtype != object:
@@ -67,7 +86,8 @@ def packed(data: np.ndarray, scale: int, valid: np.ndarray | None = None) -> pa.
     if low >= INT64_MIN and high <= INT64_MAX:
         return views.array_of(data.astype(np.int64), pa.int64(), valid)
     largest = max(-low, high)
-    if largest >= _LIMIT_256:
+    if largest >= _LIMIT_256 and not (specials_too and all(
+            abs(value) < _LIMIT_256 or value in specials.TEXTS for value in data.tolist())):
         raise NumericOutOfRange("value overflows numeric format")
     width = 2 if largest < _LIMIT_128 else 4
     words = np.empty((len(data), width), "<u8")
@@ -81,7 +101,7 @@ def scalar(value: int | None, scale: int) -> pa.Scalar:
     """A constant of the narrowest form that holds it."""
     if value is None or INT64_MIN <= value <= INT64_MAX:
         return pa.scalar(value, pa.int64())
-    return packed(np.array([value], object), scale)[0]
+    return packed(np.array([value], object), scale, specials_too=True)[0]
 
 
 def bounds(data: Unscaled, valid: np.ndarray | None = None) -> tuple[int, int]:
@@ -267,13 +287,9 @@ def to_float(data: Unscaled, scale: int) -> np.ndarray | float:
 def from_float(data: np.ndarray, scale: int, digits: int, valid: np.ndarray | None) -> np.ndarray:
     """Floats as decimals the way PostgreSQL does: their first `digits` significant digits, rounded to `scale`.
 
-    Raises: NumericOutOfRange (22003) for NaN and infinities, which numeric columns here cannot hold.
+    Raises: NumericOutOfRange (22003). NaN and infinities must be none among the valid ones.
     """
     clean = data if valid is None else np.where(valid, data, 0.0)
-    if not np.isfinite(clean).all():
-        bad = clean[~np.isfinite(clean)][0]
-        word = "NaN" if np.isnan(bad) else "Infinity" if bad > 0 else "-Infinity"
-        raise NumericOutOfRange(f"cannot convert {word} to numeric")
     scaled = clean * float(POWERS[scale]) if scale <= 22 else None
     if scaled is not None and digits >= 15 and len(clean) and np.abs(scaled).max() < 1e15:
         rounded = np.rint(scaled)

@@ -132,7 +132,7 @@ def decimals(unscaled: np.ndarray, scale: int, valid: np.ndarray | None) -> pa.S
     for group in range(groups):
         following = whole // _GROUP if group < groups - 1 else 0
         _field(table, left - 4 * (group + 1), 4)[:] = _numbers(4).take(whole - following * _GROUP)
-        whole = following  # type: ignore[assignment]
+        whole = following
     place = width
     for digits in [4] * (scale // 4):
         following = rest // _GROUP

@@ -41,7 +41,7 @@ class ConstantList:
                 return views.values(pc.equal(plain, self._table[0]))
             return views.values(pc.is_in(plain, value_set=self._table))
         if kind == "numeric":
-            data: Any = decimals.unscaled(array)
+            data: Any = decimals.unscaled(array, specials_too=True)
         else:
             data = views.values(array)
         if not self.values:

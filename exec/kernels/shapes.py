@@ -1,15 +1,9 @@
-"""Columns of arrays with several dimensions, or that do not begin at 1, beside the plain lists of all others.
+"""Arrays with several dimensions, or that do not begin at 1: reading and making their columns (catalog/shaped.py).
 
-An array type's column is list<element> while each of its values has at most one dimension, counted from 1. A batch that
-holds any other value has the shaped form instead:
+`items_of` gives the elements of either form where only they matter, `dims_of` the rest. Shapes are handled one value at a
+time; columns of ordinary arrays never come here but for a look at their type.
 
-    struct<items: list<element>, dims: list<int32>>
-
-`items` are the elements in storage order (the last subscript runs fastest), `dims` the size and the lower bound of each
-dimension in turn, nothing for an empty array; a NULL array is a NULL struct. As with numerics, any batch may have either
-form, and readers take both: `items_of` where only the elements matter, `dims_of` for the rest.
-
-Spec: PostgreSQL 15 documentation, 8.15 "Arrays", and its array_in, array_send.
+Spec: PostgreSQL 15 documentation, 8.15 "Arrays", and its array_in and array_out.
 """
 
 from __future__ import annotations
@@ -20,21 +14,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from shoal.catalog.shaped import is_shaped, struct_of
 from shoal.catalog.types import ShapedArray
 from shoal.exec.kernels import views
 
 Dims = tuple[int, ...]
 """Size and lower bound of each dimension in turn: (2, 1, 3, 0) is [1:2][0:2]."""
 MOST_DIMENSIONS = 6
-
-
-def shaped_type(plain: pa.DataType) -> pa.DataType:
-    """The shaped form of list<element>."""
-    return pa.struct([("items", plain), ("dims", pa.list_(pa.int32()))])
-
-
-def is_shaped(arg: pa.Array | pa.Scalar) -> bool:
-    return pa.types.is_struct(arg.type)
 
 
 def items_of(array: pa.Array) -> pa.Array:
@@ -65,29 +51,6 @@ def made(items: pa.Array, dims: Sequence[Dims | None]) -> pa.Array:
     return struct_of(items, shapes)
 
 
-def struct_of(items: pa.Array, shapes: pa.Array) -> pa.Array:
-    """The shaped form of its parts; NULL where `items` is."""
-    return pa.Array.from_buffers(shaped_type(items.type), len(items), [views.bitmap(views.validity(items))],
-                                 children=[items, shapes])
-
-
-def widened(array: pa.Array) -> pa.Array:
-    """A column of either form in the shaped one."""
-    if is_shaped(array):
-        return array
-    rows = len(array)
-    offsets = array.offsets.to_numpy() if rows else np.zeros(1, np.int32)
-    sizes, valid = np.diff(offsets), views.validity(array)
-    if valid is not None:
-        sizes = np.where(valid, sizes, 0)
-    some = sizes > 0
-    data = np.ones((int(some.sum()), 2), np.int32)
-    data[:, 0] = sizes[some]
-    ends = np.concatenate([np.zeros(1, np.int32), np.cumsum(2 * some, dtype=np.int32)])
-    shapes = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(data.reshape(-1), pa.int32()))
-    return struct_of(array, shapes)
-
-
 def with_items(array: pa.Array, items: pa.Array) -> pa.Array:
     """Arrays of `array`'s shapes over other elements: `items` has a list of as many for each row."""
     return struct_of(items, array.flatten()[1]) if is_shaped(array) else items
@@ -104,6 +67,11 @@ def sizes(dims: Dims) -> Dims:
 
 def bounds(dims: Dims) -> Dims:
     return dims[1::2]
+
+
+def order_key(dims: Dims | None) -> tuple[Any, ...]:
+    """What orders arrays of the same elements: the number of dimensions, their sizes, their lower bounds."""
+    return (0, (), ()) if dims is None else (len(dims) // 2, sizes(dims), bounds(dims))
 
 
 def nested(items: Sequence[Any], dims: Dims) -> list[Any]:

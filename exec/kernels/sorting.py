@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.catalog.types import SqlType
-from shoal.exec.kernels import canonical, views
+from shoal.exec.kernels import canonical, shapes, views
 from shoal.exec.kernels.nulls import validity
 
 _SIGN = np.int64(-(1 << 63))
@@ -45,7 +45,7 @@ def order_codes(array: pa.Array, sql_type: SqlType) -> list[np.ndarray]:
         return [np.where(bits < 0, bits ^ ~_SIGN, bits)]
     if sql_type.name == "interval":
         return list(canonical.interval_order(array))
-    if pa.types.is_list(array.type):
+    if pa.types.is_list(array.type) or shapes.is_shaped(array):
         return [_list_ranks(array, sql_type)]
     if canonical.is_integers(sql_type) and not pa.types.is_dictionary(array.type):
         values = canonical.int64_of(array)
@@ -72,13 +72,21 @@ def _list_ranks(array: pa.Array, sql_type: SqlType) -> np.ndarray:
                 return -1 if a < b else 1
         return len(left) - len(right)
 
-    rows = array.to_pylist()
+    def compare_rows(i: int, j: int) -> int:
+        found = compare(rows[i], rows[j])
+        if found or dims is None:
+            return found
+        left, right = shapes.order_key(dims[i]), shapes.order_key(dims[j])
+        return (left > right) - (left < right)
+
+    rows = shapes.values_of(array)
+    dims = shapes.dims_of(array) if shapes.is_shaped(array) else None
     known = [i for i, row in enumerate(rows) if row is not None]
-    known.sort(key=functools.cmp_to_key(lambda i, j: compare(rows[i], rows[j])))
+    known.sort(key=functools.cmp_to_key(compare_rows))
     ranks = np.zeros(len(rows), np.int64)
     rank, previous = 0, None
     for row in known:
-        if previous is not None and compare(rows[previous], rows[row]):
+        if previous is not None and compare_rows(previous, row):
             rank += 1
         ranks[row], previous = rank, row
     return ranks

@@ -149,7 +149,7 @@ _TABLE: dict[str, Make] = {
     "any_value": lambda call, filtered, evaluation: AnyValue(call.args[0].type),
     **dict.fromkeys(("stddev", "stddev_samp", "stddev_pop", "variance", "var_samp", "var_pop"), _moments),
     "string_agg": _collected(lambda call: collected.joined_strings, 0),
-    "array_agg": _collected(lambda call: array_lists(call.type), None),
+    "array_agg": _collected(lambda call: array_lists(call.type, call.args[0].type.is_array), None),
     "percentile_cont": _collected(lambda call: collected.continuous_percentile, 1, order_by=1),
     "percentile_disc": _collected(lambda call: collected.discrete_percentile, 1, order_by=1),
     "mode": _collected(lambda call: collected.mode_of(call.args[0].type), 0, order_by=0),

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from shoal.catalog.errors import FeatureNotSupported
+from shoal.catalog.shaped import is_shaped
 from shoal.catalog.types import storage_type
 from shoal.exec.batch import BLOCKED, Batch, Column, Output, Selection
 from shoal.exec.evaluator import EvaluationContext, compile_expressions
@@ -95,6 +96,9 @@ class _Function:
             if series is not None:
                 return _Computed(series)
         assert self._function.kernel is not None
+        if not self._function.shapes and any(is_shaped(arg) for arg in args):
+            raise FeatureNotSupported(f"{self._call.name} of multidimensional arrays, or of arrays that do not begin at 1, "
+                                      "is not supported")
         counts, columns = self._function.kernel(self._call, args, batch.rows, evaluation)
         valid = nulls.merged_validity(args) if self._function.strict else None
         if valid is not None:

@@ -123,7 +123,7 @@ def _spelled_out(call: WindowCall, columns: Sequence[pa.Array], mask: np.ndarray
     """Any aggregate: each row's frame becomes a group of its own, a block of rows at a time."""
     sizes = windows.counted(ranges)
     total = len(sizes)
-    if call.name == "array_agg" and mask is None and len(ranges) == 1:
+    if call.name == "array_agg" and mask is None and len(ranges) == 1 and not call.args[0].type.is_array:
         values = columns[0].dictionary_decode() if pa.types.is_dictionary(columns[0].type) else columns[0]
         wanted = storage_type(call.type).value_type
         values = concat.widened(values, wanted) if pa.types.is_decimal(wanted) else values

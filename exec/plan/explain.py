@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shoal.catalog.connector import ConnectorLookup, Predicate, TableHandle
-from shoal.catalog.types import SqlType, to_python
+from shoal.catalog.types import ShapedArray, SqlType, to_python
 from shoal.exec.plan.expr import AggregateCall, Call, Case, Cast, ColumnRef, Expr, Literal, SortKey, WindowCall, WindowFrame
 from shoal.exec.plan.fragment import Fragment
 from shoal.exec.plan.nodes import (
@@ -110,6 +110,12 @@ def _value_sql(value: Any, sql_type: SqlType) -> str:
     if sql_type.name == "interval":
         months, days, micros = value
         return f"'{months} mons {days} days {micros / 1_000_000:g} secs'::interval"
+    if isinstance(value, ShapedArray):
+        from shoal.exec.evaluation_context import DEFAULT_SETTINGS
+        from shoal.exec.functions.text_output import to_text
+        from shoal.exec.kernels.constants import array_of_values
+        text = to_text(array_of_values([value], sql_type), sql_type, DEFAULT_SETTINGS)
+        return f"{quote(text[0].as_py())}::{sql_type.sql}"
     if sql_type.is_array:
         return f"ARRAY[{', '.join(_value_sql(item, sql_type.element) for item in value)}]"
     if sql_type.name in ("int2", "int4", "int8", "oid", "float4", "float8"):

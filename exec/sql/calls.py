@@ -168,7 +168,7 @@ def _variadic(b: ExpressionBinder, node: s.Function, args: list[Expr]) -> list[E
     last = node.args[-1]
     if isinstance(last, s.Array):
         return [*args[:-1], *(b.bind(item) for item in last.items)]
-    if isinstance(args[-1], Literal) and args[-1].type.is_array and args[-1].value is not None:
+    if isinstance(args[-1], Literal) and args[-1].type.is_array and isinstance(args[-1].value, (tuple, list)):
         return [*args[:-1], *(Literal(args[-1].type.element, v) for v in args[-1].value)]
     fail(FeatureNotSupported, "VARIADIC with an array that is not a constant is not supported", node.pos)
 

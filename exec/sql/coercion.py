@@ -72,9 +72,10 @@ def held(expr: Expr, target: SqlType) -> Expr:
 
 def elements_held(found: Resolution, args: Sequence[Expr]) -> list[Expr]:
     """Arguments of a function on arrays of numerics: those that are or become elements, in the elements' form."""
-    if found.returns.name != "_numeric" and not any(arg.type.name == "_numeric" for arg in args):
+    element = next((t.element for t in (*(arg.type for arg in args), found.returns) if t.name == "_numeric"), None)
+    if element is None:
         return list(args)
-    return [held(arg, NUMERIC) if arg.type.name == "numeric" else arg for arg in args]
+    return [held(arg, element) if arg.type.name == "numeric" else arg for arg in args]
 
 
 def _coerced(context: Context, expr: Expr, target: SqlType, pos: int, how: CastContext) -> Expr:

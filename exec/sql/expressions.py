@@ -9,6 +9,7 @@ Spec: PostgreSQL 15 documentation, chapter 4.2 and 10; wording of parse_expr.c.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from shoal.catalog.errors import (
@@ -24,15 +25,16 @@ from shoal.catalog.errors import (
     WrongObjectType,
 )
 from shoal.catalog.types import BOOL, FLOAT8, INT4, INT8, NUMERIC, OIDS, UNKNOWN, SqlType, array_of, numeric
-from shoal.exec.functions.casts import literal_type, parse_literal
+from shoal.exec.functions.casts import can_coerce, literal_type, loosely_merged, parse_literal
 from shoal.exec.functions.time_precision import rounded_us
+from shoal.exec.kernels.multidimensional import check_dimensions
 from shoal.exec.plan import expr as e
 from shoal.exec.plan.expr import Expr, Literal, call
 from shoal.exec.plan.nodes import Aggregate, Limit, Project, Sort
 from shoal.exec.sql import rows
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.calls import bind_function
-from shoal.exec.sql.coercion import coerce, coerce_boolean, held, operator, settle, unify
+from shoal.exec.sql.coercion import coerce, coerce_boolean, operator, settle, unify
 from shoal.exec.sql.context import Clause, Level, PendingApply, Query, fail
 from shoal.exec.sql.predicates import (
     bind_between,
@@ -234,7 +236,7 @@ class ExpressionBinder:
             arg: Expr = interval_literal(node.arg.value, node.type.fields, self.context.settings, node.arg.pos)
         else:
             arg = self.bind(node.arg)
-        if target.name == "record" and arg.type.name == "unknown":
+        if target.name == "record" and arg.type.name == "unknown" and not (isinstance(arg, Literal) and arg.value is None):
             fail(FeatureNotSupported, "input of anonymous composite types is not implemented", node.arg.pos)
         return self.cast(arg, target, node.pos if not node.literal else node.arg.pos, node.arg.pos,
                          time_precision(node.type))
@@ -270,38 +272,56 @@ class ExpressionBinder:
                  hint="Explicitly cast to the desired type, for example ARRAY[]::integer[].")
         items = [self.bind(item) for item in node.items]
         target, typed = unify(self.context, items, [s.place(item) for item in node.items], "ARRAY")
-        if target.is_array:
-            fail(FeatureNotSupported, "multidimensional arrays are not supported", node.pos)
+        if target.name == "numeric" and all(item.type.name == "numeric" or item.type.is_integer for item in items):
+            target = replace(target, trim=loosely_merged([item.type for item in items]).trim)
         return self.make_array(target, typed)
 
     def _array_of(self, node: s.Array, element: SqlType, explicit: bool) -> Expr:
         how: Any = "explicit" if explicit else "implicit"
-        if any(isinstance(item, s.Array) for item in node.items):
-            fail(FeatureNotSupported, "multidimensional arrays are not supported", node.pos)
-        items = [coerce(self.context, self.bind(item), element, item.pos, how) for item in node.items]
-        return self.make_array(element, items)
+        bound = [self._array_of(item, element, explicit) if isinstance(item, s.Array) else self.bind(item)
+                 for item in node.items]
+        target = array_of(element) if any(item.type.is_array for item in bound) else element
+        return self.make_array(target, [coerce(self.context, item, target, at.pos, how)
+                                        for item, at in zip(bound, node.items, strict=True)])
 
     def make_array(self, element: SqlType, items: list[Expr]) -> Expr:
+        """ARRAY[...] of values of this type; of arrays, one with a dimension more."""
+        if element.is_array:
+            return e.Call(element, "array", tuple(items))
         target = array_of(element)
         if all(isinstance(item, Literal) and item.type == target.element for item in items):
             return Literal(target, tuple(item.value for item in items))  # type: ignore[attr-defined]
         return e.Call(target, "array", tuple(items))
 
     def _subscript(self, node: s.Subscript) -> Expr:
-        arg = self.bind(node.arg)
-        if arg.type.name in ("json", "jsonb") and not node.slice:
-            key = self.bind(node.low)
-            return operator(self.context, "->", arg, key, node.pos, node.arg.pos, node.low.pos)
+        chain = [node]
+        while isinstance(chain[0].arg, s.Subscript):
+            chain.insert(0, chain[0].arg)
+        arg = self.bind(chain[0].arg)
+        if arg.type.name in ("json", "jsonb") and not any(one.slice for one in chain):
+            for one in chain:
+                arg = operator(self.context, "->", arg, self.bind(one.low), one.pos, one.arg.pos, one.low.pos)
+            return arg
         vector = arg.type.name in ("int2vector", "oidvector")
         if not arg.type.is_array and not vector:
             fail(DatatypeMismatch, f"cannot subscript type {arg.type.sql} because it does not support subscripting",
-                 s.place(node.arg))
-        if node.slice:
-            bounds = [Literal(INT4, whole) if bound is None else self.bind_as(bound, INT4)
-                      for bound, whole in ((node.low, 1), (node.high, (1 << 31) - 1))]
+                 s.place(chain[0].arg))
+        check_dimensions(len(chain), position=-1)
+        if any(one.slice for one in chain):
+            bounds: list[Expr] = []
+            for one in chain:  # a plain i stands for 1:i
+                low, high = (one.low, one.high) if one.slice else (None, one.low)
+                bounds += (Literal(INT4, -(1 << 31) if one.slice else 1) if low is None else self._subscript_value(low),
+                           Literal(INT4, (1 << 31) - 1) if high is None else self._subscript_value(high))
             return e.Call(arg.type, "slice", (arg, *bounds))
         element = SqlType("int2" if arg.type.name == "int2vector" else "oid") if vector else arg.type.element
-        return e.Call(element, "subscript", (arg, self.bind_as(node.low, INT4)))
+        return e.Call(element, "subscript", (arg, *(self._subscript_value(one.low) for one in chain)))
+
+    def _subscript_value(self, node: Any) -> Expr:
+        value = self.bind(node)
+        if not can_coerce(value.type, INT4, "assignment"):
+            fail(DatatypeMismatch, "array subscript must have type integer", s.place(node))
+        return coerce(self.context, value, INT4, s.place(node), "assignment")
 
     def _field_of(self, node: s.FieldOf) -> Expr:
         if isinstance(node.arg, s.Function):
@@ -334,23 +354,19 @@ class ExpressionBinder:
         column = query.fields[0]
         if node.kind == "scalar":
             return self.apply("scalar", query, column.type, column.name)
-        if "_" + column.type.name not in OIDS or column.type.is_array:
+        if "_" + column.type.name not in OIDS and not column.type.is_array:
             fail(FeatureNotSupported, f"arrays of {column.type.sql} are not supported", node.pos)
         return self._array_query(query)
 
     def _array_query(self, query: Query) -> Expr:
         column = query.fields[0]
-        target = array_of(column.type)
+        target = column.type if column.type.is_array else array_of(column.type)
         gathered = self.context.field("array", target)
         source, value = query.plan, column.ref()
         if isinstance(source, Project) and isinstance(source.input, (Sort, Limit)):
             source = source.input  # keeps the hidden columns that it is ordered by
         sort = source.input if isinstance(source, Limit) else source
         order = sort.keys if isinstance(sort, Sort) else ()
-        if target.name == "_numeric":
-            element = self.context.field(column.name, target.element)
-            source = Project(source, (*((f, f.ref()) for f in source.output), (element, held(value, target.element))))
-            value = element.ref()
         aggregate = e.AggregateCall("array_agg", (value,), target, order_by=order)
         plan = Aggregate(source, (), ((gathered, aggregate),))
         nested = Query(plan, (gathered,), (None,), query.places, query.refs)

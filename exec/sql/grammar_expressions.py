@@ -418,10 +418,12 @@ class ExpressionGrammar(CallGrammar):
     def _array_items(self, pos: int) -> s.Array:
         self.expect(T.L_BRACKET)
         items: list[Any] = []
+        nested = self._curr.token_type == T.L_BRACKET  # then all items are, else none
         if not self._match(T.R_BRACKET):
             while True:
-                start = self._curr.start
-                items.append(self._array_items(start) if self._curr.token_type == T.L_BRACKET else self.expression_at(OR))
+                if (self._curr.token_type == T.L_BRACKET) != nested:
+                    raise self.unexpected(self._curr)
+                items.append(self._array_items(self._curr.start) if nested else self.expression_at(OR))
                 if not self._match(T.COMMA):
                     break
             self.expect(T.R_BRACKET)

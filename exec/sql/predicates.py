@@ -254,7 +254,8 @@ def _listed(b: ExpressionBinder, node: s.Quantified) -> Expr:
 
 
 def _array_quantified(b: ExpressionBinder, node: s.Quantified) -> Expr:
-    if isinstance(node.right, s.Array) and node.right.items and not isinstance(node.left, s.Row) and (
+    if isinstance(node.right, s.Array) and node.right.items and not isinstance(node.right.items[0], s.Array) and (
+            not isinstance(node.left, s.Row)) and (
             (node.symbol == "=" and not node.every) or (node.symbol == "<>" and node.every)):
         return _listed(b, node)
     left, right = b.bind(node.left), b.bind(node.right)

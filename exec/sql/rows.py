@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from shoal.catalog.errors import DatatypeMismatch, FeatureNotSupported, SqlSyntaxError, UndefinedColumn
-from shoal.catalog.types import BOOL, INT4, JSON, JSONB, RECORD, TEXT
+from shoal.catalog.types import BOOL, INT4, JSON, JSONB, RECORD, TEXT, UNKNOWN
 from shoal.exec.plan import expr as e
 from shoal.exec.plan.expr import Call, Expr, Literal, call, conjunction
 from shoal.exec.plan.nodes import Project
@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 _ORDERS = ("<", "<=", ">", ">=")
 
 
-def row_of(exprs: Sequence[Expr], names: Sequence[str] = ()) -> Expr:
-    """The row of these values, all typed; its fields are f1, f2 ... without `names`."""
-    fields = tuple((names[i] if names else f"f{i + 1}", expr.type) for i, expr in enumerate(exprs))
+def row_of(exprs: Sequence[Expr], names: Sequence[str] = (), untyped: Sequence[int] = ()) -> Expr:
+    """The row of these values, all typed; its fields are f1, f2 ... without `names`. Values number `untyped` are texts
+    that nothing has given a type: clients see them as of type unknown."""
+    fields = tuple((names[i] if names else f"f{i + 1}", UNKNOWN if i in untyped else expr.type)
+                   for i, expr in enumerate(exprs))
     return Call(replace(RECORD, fields=fields), "row", tuple(exprs))
 
 
@@ -44,24 +46,31 @@ def fields(expr: Expr) -> list[Expr]:
         return list(expr.args)
     if isinstance(expr, e.Case) and isinstance(expr.default, Call) and expr.default.name == "row":
         return list(expr.default.args)  # of a whole row that is NULL, all are
-    return [Call(t, "record_field", (expr, Literal(INT4, i))) for i, (_, t) in enumerate(expr.type.fields or ())]
+    return [Call(TEXT if t == UNKNOWN else t, "record_field", (expr, Literal(INT4, i)))
+            for i, (_, t) in enumerate(expr.type.fields or ())]
 
 
 def bind_row(b: ExpressionBinder, node: s.Row) -> Expr:
     """ROW(a, b) and (a, b)."""
-    return row_of(row_items(b, node))
+    items: list[Expr] = []
+    untyped: list[int] = []
+    for item in node.items:
+        star = _star_of(item)
+        if star is not None:
+            items += fields(whole_row(b, star))
+            continue
+        value = b.bind(item)
+        if isinstance(value, Literal) and value.type == UNKNOWN:
+            untyped.append(len(items))
+        items.append(settle(b.context, value, item.pos))
+    return row_of(items, untyped=untyped)
 
 
 def row_items(b: ExpressionBinder, node: s.Row) -> list[Expr]:
     """The values of a row; t.* stands for all columns of t."""
-    items: list[Expr] = []
-    for item in node.items:
-        star = _star_of(item)
-        if star is None:
-            items.append(settle(b.context, b.bind(item), item.pos))
-        else:
-            items += fields(whole_row(b, star))
-    return items
+    row = bind_row(b, node)
+    assert isinstance(row, Call)
+    return list(row.args)
 
 
 def _star_of(node: Any) -> s.Name | None:

@@ -22,7 +22,7 @@ import struct
 from functools import lru_cache
 from typing import Literal
 
-from shoal.catalog.errors import CharacterNotInRepertoire, ProtocolViolation
+from shoal.catalog.errors import CharacterNotInRepertoire, ProtocolViolation, SqlError
 from shoal.server.protocol import messages
 from shoal.server.protocol.messages import FRONTEND, Layout, Message
 
@@ -40,14 +40,27 @@ LEGAL: dict[State, dict[str, Layout]] = {
     State.READY: {kind: row for kind, row in FRONTEND.items() if kind != "p"},
 }
 """The states not named take no typed messages."""
-_REPEATED = frozenset("BDEHS")
 _SHORT_BYTES = 256
 
 
 @lru_cache(maxsize=1_024)
-def _decoded(kind: str, body: bytes) -> Message:
-    """Messages of few different bodies, those that run prepared statements, need not be decoded each time."""
-    return FRONTEND[kind].decode(body)
+def _whole_messages(data: bytes) -> tuple[Message, ...]:
+    """The messages that `data` consists of, none if it does not consist of whole and valid ones.
+
+    Clients that run prepared statements send the same few bytes over and over, which need not be decoded each time.
+    """
+    found, start, legal = [], 0, LEGAL[State.READY]
+    while start + 5 <= len(data):
+        end = start + 1 + _LENGTH.unpack_from(data, start + 1)[0]
+        layout = legal.get(chr(data[start]))
+        if layout is None or not start + 5 <= end <= len(data):
+            return ()
+        try:
+            found.append(layout.decode(data[start + 5:end]))
+        except SqlError:
+            return ()
+        start = end
+    return tuple(found) if start == len(data) else ()
 
 
 class Connection:
@@ -58,6 +71,9 @@ class Connection:
         self.encrypted = encrypted
         self.expected: Literal["SASL", "password"] = "SASL"
         """What a client is to authenticate with, for errors."""
+        self._known: tuple[Message, ...] = ()
+        """Decoded already; they come before what is in the buffer."""
+        self._next_known = 0
         self._buffer: bytes | bytearray = b""
         self._consumed = 0
         self._asked: set[type] = set()
@@ -67,7 +83,12 @@ class Connection:
         if self.state is State.TLS:
             self._refuse_early_bytes()
         if not self._buffer:
-            self._buffer = bytes(data)
+            whole = bytes(data)
+            if not self._known and len(whole) <= _SHORT_BYTES and self.state is State.READY:
+                self._known, self._next_known = _whole_messages(whole), 0
+                if self._known:
+                    return
+            self._buffer = whole
             return
         if isinstance(self._buffer, bytes):
             self._buffer = bytearray(self._buffer)
@@ -88,15 +109,23 @@ class Connection:
 
     def next_message(self) -> Message | None:
         """The next complete message, or None until more bytes come. Raises: ProtocolViolation (08P01)."""
-        if self.state is State.START:
-            return self._startup_packet()
-        buffer, start = self._buffer, self._consumed
-        available = len(buffer) - start
-        if available < 1 or self.state not in LEGAL:
+        if self._known:
+            message = self._known[self._next_known]
+            self._next_known += 1
+            if self._next_known == len(self._known):
+                self._known = ()
+            return message
+        buffer, start, state = self._buffer, self._consumed, self.state
+        if not buffer:
             return None
+        if state is State.START:
+            return self._startup_packet()
+        if state not in LEGAL:
+            return None
+        available = len(buffer) - start
         kind = chr(buffer[start])
-        layout = LEGAL[self.state].get(kind)
-        if layout is None and self.state is State.AUTHENTICATION:
+        layout = LEGAL[state].get(kind)
+        if layout is None and state is State.AUTHENTICATION:
             raise ProtocolViolation(f"expected {self.expected} response, got message type {buffer[start]}")
         if layout is None:
             raise ProtocolViolation(f"invalid frontend message type {buffer[start]}")
@@ -110,9 +139,7 @@ class Connection:
         body = bytes(buffer[start + 5:start + 1 + length])
         self._consume(length + 1)
         try:
-            if length > _SHORT_BYTES or kind not in _REPEATED:
-                return layout.decode(body)
-            return _decoded(kind, body)
+            return layout.decode(body)
         except CharacterNotInRepertoire as error:
             return messages.Undecodable(kind, error)
 
@@ -142,6 +169,7 @@ class Connection:
 
     def close(self) -> None:
         self.state = State.CLOSED
+        self._known = ()
         self._buffer = b""
         self._consumed = 0
 

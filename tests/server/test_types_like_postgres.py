@@ -84,8 +84,6 @@ DIFFERENT_BINARY: dict[str, tuple[bytes, ...]] = {
     "numeric": (NOT_A_NUMBER,),
     "name": (b"x" * 64,),  # cut as text would be, rather than 42622
     "jsonb": (b"\2{}",),  # 22P03 rather than an internal error
-    "int4[]": tuple(value for value in BINARY["int4[]"] if value[16:20] == bytes(4) and len(value) > 20),  # from 0
-    "numeric[]": tuple(BINARY["numeric[]"]),
 }
 """What Shoal answers otherwise; see DIFFERENT."""
 

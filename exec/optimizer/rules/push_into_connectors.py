@@ -112,7 +112,7 @@ def _predicate(names: dict[int, str], ref: ColumnRef, operator: Operator, consta
         return None
     values = []
     for constant in constants:
-        if not isinstance(constant, Literal) or constant.value is None or not _same_kind(ref.type, constant.type):
+        if not isinstance(constant, Literal) or constant.value is None or constant.type.is_array or not _same_kind(ref.type, constant.type):
             return None
         value = to_python(constant.value, constant.type)
         if isinstance(value, int) and constant.type.name in ("date", "timestamp", "timestamptz"):

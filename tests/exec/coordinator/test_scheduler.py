@@ -94,7 +94,8 @@ def test_each_reader_of_shared_rows_reads_all_of_them_once() -> None:
         Fragment(2, join(remote(1, A), RemoteSource(0, (C,), (), 2), "", 9), "single", "gather", (), (1, 0)),
     )
     tasks = specs(submit(cluster(2), fragments, {1: 2}))
-    read = {(task.fragment_id, task.partition): [(i.fragment_id, i.task.partition, i.partition, i.reader) for i in spec.inputs]
+    read = {(task.fragment_id, task.partition):
+            [(i.fragment_id, i.task.partition, i.partition, i.reader) for i in spec.inputs]
             for task, (_, spec) in tasks.items()}
     assert read[1, 0] == [(0, 0, 0, 0), (0, 0, 1, 1)]
     assert read[1, 1] == [(0, 1, 0, 0), (0, 1, 1, 1)]
