@@ -71,6 +71,8 @@ class ColumnInfo:
     """pg_attribute.attidentity: a number the source gives always, or by default."""
     generated: bool = False
     """`default` is the expression of a stored generated column."""
+    collation: str = ""
+    """The name of its own collation; "" for its type's. All that are taken compare by bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,20 @@ class Constraint:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexExpression:
+    """An indexed expression, as pg_get_expr prints it and in pretty-printed form; `name`: of the index's column."""
+
+    text: str
+    pretty: str
+    type: SqlType
+    name: str
+    is_call: bool
+    """It stands in pg_get_indexdef's text without parentheses around it."""
+    columns: tuple[str, ...]
+    """Those it reads."""
+
+
+@dataclass(frozen=True, slots=True)
 class Index:
     """A declared index, for pg_index. `columns`: names, or expressions in parentheses. Indexes of keys are not repeated."""
 
@@ -158,18 +174,42 @@ class Index:
     primary: bool = False
     method: str = "btree"
     predicate: str = ""
+    """As pg_get_expr prints it."""
+    pretty_predicate: str = ""
     options: tuple[int, ...] = ()
     """pg_index.indoption of each column: 1 descending, 2 nulls first."""
     keys: int | None = None
     """How many of `columns` are keys (the others are INCLUDEd); None: all."""
     classes: tuple[int, ...] = ()
     """OIDs of the operator classes, where the source is a PostgreSQL."""
+    collations: tuple[str, ...] = ()
+    """The collation given to each key, "" for none."""
+    expressions: tuple[IndexExpression, ...] = ()
+    """More of those of `columns` that are expressions, in order, where more is known of them."""
     definition: str = ""
     """What pg_get_indexdef prints after USING; "" where the rest says all."""
     pretty: str = ""
     """The same in pretty-printed form, where that differs."""
     comment: str = ""
     size_bytes: int = 0
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        return self.columns[:self.keys]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of its own columns."""
+        known = {f"({expression.text})": expression.name for expression in self.expressions}
+        found: list[str] = []
+        for column in self.columns:
+            name = known.get(column, "expr" if column.startswith("(") else column)
+            found.append(next(free for n in range(len(found) + 1) if (free := f"{name}{n or ''}") not in found))
+        return tuple(found)
+
+    def reads(self, column: str) -> bool:
+        """Whether it holds a column or something made of it."""
+        return column in self.columns or any(column in expression.columns for expression in self.expressions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shoal.catalog import specials
 from shoal.catalog.errors import NumericOutOfRange
 
 MAX_INT64_DIGITS = 18
@@ -41,8 +42,9 @@ class SqlType:
     """A PostgreSQL type with its modifiers.
 
     `name` is pg_type.typname ("int4", "numeric", "_text" for text[]). `precision`/`scale` are always set for
-    numeric, and for numeric[] where its elements' are known; `trim` marks a numeric whose scale was never declared: `scale` is then only the most digits held,
-    and text output drops trailing zeros. `length` is n of varchar(n) and char(n); None means unlimited.
+    numeric, and for numeric[] where its elements' are known; `trim` marks a numeric whose scale was never declared:
+    `scale` is then only the most digits held, and text output drops trailing zeros. `length` is n of
+    varchar(n) and char(n); None means unlimited.
     """
 
     name: str
@@ -152,10 +154,8 @@ def array_of(element: SqlType) -> SqlType:
 
 
 def item_storage(element: SqlType) -> pa.DataType:
-    """What arrays of `element` hold: its storage type, numerics always as decimals of their scale."""
-    if element.name != "numeric":
-        return storage_type(element)
-    return pa.decimal128(38, element.scale) if (element.precision or 0) <= 38 else pa.decimal256(76, element.scale)
+    """What arrays of `element` hold: its storage type, numerics always in the widest form, which any of them may need."""
+    return pa.decimal256(76, element.scale) if element.name == "numeric" else storage_type(element)
 
 
 BOOL, INT2, INT4, INT8 = SqlType("bool"), SqlType("int2"), SqlType("int4"), SqlType("int8")
@@ -349,6 +349,8 @@ def to_python(value: Any, sql_type: SqlType) -> Any:
         case "numeric":
             if isinstance(value, str):
                 return decimal.Decimal(value)
+            if value in specials.TEXTS:
+                return decimal.Decimal(specials.TEXTS[value])
             return decimal.Decimal(value).scaleb(-(sql_type.scale or 0), decimal.Context(prec=100))
         case "date":
             ordinal = value + _DAYS_EPOCH

@@ -161,16 +161,16 @@ class _Table:
         place = self._place(step.name, relation=False)
         if any(column.name == step.new_name for column in self.definition.columns):
             raise DuplicateColumn(f'column "{step.new_name}" of relation "{self.name}" already exists')
-        if any(step.name in c.columns for c in self.definition.constraints if c.kind == "check"):
-            raise FeatureNotSupported("renaming a column that a CHECK constraint uses is not supported")
 
         def renamed(columns: Sequence[str]) -> tuple[str, ...]:
             return tuple(step.new_name if column == step.name else column for column in columns)
 
+        checks, indexes = {c.name: c for c in step.constraints}, {i.name: i for i in step.indexes}
         definition = self._with_column(place, name=step.new_name)
         self._redefine(replace(
-            definition, constraints=tuple(replace(c, columns=renamed(c.columns)) for c in definition.constraints),
-            indexes=tuple(replace(i, columns=renamed(i.columns)) for i in definition.indexes)))
+            definition, constraints=tuple(checks.get(c.name) or replace(c, columns=renamed(c.columns))
+                                          for c in definition.constraints),
+            indexes=tuple(indexes.get(i.name) or replace(i, columns=renamed(i.columns)) for i in definition.indexes)))
         number = self.connector.number(self.handle)
         for view in relations(self.connector):
             other = self.connector.definition_of(view)
@@ -285,7 +285,7 @@ class _Table:
         self._redefine(replace(
             definition, columns=tuple(c for c in definition.columns if c.name != step.name),
             constraints=tuple(c for c in definition.constraints if step.name not in c.columns),
-            indexes=tuple(i for i in definition.indexes if step.name not in i.columns)),
+            indexes=tuple(i for i in definition.indexes if not i.reads(step.name))),
             lambda arrays, rows: [array for i, array in enumerate(arrays) if i != place])
         for sequence in self.connector.number_sequences(self.handle.schema):
             if sequence.owner == (self.name, step.name):

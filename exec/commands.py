@@ -154,7 +154,7 @@ class Commands:
             made = self.foreign_key(foreign, connector, schema, name, definition)
             definition = replace(definition, constraints=(*definition.constraints, made))
         for index in command.indexes:
-            index = replace(index, name=free_name([name, *(_plain(c) for c in index.columns), "idx"], taken))
+            index = replace(index, name=free_name([name, *index.labels, "idx"], taken))
             taken.add(index.name)
             definition = replace(definition, indexes=(*definition.indexes, index))
         found.redefine(handle, definition, text=self.text)
@@ -289,10 +289,6 @@ class Commands:
             raise WrongObjectType(f'cannot create index on relation "{found.handle.name}"',
                                   detail="This operation is not supported for views.")
         defining = self.defining(found.connector)
-        names = {column.name for column in found.columns if not column.hidden}
-        for column in command.index.columns:
-            if _plain(column) == column and "(" not in column and column not in names:
-                raise UndefinedColumn(f'column "{column}" does not exist')
         schema, name = found.handle.schema, command.index.name
         if name and self.exists(found.connector, schema, name):
             if not command.if_not_exists:
@@ -300,11 +296,10 @@ class Commands:
             self.skip(f'relation "{name}" already exists', DuplicateTable.sqlstate)
             return
         if not name:
-            number, base = 0, [found.handle.name, *(_plain(c) for c in command.index.columns), "idx"]
             taken: set[str] = set()
-            while self.exists(found.connector, schema, name := free_name(base, taken)):
+            while self.exists(found.connector, schema,
+                              name := free_name([found.handle.name, *command.index.labels, "idx"], taken)):
                 taken.add(name)
-                number += 1
         definition = defining.definition_of(found.handle)
         index = replace(command.index, name=name)
         defining.redefine(found.handle, replace(definition, indexes=(*definition.indexes, index)), text=self.text)
@@ -601,8 +596,3 @@ class Commands:
                         keys += [(connector.name, schema, ""), *((connector.name, schema, t.name)
                                                                 for t in connector.tables(schema))]
         return [(c if isinstance(c, str) else c.name, s, n) for c, s, n in keys]
-
-
-def _plain(column: str) -> str:
-    """What an index column contributes to the index's name."""
-    return column if column.replace("_", "a").isalnum() or '"' in column else "expr"

@@ -37,7 +37,7 @@ from shoal.exec.explaining import analyzed, explained
 from shoal.exec.history import History, QueryRecord
 from shoal.exec.immediate import immediate
 from shoal.exec.launcher import LocalLauncher
-from shoal.exec.memory import parse_bytes, trim
+from shoal.exec.memory import keep_freed_memory, parse_bytes, trim
 from shoal.exec.optimizer.columns import largest_id
 from shoal.exec.plan.nodes import Field, PlanNode, TableWrite
 from shoal.exec.plan_cache import PlanCache
@@ -66,6 +66,8 @@ DRAIN_S: Final = 30.0
 TRIM_AFTER_S: Final = 2.0
 SWITCH_INTERVAL_S: Final = 0.001
 """Planning and compute threads let the event loop in this often."""
+KEPT_BYTES: Final = 64 << 20
+"""Freed memory that stays for the next rows while statements run."""
 
 _LEAST_EXCHANGE_BYTES: Final = 1 << 20
 _EXCHANGE_SHARE: Final = 32
@@ -124,6 +126,7 @@ class Engine:
         """
         options = self.options
         sys.setswitchinterval(SWITCH_INTERVAL_S)
+        keep_freed_memory(KEPT_BYTES)
         self._coordinator = Coordinator(self._secret, self.catalogs.connector,
                                         lambda settings: session_names(self.catalogs, settings), self._lost,
                                         self._share_bytes)

@@ -210,6 +210,23 @@ def numeric_text(value: bytes) -> str:
     return text
 
 
+def numeric_texts(value: bytes) -> list[str]:
+    """The elements of a binary numeric[] that are not NULL, as decimal texts. Raises: as from_binary."""
+    taken = _Taken(value)
+    count, dimensions = 1, taken.unpack(">i")
+    taken.take(8)
+    for _ in range(min(dimensions, _MOST_DIMENSIONS)):
+        count *= taken.unpack(">i")
+        taken.take(4)
+    found: list[str] = []
+    while dimensions > 0 and count > 0 and taken.left:
+        length = taken.unpack(">i")
+        if length >= 0:
+            found.append(numeric_text(taken.take(length)))
+        count -= 1
+    return found
+
+
 def _numeric(taken: _Taken) -> str:
     """Decimal text of base-10000 digits. What is finer than the display scale is cut off."""
     count, weight, sign, scale = taken.unpack(">H"), taken.unpack(">h"), taken.unpack(">H"), taken.unpack(">H")

@@ -100,7 +100,7 @@ def bind(session: Session, message: m.Bind) -> Rest:
     session.start_transaction()
     before = session.portals.get(message.portal)
     types = None
-    if statement.utility is None and NUMERIC in statement.parameters:
+    if statement.utility is None and not parameters.UNDECLARED.isdisjoint(statement.parameters):
         types = parameters.exact_types(message.values, message.parameter_formats, statement.parameters)
     if types is not None and preparing.is_fresh(session, statement) and types in statement.exact:
         statement, types = statement.exact[types], None

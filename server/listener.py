@@ -33,7 +33,7 @@ from shoal.catalog.errors import (
 from shoal.catalog.pg_catalog import PgCatalog
 from shoal.catalog.registry import FEDERATED, SYSTEM
 from shoal.exec.engine import Engine
-from shoal.exec.exchange.sockets import spare_pacing
+from shoal.exec.exchange.sockets import prepare_for_bulk
 from shoal.server.advisory import AdvisoryLocks
 from shoal.server.authentication import Failures, Gate, Stranger
 from shoal.server.monitoring import Monitoring
@@ -176,7 +176,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._address = str(peer[0]) if isinstance(peer, tuple) else ""
         self.peer = (self._address, int(peer[1])) if isinstance(peer, tuple) else (None, -1)
         transport.set_write_buffer_limits(high=WRITE_AHEAD_BYTES, low=WRITE_AHEAD_BYTES // 4)
-        spare_pacing(transport.get_extra_info("socket"))
+        prepare_for_bulk(transport.get_extra_info("socket"))
         self._server.unauthenticated += 1
         if self._server.stopping or self._server.unauthenticated > _MAX_UNAUTHENTICATED:
             transport.abort()

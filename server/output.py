@@ -16,7 +16,7 @@ from shoal.server.cursors import Rows
 from shoal.server.protocol import messages as m
 from shoal.server.protocol.connection import Connection
 
-WRITE_BYTES = 128 << 10
+WRITE_BYTES = 512 << 10
 """Size of the pieces that are written, and of what may wait to be."""
 
 

@@ -14,13 +14,15 @@ from shoal.catalog.errors import (
     ProtocolViolation,
     SqlError,
 )
-from shoal.catalog.types import NUMERIC, SqlType, computed, numeric
+from shoal.catalog.types import NUMERIC, SqlType, array_of, computed, numeric
 from shoal.exec.evaluator import Names
-from shoal.exec.functions.text_input import numeric_literal_type, parse_value
+from shoal.exec.functions.text_input import numeric_array_type, numeric_items_type, numeric_literal_type, parse_value
 from shoal.exec.plan.fragment import TaskSettings
-from shoal.server.binary_input import from_binary, numeric_text
+from shoal.server.binary_input import from_binary, numeric_text, numeric_texts
 from shoal.server.protocol.messages import decode_text
 
+UNDECLARED = frozenset({NUMERIC, array_of(NUMERIC)})
+"""Parameter types whose values say what digits there are."""
 _PRECISIONS = (18, 38, 76)
 """Digits a storage form of numerics holds: few different plans serve all values."""
 
@@ -59,21 +61,29 @@ def exact_types(values: Sequence[bytes | None], formats: Sequence[int],
     """`types` with the digits that these very values have in place of a numeric without declared ones; None where that
     changes nothing. A plan for them keeps every digit and shows no other, as PostgreSQL does.
     """
-    if NUMERIC not in types:
+    if UNDECLARED.isdisjoint(types):
         return None
     found = list(types)
     for index, (value, sql_type) in enumerate(zip(values, types, strict=True)):
-        if value is None or sql_type != NUMERIC:
+        if value is None or sql_type not in UNDECLARED:
             continue
         wire = 0 if not formats else formats[0] if len(formats) == 1 else formats[min(index, len(formats) - 1)]
         try:
-            digits = numeric_literal_type(numeric_text(value) if wire == 1 else _checked(decode_text(value)))
+            digits = _digits(value, wire, sql_type.is_array)
         except SqlError:
             continue  # decode will say what is wrong
-        assert digits.precision is not None and digits.scale is not None
-        classed = next(most for most in _PRECISIONS if digits.precision <= most)
-        found[index] = computed(numeric(classed, digits.scale))
+        if digits.precision is None or digits.scale is None:
+            continue
+        classed = numeric(next(most for most in _PRECISIONS if digits.precision <= most), digits.scale, trim=digits.trim)
+        found[index] = computed(array_of(classed) if sql_type.is_array else classed)
     return tuple(found)
+
+
+def _digits(value: bytes, wire: int, is_array: bool) -> SqlType:
+    """The type that says a value's digits."""
+    if is_array:
+        return numeric_items_type(numeric_texts(value)) if wire == 1 else numeric_array_type(_checked(decode_text(value)))
+    return numeric_literal_type(numeric_text(value) if wire == 1 else _checked(decode_text(value)))
 
 
 def _checked(text: str) -> str:

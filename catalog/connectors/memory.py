@@ -330,8 +330,8 @@ class MemoryConnector(Connector, SupportsWrite, SupportsSnapshot, SupportsSchema
                     check_all(self.store, session, key, constraint, text)
             for index in definition.indexes:
                 if index.unique and index not in table.definition.indexes and not index.predicate \
-                        and {c.name for c in definition.columns}.issuperset(index.columns):
-                    check_all(self.store, session, key, Constraint(index.name, "unique", index.columns), text)
+                        and {c.name for c in definition.columns}.issuperset(index.key_columns):
+                    check_all(self.store, session, key, Constraint(index.name, "unique", index.key_columns), text)
 
     def drop_table(self, handle: TableHandle) -> None:
         with self.store.lock, self.store.writing(self.session) as session:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.catalog import shaped
+from shoal.catalog import shaped, specials
 from shoal.catalog.connector import ColumnInfo, ColumnStatistics, TableStatistics
 from shoal.catalog.types import SqlType, to_python
 
@@ -170,6 +170,8 @@ def _bounds(arrays: Sequence[pa.Array], sql_type: SqlType) -> tuple[Any, Any]:
             array = array.dictionary.take(array.indices.unique().drop_null())
         elif pa.types.is_temporal(array.type):
             array = array.view(pa.int32() if array.type.bit_width == 32 else pa.int64())
+        if specials.present(array):
+            return None, None
         bounds = pc.min_max(array)
         lows.append(bounds["min"].as_py())
         highs.append(bounds["max"].as_py())

@@ -360,8 +360,8 @@ def _unique_keys(table: Table) -> Iterator[tuple[str, tuple[str, ...]]]:
         if constraint.kind in ("primary", "unique"):
             yield constraint.name, constraint.columns
     for index in table.definition.indexes:
-        if index.unique and not index.predicate and names.issuperset(index.columns):
-            yield index.name, index.columns
+        if index.unique and not index.predicate and names.issuperset(index.key_columns):
+            yield index.name, index.key_columns
 
 
 def _places(table: Table, columns: Sequence[str]) -> tuple[list[int], list[SqlType]]:

@@ -148,5 +148,6 @@ def _constraint(name: str, kind: str, columns: list[str], to_schema: str | None,
 def _index(name: str, unique: bool, primary: bool, method: str, count: int, keys: int, columns: list[str],
            options: list[int], classes: list[int], predicate: str, definition: str, pretty: str, comment: str,
            size_bytes: int) -> Index:
-    return Index(name, tuple(columns), unique, primary, method, predicate, tuple(options), keys if keys < count else None,
-                 tuple(classes), definition.partition(" USING ")[2], pretty.partition(" USING ")[2], comment, size_bytes)
+    return Index(name, tuple(columns), unique, primary, method, predicate, options=tuple(options),
+                 keys=keys if keys < count else None, classes=tuple(classes), definition=definition.partition(" USING ")[2],
+                 pretty=pretty.partition(" USING ")[2], comment=comment, size_bytes=size_bytes)

@@ -18,7 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.catalog.errors import DataCorrupted, DatetimeOverflow, FeatureNotSupported, NumericOutOfRange
+from shoal.catalog import specials
+from shoal.catalog.errors import DataCorrupted, DatetimeOverflow, NumericOutOfRange
+from shoal.catalog.shaped import struct_of
 from shoal.catalog.types import (
     BPCHAR,
     MAX_INT64_DIGITS,
@@ -213,17 +215,28 @@ def _numerics(text: pa.Array, sql_type: SqlType, where: str) -> pa.Array:
     try:
         array = pc.cast(text, wide)
     except pa.ArrowInvalid:
+        special = pc.match_substring_regex(text, "^(NaN|-?Infinity)$")
+        if pc.any(special).as_py():
+            return _special_numerics(text, special, sql_type, where)
         try:  # zeros at the end do not count
             array = pc.cast(pc.replace_substring_regex(text, r"(\.\d*?)0+$", r"\1"), wide)
         except pa.ArrowInvalid:
             raise NumericOutOfRange(
                 f"{where}: a numeric value cannot be held exactly as numeric({38 if precision <= 38 else 76},{scale})",
-                detail=f"It is NaN or infinite, or has more than {scale} digits after the point, or too many before it.",
+                detail=f"It has more than {scale} digits after the point, or too many before it.",
                 hint="In the source, give the column a precision and scale, or make a view that casts it to text or "
                      "double precision.") from None
     if precision <= MAX_INT64_DIGITS:
         return decimal_low_words(array)
     return array
+
+
+def _special_numerics(text: pa.Array, special: pa.Array, sql_type: SqlType, where: str) -> pa.Array:
+    """Of numerics some of which are NaN or infinite."""
+    plain = _numerics(pc.if_else(special, pa.scalar(None, pa.string()), text), sql_type, where)
+    found = np.where(np.asarray(pc.fill_null(special, False)), np.asarray(pc.cast(pc.if_else(special, text, "0"), pa.float64())
+                                                                         .fill_null(0.0)), 0.0)
+    return specials.placed(plain, found, sql_type.scale or 0)
 
 
 def _unscaled(text: pa.Array, scale: int) -> pa.Array | None:
@@ -301,12 +314,14 @@ def _intervals(text: pa.Array, where: str) -> pa.Array:
 
 
 def _arrays(text: pa.Array, sql_type: SqlType, where: str) -> pa.Array:
-    """Array literals `{1,2,NULL}`; those with quotes or bounds go through a parser of their own."""
+    """Array literals `{1,2,NULL}`; those with quotes, bounds or more dimensions go through a parser of their own."""
+    dims: list[list[int]] = []
     odd = pc.fill_null(pc.match_substring_regex(text, r'^\[|^\{.*["\\{]'), False)
     if pc.any(odd).as_py():
-        lists = [None if value is None else _array_items(value, where) for value in text.to_pylist()]
-        lengths = np.array([0 if items is None else len(items) for items in lists], np.int32)
-        elements = pa.array([item for items in lists if items for item in items], pa.string())
+        found = [_array_items("{}" if value is None else value) for value in text.to_pylist()]
+        lengths = np.array([len(items) for items, _ in found], np.int32)
+        elements = pa.array([item for items, _ in found for item in items], pa.string())
+        dims = [shape for _, shape in found]
     else:
         inner = pc.fill_null(pc.utf8_slice_codeunits(text, 1, -1), "")
         pieces = pc.split_pattern(inner, ",")
@@ -320,34 +335,41 @@ def _arrays(text: pa.Array, sql_type: SqlType, where: str) -> pa.Array:
     offsets = np.zeros(len(text) + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
     element = sql_type.element
-    if element.name == "numeric":  # arrays hold decimals
-        element = replace(element, precision=max(element.precision or 0, MAX_INT64_DIGITS + 1))
+    if element.name == "numeric":  # arrays hold them in the widest form
+        element = replace(element, precision=76)
     values = _from_text(elements, element, where)
     mask = pc.is_null(text) if text.null_count else None
-    return pa.ListArray.from_arrays(pa.array(offsets), values, mask=mask)
+    lists = pa.ListArray.from_arrays(pa.array(offsets), values, mask=mask)
+    if all(len(shape) == 0 or (len(shape) == 2 and shape[1] == 1) for shape in dims):
+        return lists
+    return struct_of(lists, pa.array(dims, pa.list_(pa.int32())))
 
 
-def _array_items(text: str, where: str) -> list[str | None]:
-    """The elements of one array literal."""
-    if text.startswith("["):
-        text = text[text.index("=") + 1:]
+_ARRAY_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|([^{},"]+)|([{}])', re.DOTALL)
+_ARRAY_BOUNDS = re.compile(r"\[(-?\d+):(-?\d+)\]")
+
+
+def _array_items(text: str) -> tuple[list[str | None], list[int]]:
+    """The elements of one array literal as PostgreSQL prints it, and size and lower bound of each dimension."""
     items: list[str | None] = []
-    position, end = 1, len(text) - 1
-    while position < end:
-        if text[position] == "{":
-            raise FeatureNotSupported(f"{where}: arrays of several dimensions are not supported")
-        if text[position] == '"':
-            position += 1
-            characters = []
-            while text[position] != '"':
-                position += text[position] == "\\"
-                characters.append(text[position])
-                position += 1
-            items.append("".join(characters))
-            position += 2
+    opened: list[int] = []  # how many lists there are at each depth
+    depth = 0
+    bounds, body = text[:text.index("{")], text[text.index("{"):]
+    for match in _ARRAY_TOKEN.finditer(body):
+        quoted, bare, brace = match.groups()
+        if brace == "{":
+            if depth == len(opened):
+                opened.append(0)
+            opened[depth] += 1
+            depth += 1
+        elif brace:
+            depth -= 1
+        elif quoted is not None:
+            items.append(re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL))
         else:
-            stop = text.find(",", position)
-            stop = end if stop < 0 else stop
-            items.append(None if text[position:stop] == "NULL" else text[position:stop])
-            position = stop + 1
-    return items
+            items.append(None if bare == "NULL" else bare)
+    if not items:
+        return items, []
+    sizes = [below // above for above, below in zip(opened, [*opened[1:], len(items)], strict=True)]
+    lows = [int(low) for low, _ in _ARRAY_BOUNDS.findall(bounds)] or [1] * len(sizes)
+    return items, [n for pair in zip(sizes, lows, strict=True) for n in pair]

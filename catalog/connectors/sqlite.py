@@ -262,7 +262,8 @@ class SqliteConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapshot
                 made = connection.execute("SELECT sql FROM sqlite_master WHERE type = 'index' AND name = ?",
                                           [name]).fetchone()
                 condition = re.split(r"\bWHERE\b", made[0], maxsplit=1, flags=re.IGNORECASE)[1:] if partial and made else []
-                found.append(Index(name, tuple(row[2] for row in keys), bool(unique), predicate="".join(condition).strip(),
+                found.append(Index(name, tuple(row[2] for row in keys), bool(unique),
+                                   predicate="".join(f"({text.strip()})" for text in condition),
                                    options=tuple(_DESCENDING if row[3] else 0 for row in keys)))
         return tuple(found)
 

@@ -8,6 +8,7 @@ from shoal.catalog.connector import ColumnInfo, NumberSequence, SupportsWrite
 from shoal.catalog.information_schema.data_types import described
 from shoal.catalog.pg_catalog.snapshot import Relation, Snapshot
 from shoal.catalog.pg_catalog.static import column, system_relations
+from shoal.catalog.pg_catalog.views.pg_attribute import collation_oids
 
 
 def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
@@ -18,7 +19,8 @@ def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
             continue
         for number, info in enumerate(relation.columns, 1):
             yield {**_row(snapshot, relation.namespace.name, relation.table.name, info.name, number, not info.nullable,
-                          snapshot.type_of_column(relation, info), info.type.typmod),
+                          snapshot.type_of_column(relation, info), info.type.typmod,
+                          collation_oids()[info.collation] if info.collation else None),
                    **_own(relation, info, sequences.get((relation.namespace, relation.table.name, info.name)))}
     for schema, table, kind, name, number, not_null, type_oid, typmod, collation in _system():
         yield {**_row(snapshot, schema, table, name, number, not_null, type_oid, typmod, collation),

@@ -5,7 +5,6 @@ Pure: from a snapshot's objects and the static catalogs. Spec: PostgreSQL 15 doc
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -27,9 +26,13 @@ def index_definition(relation: Relation, index: Index, pretty: bool = False, tab
     """`table`: how to print the table's name; by default with its schema."""
     after = (index.pretty if pretty else "") or index.definition
     if not after:
-        columns = ", ".join(text + _order(option) for text, option in itertools.zip_longest(
-            index_columns(relation, index), index.options, fillvalue=0) if isinstance(text, str))
-        after = f"{index.method} ({columns})" + (f" WHERE ({index.predicate})" if index.predicate else "")
+        texts = index_columns(relation, index, pretty)
+        keys = len(texts) if index.keys is None else index.keys
+        columns = ", ".join(text + _collate(name) + _order(option) for text, name, option in zip(
+            texts[:keys], (*index.collations, *[""] * keys), (*index.options, *[0] * keys), strict=False))
+        after = f"{index.method} ({columns})" + (f" INCLUDE ({', '.join(texts[keys:])})" if texts[keys:] else "")
+        predicate = (index.pretty_predicate if pretty else "") or index.predicate
+        after += f" WHERE {predicate}" if predicate else ""
     unique = "UNIQUE " if index.unique else ""
     return f"CREATE {unique}INDEX {quoted(index.name)} ON {table or qualified(relation)} USING {after}"
 
@@ -38,9 +41,24 @@ def _order(option: Any) -> str:
     return ("", " DESC NULLS LAST", " NULLS FIRST", " DESC")[option]
 
 
-def index_columns(relation: Relation, index: Index) -> list[str]:
+def _collate(name: str) -> str:
+    return f" COLLATE {quoted(name)}" if name else ""
+
+
+def index_columns(relation: Relation, index: Index, pretty: bool = False) -> list[str]:
     """Each column as pg_get_indexdef(oid, n) prints it."""
-    return [quoted(name) if name in relation.numbers else _expression(name) for name in index.columns]
+    known = {f"({expression.text})": expression for expression in index.expressions}
+
+    def shown(name: str) -> str:
+        if name in relation.numbers:
+            return quoted(name)
+        expression = known.get(name)
+        if expression is None:
+            return _expression(name)
+        text = expression.pretty if pretty else expression.text
+        return text if expression.is_call else f"({text})"
+
+    return [shown(name) for name in index.columns]
 
 
 def _expression(text: str) -> str:

@@ -208,6 +208,11 @@ class SessionNames:
         known = {"pg_catalog", "information_schema", *(n.name for n in self.snapshot.namespaces)}
         return [schema for schema in self.namespace.search_path if schema in known]
 
+    def temporary_schema(self) -> tuple[str, int] | None:
+        """The name and OID of the schema of the session's temporary tables, where it has any."""
+        own = self.snapshot.catalogs.temporary
+        return next(((space.name, space.oid) for space in self.snapshot.namespaces if own and space.schema == own), None)
+
     def answer(self, function: str, arguments: Sequence[Any]) -> Any:
         """The answer of a catalog function; None for one that has nothing to say here."""
         found = self._answers.get(function)
@@ -370,7 +375,7 @@ class SessionNames:
                 text = text.replace(" ON pg_catalog.", " ON ")
         else:
             relation, index = found
-            columns = definitions.index_columns(relation, index)
+            columns = definitions.index_columns(relation, index, pretty)
             text = definitions.index_definition(relation, index, pretty,
                                                 self._relation_name(relation.oid) or "" if pretty else "")
         return text if not number else columns[number - 1] if 1 <= number <= len(columns) else ""

@@ -35,8 +35,6 @@ OFFERED = (
 )
 NOT_OFFERED: dict[str, str] = {
     "computed_columns": "the suite's tables have virtual ones, which PostgreSQL has from version 18 on",
-    "column_collation_reflection": "Shoal's columns have no collations of their own: text compares by its bytes",
-    "index_reflects_included_columns": "Shoal's tables in memory have no use for INCLUDE columns of an index",
     "two_phase_transactions": "neither Shoal nor a PostgreSQL as delivered prepares transactions",
 }
 LEFT_OUT: dict[str, str] = {

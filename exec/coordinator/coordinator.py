@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -56,7 +57,7 @@ from shoal.exec.worker.worker import PROTOCOL_VERSION
 HEARTBEAT_S: Final = 1.0
 SILENCE_S: Final = 8.0
 JOIN_TIMEOUT_S: Final = 10.0
-RESULT_BUFFER_BYTES: Final = 1 << 20
+RESULT_BUFFER_BYTES: Final = 512 << 10
 """What waits here of each task's rows; the tasks hold more."""
 LAST_REPORTS_S: Final = 5.0
 LATE_QUERIES: Final = 32
@@ -257,10 +258,12 @@ class Coordinator:
             self._send(node, {"op": "start", "tasks": [serde.to_json(spec) for spec in specs]})
 
     def _waker(self, run: QueryRun) -> Callable[[], None]:
-        loop = asyncio.get_running_loop()
+        loop, ours = asyncio.get_running_loop(), threading.get_ident()
 
         def wake() -> None:
-            if not loop.is_closed():
+            if threading.get_ident() == ours:
+                run.changed.set()
+            elif not loop.is_closed():
                 loop.call_soon_threadsafe(run.changed.set)
 
         return wake

@@ -5,8 +5,7 @@ forms, none of which touches Python objects per row:
 
     Fixed     numbers, dates ...: a numpy array and the big-endian type it is written as; no NULLs
     Varying   text, bytea ...: an Arrow binary array and the values' lengths, -1 for NULL
-    Prefixed  everything else (numeric, arrays, NULLable fixed columns): an Arrow binary array whose values already
-              begin with their four length bytes
+    Prefixed  numeric and NULLable fixed columns: bytes somewhere that already begin with their four length bytes
 
 Spec: the typsend functions of PostgreSQL 15 (chapter 8 describes the values, 55.7 the framing).
 """
@@ -23,9 +22,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shoal.catalog import specials
 from shoal.catalog.errors import FeatureNotSupported
 from shoal.catalog.shaped import is_shaped
 from shoal.catalog.types import OID_LIKE, OIDS, SqlType
+from shoal.exec.encoding.assembling import Placed, at_every_byte, offsets_of, placed_array
 from shoal.exec.evaluation_context import EvaluationContext, Names
 from shoal.exec.functions.rows import field_columns, typed
 from shoal.exec.functions.text_output import to_text
@@ -36,6 +37,8 @@ from shoal.exec.plan.fragment import TaskSettings
 DAYS_TO_2000 = 10_957
 MICROSECONDS_TO_2000 = DAYS_TO_2000 * 86_400_000_000
 _NUMERIC_NEGATIVE = 0x4000
+_NUMERIC_SPECIALS = ((0xC000, 0), (0xD000, 32), (0xF000, 32))
+"""Sign and display scale of NaN, Infinity and -Infinity as PostgreSQL sends them."""
 NOTHING = pa.scalar(b"", pa.binary())
 """The separator of joins. (The type of a bare b"" would be inferred anew each time.)"""
 _JSONB_VERSION = pa.scalar(b"\x01", pa.binary())
@@ -58,12 +61,18 @@ class Varying:
     values: pa.Array
     lengths: np.ndarray
 
+    def placed(self) -> Placed:
+        """The values without their lengths."""
+        data = self.values.buffers()[2]
+        return Placed(np.zeros(0, np.uint8) if data is None else np.frombuffer(data, np.uint8), _offsets(self.values)[:-1],
+                      np.maximum(self.lengths, 0))
+
 
 @dataclass(slots=True)
 class Prefixed:
-    """`values` is pa.binary() without NULLs; each value starts with its int32 length."""
+    """Each value, NULL or not, starts with its int32 length."""
 
-    values: pa.Array
+    values: Placed
 
 
 Form = Fixed | Varying | Prefixed
@@ -125,11 +134,6 @@ def binary_form(array: pa.Array, sql_type: SqlType, settings: TaskSettings) -> F
     return text_form(array, sql_type, settings)
 
 
-def offsets_of(rows: int, width: int) -> pa.Buffer:
-    """The offsets buffer of `rows` binary values of `width` bytes each."""
-    return pa.py_buffer(np.arange(0, (rows + 1) * width, width, dtype=np.int32) if width else np.zeros(rows + 1, np.int32))
-
-
 def binary_array(data: np.ndarray, ends: np.ndarray) -> pa.Array:
     """pa.binary() over the bytes of `data`, value i ending at `ends[i]`."""
     offsets = np.zeros(len(ends) + 1, np.int32)
@@ -140,7 +144,7 @@ def binary_array(data: np.ndarray, ends: np.ndarray) -> pa.Array:
 def prefixed(form: Form) -> pa.Array:
     """Any form as values that begin with their own length."""
     if isinstance(form, Prefixed):
-        return form.values
+        return placed_array(form.values)
     if isinstance(form, Varying):
         lengths = pa.Array.from_buffers(pa.binary(), len(form.lengths), [
             None, offsets_of(len(form.lengths), 4), pa.py_buffer(form.lengths.astype(">i4"))])
@@ -157,10 +161,8 @@ def _nullable(form: Fixed, valid: np.ndarray | None) -> Form:
     rows, width = len(form.values), form.wire.itemsize
     out = np.empty(rows, np.dtype([("length", ">i4"), ("value", form.wire)]))
     out["length"], out["value"] = np.where(valid, width, -1), form.values
-    kept = np.ones((rows, width + 4), np.bool_)
-    kept[~valid, 4:] = False
-    data = out.view(np.uint8).reshape(rows, width + 4)[kept]
-    return Prefixed(binary_array(data, np.cumsum(np.where(valid, width + 4, 4))))
+    begins = np.arange(0, rows * (width + 4), width + 4)
+    return Prefixed(Placed(out.view(np.uint8), begins, np.where(valid, width + 4, 4)))
 
 
 # --- fixed-width types: storage array -> values and wire type --------------------------------------------------------
@@ -174,19 +176,23 @@ def _plain(wire: str) -> Callable[[pa.Array], _Fixed]:
 
 
 def _date(array: pa.Array) -> _Fixed:
-    days = views.values(array)
-    limits = np.iinfo(np.int32)
-    infinite = (days == limits.min) | (days == limits.max)
-    return np.where(infinite, days, np.subtract(days, DAYS_TO_2000, dtype=np.int32)), np.dtype(">i4")
+    return _since_2000(views.values(array), DAYS_TO_2000), np.dtype(">i4")
 
 
 def _timestamp(array: pa.Array) -> _Fixed:
-    micros = views.values(array)
-    limits = np.iinfo(np.int64)
-    infinite = (micros == limits.min) | (micros == limits.max)
-    return np.where(infinite, micros, micros - MICROSECONDS_TO_2000), np.dtype(">i8")
+    return _since_2000(views.values(array), MICROSECONDS_TO_2000), np.dtype(">i8")
 
 
+def _since_2000(values: np.ndarray, epoch: int) -> np.ndarray:
+    """The smallest and the largest number are infinite and stay what they are."""
+    limits = np.iinfo(values.dtype)
+    moved = np.subtract(values, epoch, dtype=values.dtype)
+    if len(values) and (values.min() == limits.min or values.max() == limits.max):
+        return np.where((values == limits.min) | (values == limits.max), values, moved)
+    return moved
+
+
+_NUMERIC = np.dtype([("length", ">i4"), *((name, ">i2") for name in ("digits", "weight", "sign", "scale"))])
 _INTERVAL = np.dtype([("microseconds", ">i8"), ("days", ">i4"), ("months", ">i4")])
 
 
@@ -229,6 +235,9 @@ _FIXED: dict[str, Callable[[pa.Array], _Fixed]] = {
 
 def _numeric(array: pa.Array, sql_type: SqlType) -> Prefixed:
     """Base-10000 digits by long division of all rows at once; the value 0 has no digits."""
+    found = specials.stand_ins(array)
+    if found is not None:
+        return _numeric_with_specials(array, found, sql_type)
     scale = sql_type.scale if not pa.types.is_decimal(array.type) else array.type.scale
     assert scale is not None
     rows, valid = len(array), views.validity(array)
@@ -242,21 +251,31 @@ def _numeric(array: pa.Array, sql_type: SqlType) -> Prefixed:
     leading, trailing = _run_lengths(zero[::-1]), _run_lengths(zero)
     some = leading < count
     digits = np.where(some, count - leading - trailing, 0)
-    matrix = np.empty((rows, 6 + count), ">i2")
     length = 8 + 2 * digits
-    matrix[:, 0], matrix[:, 1], matrix[:, 2] = 0, length, digits
-    matrix[:, 3] = np.where(some, count - fraction_groups - 1 - leading, 0)
-    matrix[:, 4] = np.where(negative, np.where(some, _NUMERIC_NEGATIVE, 0), 0)
-    matrix[:, 5] = _least_scale(groups, trailing, fraction_groups, some) if sql_type.trim else scale
-    kept = np.ones((rows, 6 + count), np.bool_)
-    for position, group in enumerate(reversed(groups)):
-        matrix[:, 6 + position] = group
-        kept[:, 6 + position] = (position >= leading) & (position < count - trailing)
     if valid is not None:
-        matrix[~valid, :2] = -1
-        kept[~valid, 2:] = False
-        length = np.where(valid, length, 0)
-    return Prefixed(binary_array(matrix[kept].view(np.uint8), np.cumsum(length + 4)))
+        length[~valid] = -1
+    table = np.empty((rows, 6 + count), ">i2")
+    for position, group in enumerate(reversed(groups)):
+        table[:, 6 + position] = group
+    head = np.empty(rows, _NUMERIC)
+    head["length"], head["digits"] = length, digits
+    head["weight"] = np.where(some, count - fraction_groups - 1 - leading, 0)
+    head["sign"] = np.where(negative & some, _NUMERIC_NEGATIVE, 0)
+    head["scale"] = _least_scale(groups, trailing, fraction_groups, some) if sql_type.trim else scale
+    begins = np.arange(0, rows * table.itemsize * (6 + count), table.itemsize * (6 + count))
+    begins += table.itemsize * np.where(some, leading, 0)  # the head goes right before the first digit
+    data = table.reshape(-1).view(np.uint8)
+    at_every_byte(data, _NUMERIC.itemsize)[begins] = head.view(f"V{_NUMERIC.itemsize}")
+    return Prefixed(Placed(data, begins, np.maximum(length, 0) + 4))
+
+
+def _numeric_with_specials(array: pa.Array, found: np.ndarray, sql_type: SqlType) -> Prefixed:
+    ordinary = _numeric(specials.as_zero(array, found), sql_type).values
+    special = b"".join(struct.pack(">ihhHh", 8, 0, 0, sign, scale) for sign, scale in _NUMERIC_SPECIALS)
+    data = np.concatenate([ordinary.data, np.frombuffer(special, np.uint8)])
+    kinds = np.where(np.isnan(found), 0, np.where(found > 0, 1, 2))
+    begins = np.where(found != 0, len(ordinary.data) + kinds * _NUMERIC.itemsize, ordinary.begins)
+    return Prefixed(Placed(data, begins, np.where(found != 0, _NUMERIC.itemsize, ordinary.lengths)))
 
 
 def _run_lengths(flags: list[np.ndarray]) -> np.ndarray:

@@ -14,19 +14,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.catalog.types import SqlType
-from shoal.exec.encoding.binary import NOTHING, binary_form, offsets_of, varying
+from shoal.exec.encoding.assembling import Fields, assemble
+from shoal.exec.encoding.binary import binary_form, varying
 from shoal.exec.encoding.datarow import MAX_BLOCK_BYTES, join, row_sizes
 from shoal.exec.evaluator import Names
 from shoal.exec.functions.text_output import to_text
 from shoal.exec.plan.fragment import TaskSettings
 from shoal.exec.plan.result import CopyStyle
 
-_NEWLINE = pa.scalar(b"\n", pa.binary())
+_HEADER_BYTES = 5
 _ESCAPES = (("\\", "\\\\"), ("\b", "\\b"), ("\f", "\\f"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"), ("\v", "\\v"))
 _PLAIN_TYPES = frozenset({"int2", "int4", "int8", "float4", "float8", "numeric", "bool", "oid", "date", "time", "timestamp",
                           "timestamptz", "uuid"})
 _PLAIN_CHARACTERS = frozenset(string.ascii_letters + string.digits + "+-.:/ ")
 """All that texts of these types are made of, in any style."""
+
+
+def _header(sizes: np.ndarray) -> Fields:
+    return [("type", np.dtype("u1"), ord("d")), ("size", np.dtype(">i4"), sizes - 1)]
 
 
 class CopyEncoder:
@@ -64,8 +69,8 @@ class CopyEncoder:
                     + self.encode([array.slice(half) for array in arrays], rows - half))
         if self.style.format == "binary":
             forms = [binary_form(array, sql_type, self.settings) for array, sql_type in zip(arrays, self.types)]
-            return [join([("type", np.dtype("u1"), ord("d")), ("size", np.dtype(">i4"), row_sizes(forms, rows) + 6),
-                          ("columns", np.dtype(">i2"), len(forms))], forms, rows)]
+            sizes = row_sizes(forms, rows) + _HEADER_BYTES + 2
+            return [join([*_header(sizes), ("columns", np.dtype(">i2"), len(forms))], forms, sizes)]
         return [self._lines(arrays, rows)]
 
     def _lines(self, arrays: Sequence[pa.Array], rows: int) -> memoryview:
@@ -81,15 +86,10 @@ class CopyEncoder:
             cells.append(text)
         if not cells:
             cells = [pa.array([""] * rows, pa.string())]
-        lines = pc.binary_join_element_wise(*cells, pa.scalar(self.style.delimiter, pa.string()), null_handling="replace",
-                                            null_replacement=self.style.null)
-        body = varying(lines)
-        header = np.empty(rows, np.dtype([("type", "u1"), ("size", ">i4")]))
-        header["type"], header["size"] = ord("d"), body.lengths + 5
-        heads = pa.Array.from_buffers(pa.binary(), rows, [None, offsets_of(rows, 5), pa.py_buffer(header)])
-        joined = pc.binary_join_element_wise(heads, body.values, _NEWLINE, NOTHING)
-        offsets = np.frombuffer(joined.buffers()[1], np.int32)
-        return memoryview(joined.buffers()[2])[offsets[0]:offsets[rows]]
+        lines = varying(pc.binary_join_element_wise(*cells, pa.scalar(self.style.delimiter, pa.string()),
+                                                    null_handling="replace", null_replacement=self.style.null))
+        sizes = lines.lengths + np.int64(_HEADER_BYTES + 1)
+        return assemble([_header(sizes), lines.placed(), [("newline", np.dtype("u1"), ord("\n"))]], sizes)
 
     def _text(self, text: pa.Array) -> pa.Array:
         delimiter = self.style.delimiter

@@ -14,6 +14,8 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+import numpy as np
+
 from shoal.catalog.errors import ConnectionFailure, InvalidAuthorization, ProtocolViolation, SqlError
 from shoal.exec.exchange.frames import Buffers
 from shoal.exec.exchange.handshake import (
@@ -25,7 +27,7 @@ from shoal.exec.exchange.handshake import (
     Purpose,
     ServerHandshake,
 )
-from shoal.exec.exchange.sockets import spare_pacing
+from shoal.exec.exchange.sockets import prepare_for_bulk
 
 HANDSHAKE_TIMEOUT_S: Final = 5.0
 MAX_STRANGERS: Final = 256
@@ -65,7 +67,7 @@ class Connection(asyncio.BufferedProtocol):
         if raw is not None and raw.family in (socket.AF_INET, socket.AF_INET6):
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            spare_pacing(raw)
+            prepare_for_bulk(raw)
             self.peer = tuple(transport.get_extra_info("peername")[:2])
             self.local = tuple(transport.get_extra_info("sockname")[:2])
         if self._on_connected is not None:
@@ -140,7 +142,7 @@ class Connection(asyncio.BufferedProtocol):
             self._start += size
             self._resume_reading()
             return data
-        target = memoryview(bytearray(size))
+        target = np.empty(size, np.uint8).data  # not filled with zeros first
         taken = min(size, self._end - self._start)
         target[:taken] = self._staging_view[self._start:self._start + taken]
         self._start += taken

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from shoal.catalog import specials
 from shoal.catalog.types import FLOAT8, INT8, SqlType, array_of, numeric
 from shoal.exec.functions import numeric_types
 from shoal.exec.functions.registry import declare
@@ -35,9 +36,13 @@ def avg_finish_kernel(call: Call, args: list[Any], rows: int, context: Any) -> p
         return datetimes.scaled_interval(datetimes.parts_of(args[0]), 1.0 / count, rows, valid)
     if call.type.name == "float8":
         return views.array_of(np.asarray(raw(args[0]), np.float64) / count, pa.float64(), valid)
-    scale = call.type.scale or 0
-    data = decimals.divide(decimals.unscaled(args[0]), count, scale - (total.scale or 0), rows, valid)
-    return decimals.packed(data, scale, valid)
+    scale, sums = call.type.scale or 0, args[0]
+    found = specials.stand_ins(sums) if isinstance(sums, pa.Array) else None
+    if found is not None:
+        sums = specials.as_zero(sums, found)
+    data = decimals.divide(decimals.unscaled(sums), count, scale - (total.scale or 0), rows, valid)
+    result = decimals.packed(data, scale, valid)
+    return result if found is None else specials.placed(result, found, scale)
 
 
 def _array(types: Sequence[SqlType]) -> SqlType:

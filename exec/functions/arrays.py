@@ -84,7 +84,8 @@ def slice_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     bounds = [views.values(column(arg, rows)) for arg in args[1:]]
     if len(bounds) > 2 or shapes.is_shaped(array):
         return multidimensional.sliced(array, bounds[::2], bounds[1::2])
-    return arrays.sliced(array, bounds[0], bounds[1], 0 if sql_type.name in _VECTORS else 1)
+    found = arrays.sliced(array, bounds[0], bounds[1], 0 if sql_type.name in _VECTORS else 1)
+    return found.cast(storage_type(call.type)) if sql_type.name in _VECTORS else found
 
 
 def quantified_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
@@ -305,7 +306,8 @@ def trim_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
 declare("array", "anycompatible", returns=_array_type, variadic=True, strict=False, hidden=True, raises=False,
         kernel=array_kernel,
         shapes=True, family="array", doc="ARRAY[a, b, ...]")
-declare("subscript", "anyarray int4", returns=_element, variadic=True, hidden=True, raises=False, kernel=subscript_kernel, shapes=True, family="array",
+declare("subscript", "anyarray int4", returns=_element, variadic=True, hidden=True, raises=False, kernel=subscript_kernel,
+        shapes=True, family="array",
         doc="a[i] and a[i][j], NULL outside.")
 declare("slice", "anyarray int4 int4", returns=_first, variadic=True, hidden=True, raises=False, kernel=slice_kernel,
         shapes=True, family="array",
@@ -314,7 +316,8 @@ for _operator in ("eq", "ne", "lt", "le", "gt", "ge", "like", "not_like", "ilike
     for _quantifier in ("any", "all"):
         declare(f"{_operator}_{_quantifier}", "any anyarray", returns=BOOL, strict=False, hidden=True,
                 kernel=quantified_kernel,
-                raises=_operator == "regex_match", shapes=True, family="array", doc=f"x {_operator} {_quantifier.upper()} (array)")
+                raises=_operator == "regex_match",
+                shapes=True, family="array", doc=f"x {_operator} {_quantifier.upper()} (array)")
 declare("concat_op", "anycompatiblearray anycompatiblearray", "anycompatiblearray anycompatible", returns=_first,
         symbol="||",
         strict=False, hidden=True, raises=False, kernel=concat_kernel, shapes=True, family="array")
@@ -345,7 +348,8 @@ declare("cardinality", "anyarray", returns=INT4, raises=False, kernel=length_ker
 declare("array_dims", "anyarray -> text", raises=False, kernel=dims_kernel, shapes=True, family="array")
 declare("array_position", "anycompatiblearray anycompatible", "anycompatiblearray anycompatible int4", returns=INT4,
         strict=False,
-        raises=False, kernel=search_kernel, shapes=True, family="array", example="array_position(ARRAY['sun','mon','tue'], 'mon')")
+        raises=False, kernel=search_kernel,
+        shapes=True, family="array", example="array_position(ARRAY['sun','mon','tue'], 'mon')")
 declare("array_positions", "anycompatiblearray anycompatible", returns=array_of(INT4), strict=False, raises=False,
         kernel=search_kernel,
         shapes=True, family="array")
@@ -359,7 +363,8 @@ declare("array_to_string", "anyarray text -> text", "anyarray text text -> text"
 declare("string_to_array", "text text -> _text", "text text text -> _text", strict=False, raises=False,
         kernel=from_string_kernel,
         family="array", example="string_to_array('xx~~yy~~zz', '~~')")
-declare("array_fill", "anyelement _int4", "anyelement _int4 _int4", returns=_of_first, strict=False, kernel=fill_kernel, shapes=True, family="array",
+declare("array_fill", "anyelement _int4", "anyelement _int4 _int4", returns=_of_first, strict=False, kernel=fill_kernel,
+        shapes=True, family="array",
         example="array_fill(11, ARRAY[2])")
 declare("trim_array", "anyarray int4", returns=_first, kernel=trim_kernel, shapes=True, family="array",
         example="trim_array(ARRAY[1,2,3,4,5,6], 2)")

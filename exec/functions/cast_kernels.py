@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.catalog.errors import CannotCoerce, InvalidParameterValue, NumericOutOfRange
+from shoal.catalog import specials
+from shoal.catalog.errors import CannotCoerce, FeatureNotSupported, InvalidParameterValue, NumericOutOfRange
 from shoal.catalog.types import OID_LIKE, SqlType, item_storage, storage_type
 from shoal.exec.functions import casts, json_text, text_input
 from shoal.exec.functions.casts import STRING_CATEGORY, bare_sql
@@ -194,6 +195,9 @@ def _rescale(scale: int, target: SqlType) -> Conversion:
     by = (target.scale or 0) - scale
 
     def run(array: pa.Array, context: EvaluationContext) -> pa.Array:
+        found = specials.stand_ins(array)
+        if found is not None:
+            return _with_specials(run(specials.without(array, found), context), found, target)
         valid = views.validity(array)
         data = decimals.unscaled(array)
         result = decimals.rescaled(data, by, valid)
@@ -204,6 +208,14 @@ def _rescale(scale: int, target: SqlType) -> Conversion:
             return array
         return decimals.packed(result, target.scale or 0, valid)
     return Conversion(run)
+
+
+def _with_specials(array: pa.Array, found: np.ndarray, target: SqlType) -> pa.Array:
+    """The numeric column with the special values `found` (see specials.stand_ins). Raises: NumericOutOfRange (22003) for
+    an infinity where digits are declared."""
+    if np.isinf(found).any():
+        text_input.check_infinite(target)
+    return specials.placed(array, found, target.scale or 0)
 
 
 def _float_to_integer(source: SqlType, target: SqlType) -> Conversion:
@@ -239,17 +251,25 @@ def _float_to_numeric(source: SqlType, target: SqlType) -> Conversion:
     digits = _FLOAT_DIGITS[source.name]
 
     def run(array: pa.Array, context: EvaluationContext) -> pa.Array:
-        valid = views.validity(array)
-        data = decimals.from_float(views.values(array).astype(np.float64), target.scale or 0, digits, valid)
+        valid, floats = views.validity(array), views.values(array).astype(np.float64)
+        odd = ~np.isfinite(floats) if valid is None else ~np.isfinite(floats) & valid
+        known = valid
+        if odd.any():
+            known = ~odd if valid is None else valid & ~odd
+        data = decimals.from_float(floats, target.scale or 0, digits, known)
         if not target.trim:
-            decimals.check_precision(data, target.precision or 38, valid, text_input.overflow_detail(target))
-        return decimals.packed(data, target.scale or 0, valid)
+            decimals.check_precision(data, target.precision or 38, known, text_input.overflow_detail(target))
+        result = decimals.packed(data, target.scale or 0, known)
+        return result if known is valid else _with_specials(result, np.where(odd, floats, 0.0), target)
     return Conversion(run)
 
 
 def _numeric_to_integer(source: SqlType, target: SqlType) -> Conversion:
     def run(array: pa.Array, context: EvaluationContext) -> pa.Array:
-        valid = views.validity(array)
+        valid, found = views.validity(array), specials.stand_ins(array)
+        if found is not None:
+            word = "NaN" if np.isnan(found[found != 0][0]) else "infinity"
+            raise FeatureNotSupported(f"cannot convert {word} to {target.sql}")
         data = decimals.rescaled(decimals.unscaled(array), -(source.scale or 0))
         assert not isinstance(data, int)
         return views.array_of(numbers.checked(data, target.name, valid), storage_type(target), valid)
@@ -258,8 +278,9 @@ def _numeric_to_integer(source: SqlType, target: SqlType) -> Conversion:
 
 def _numeric_to_float(source: SqlType, target: SqlType) -> Conversion:
     def run(array: pa.Array, context: EvaluationContext) -> pa.Array:
-        data = np.asarray(decimals.to_float(decimals.unscaled(array), source.scale or 0))
-        valid = views.validity(array)
+        valid, found = views.validity(array), specials.stand_ins(array)
+        plain = array if found is None else specials.as_zero(array, found)
+        data = np.asarray(decimals.to_float(decimals.unscaled(plain), source.scale or 0))
         if target.name == "float4":
             with np.errstate(over="ignore"):
                 data = data.astype(np.float32)
@@ -267,6 +288,8 @@ def _numeric_to_float(source: SqlType, target: SqlType) -> Conversion:
             if beyond.any():
                 text = to_text(array.take(pa.array(np.flatnonzero(beyond)[:1])), source, context.settings)[0].as_py()
                 raise NumericOutOfRange(f'"{text}" is out of range for type real')
+        if found is not None:
+            data = np.where(found == 0, data, found).astype(data.dtype)
         return views.array_of(data, storage_type(target), valid)
     return Conversion(run)
 

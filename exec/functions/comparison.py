@@ -73,9 +73,11 @@ for _name, _symbol in _OPERATORS.items():
                 kernel=compare_kernel, shapes=True, family="comparison")
 
 declare("is_distinct", "any any", returns=BOOL, strict=False, hidden=True, raises=False,
-        kernel=distinct_kernel, shapes=True, family="comparison", doc="a IS DISTINCT FROM b: like <>, but NULL is a value of its own.")
+        kernel=distinct_kernel,
+        shapes=True, family="comparison", doc="a IS DISTINCT FROM b: like <>, but NULL is a value of its own.")
 declare("is_not_distinct", "any any", returns=BOOL, strict=False, hidden=True, raises=False,
-        kernel=distinct_kernel, shapes=True, family="comparison", doc="a IS NOT DISTINCT FROM b: like =, but NULL equals NULL.")
+        kernel=distinct_kernel,
+        shapes=True, family="comparison", doc="a IS NOT DISTINCT FROM b: like =, but NULL equals NULL.")
 declare("in", "any any", returns=BOOL, strict=False, variadic=True, hidden=True, raises=False,
         kernel=in_kernel, shapes=True, family="comparison",
         doc="x IN (a, b, ...): TRUE where one is equal, else NULL where x or one of the list is NULL.")

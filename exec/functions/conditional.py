@@ -63,14 +63,17 @@ def count_nulls_kernel(call: Call, args: list[Any], rows: int, context: Any) -> 
     return views.array_of(missing if call.name == "num_nulls" else len(args) - missing, pa.int32())
 
 
-declare("coalesce", "anycompatible", returns=_first, variadic=True, strict=False, raises=False, shapes=True, family="conditional",
+declare("coalesce", "anycompatible", returns=_first, variadic=True, strict=False, raises=False,
+        shapes=True, family="conditional",
         doc="The first argument that is not NULL; later ones are only evaluated where needed.",
         example="coalesce(NULL, 2) = 2")
-declare("nullif", "any any", returns=_first, strict=False, raises=False, kernel=nullif_kernel, shapes=True, family="conditional",
+declare("nullif", "any any", returns=_first, strict=False, raises=False, kernel=nullif_kernel,
+        shapes=True, family="conditional",
         doc="NULL where the arguments are equal, else the first.", example="nullif(1, 1) IS NULL")
 for _name in ("greatest", "least"):
     declare(_name, "anycompatible", returns=_first, variadic=True, strict=False, raises=False, kernel=extreme_kernel,
-            shapes=True, family="conditional", doc=f"The {'largest' if _name == 'greatest' else 'smallest'} argument, NULLs left out.",
+            shapes=True, family="conditional",
+            doc=f"The {'largest' if _name == 'greatest' else 'smallest'} argument, NULLs left out.",
             example=f"{_name}(1, 2)")
 for _name in ("num_nulls", "num_nonnulls"):
     declare(_name, "any", returns=INT4, variadic=True, strict=False, raises=False,

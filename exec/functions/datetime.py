@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from shoal.catalog import specials
 from shoal.catalog.errors import DatetimeOverflow, DivisionByZero, FeatureNotSupported, InvalidParameterValue
 from shoal.catalog.types import FLOAT8, SqlType, numeric, storage_type
 from shoal.exec.functions.registry import declare
@@ -20,6 +21,8 @@ from shoal.exec.kernels import datetimes, decimals, nulls, views
 from shoal.exec.kernels.comparing import raw
 from shoal.exec.kernels.parameters import column, parameters
 from shoal.exec.kernels.timezones import (
+    DATE_INFINITY,
+    DATE_MINUS_INFINITY,
     DAY_US,
     INFINITY,
     MINUS_INFINITY,
@@ -65,16 +68,29 @@ def _local(arg: Any, kind: str, context: Any, rows: int) -> np.ndarray:
 def extract_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     name, kind = args[0], call.args[1].type.name
     found, valid = _field(name, args[1], kind, context, rows)
+    ends = _ends(args[1], kind, rows) if valid is not None and datetimes.unit_of(name, kind) in _GROWING else None
     if call.type.name == "float8":
-        if found.scale == 0:
-            return views.array_of(found.data.astype(np.float64), pa.float64(), valid)
-        return views.array_of(np.asarray(decimals.to_float(found.data, found.scale)), pa.float64(), valid)
-    data = decimals.rescaled(found.data.astype(np.int64), (call.type.scale or 0) - found.scale)
-    return decimals.packed(np.asarray(data), call.type.scale or 0, valid)
+        data = found.data.astype(np.float64) if found.scale == 0 else np.asarray(decimals.to_float(found.data, found.scale))
+        return views.array_of(data, pa.float64(), valid) if ends is None else \
+            views.array_of(np.where(valid, data, ends), pa.float64())
+    exact = decimals.rescaled(found.data.astype(np.int64), (call.type.scale or 0) - found.scale)
+    result = decimals.packed(np.asarray(exact), call.type.scale or 0, valid)
+    return result if ends is None else specials.placed(result, ends, call.type.scale or 0)
+
+
+_GROWING = frozenset({"epoch", "year", "isoyear", "decade", "century", "millennium", "julian"})
+"""Fields that grow with time without an end: those of infinite dates and timestamps are infinite."""
+
+
+def _ends(arg: Any, kind: str, rows: int) -> np.ndarray:
+    """inf and -inf where a date or timestamp is, else 0."""
+    data = views.values(column(arg, rows))
+    last, first = (DATE_INFINITY, DATE_MINUS_INFINITY) if kind == "date" else (INFINITY, MINUS_INFINITY)
+    return np.where(data == last, np.inf, np.where(data == first, -np.inf, 0.0))
 
 
 def _field(name: str, arg: Any, kind: str, context: Any, rows: int) -> tuple[datetimes.FieldValue, np.ndarray | None]:
-    """The field and the rows where it is not NULL (infinities have no fields)."""
+    """The field and the rows where it is not NULL: infinities have no fields (but see _GROWING)."""
     if kind == "timestamptz":
         unit = datetimes.unit_of(name, kind)
         us = views.values(column(arg, rows))
@@ -281,13 +297,14 @@ def _in_zones(us: np.ndarray, zones: pa.Array, convert: Any, target: SqlType) ->
 
 
 def make_interval_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
-    given = [_rows(raw(arg), rows) for arg in args]
+    given, valid = [_rows(raw(arg), rows) for arg in args], nulls.merged_validity(args)
     years, months, weeks, days, hours, minutes = [g.astype(np.int64)
                                                   for g in given[:6]] + [np.zeros(rows, np.int64)] * (6 - len(given[:6]))
-    seconds = np.rint(given[6] * SECOND_US).astype(np.int64) if len(given) > 6 else 0
+    if len(given) > 6 and not np.isfinite(given[6][slice(None) if valid is None else valid]).all():
+        raise DatetimeOverflow("interval out of range")
+    seconds = np.rint(np.where(np.isfinite(given[6]), given[6], 0.0) * SECOND_US).astype(np.int64) if len(given) > 6 else 0
     return datetimes.interval_array(years * 12 + months, weeks * 7 + days, (hours * 60 + minutes) * 60 * SECOND_US + seconds,
-                                    rows,
-                                    nulls.merged_validity(args))
+                                    rows, valid)
 
 
 def justify_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:

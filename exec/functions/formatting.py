@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from shoal.catalog import specials
 from shoal.catalog.errors import InvalidTextRepresentation
 from shoal.catalog.types import NUMERIC, SqlType, numeric
 from shoal.exec.functions.registry import declare
@@ -76,9 +77,10 @@ def to_char_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
         return pa.array([texts[key] for key in views.values(array).tolist()], pa.string())
     if kind in ("float4", "float8"):
         return strings.mapped(array, lambda value: format_number(value, template), pa.string())
-    data = np.asarray(decimals.unscaled(array) if kind == "numeric" else views.values(array))
+    data = np.asarray(decimals.unscaled(array, specials_too=True) if kind == "numeric" else views.values(array))
     scale = call.args[0].type.scale or 0
-    return _distinct(data, valid, lambda value: format_number(Decimal(value).scaleb(-scale, _CONTEXT), template))
+    return _distinct(data, valid, lambda value: format_number(
+        Decimal(specials.TEXTS[value]) if value in specials.TEXTS else Decimal(value).scaleb(-scale, _CONTEXT), template))
 
 
 def _abbreviation(us: int, zone: str) -> str:

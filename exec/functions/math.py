@@ -19,7 +19,7 @@ from shoal.catalog.errors import (
     DivisionByZero,
     InvalidArgumentForLogarithm,
     InvalidArgumentForPower,
-    InvalidParameterValue,
+    InvalidArgumentForWidthBucket,
     NumericOutOfRange,
 )
 from shoal.catalog import specials as catalog_specials
@@ -364,38 +364,41 @@ def trim_scale_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Arr
                            call.type.scale or 0)
 
 
-def _bucket_arguments(args: Args, valid: np.ndarray | None, rows: int) -> Args:
-    """The first three of width_bucket, an infinite operand as a number beyond all bounds."""
-    if not any(map(specials.held, args[:3])):
-        return args[:3]
+def _bucket_operands(call: Call, args: Args, rows: int, valid: np.ndarray | None) -> list[np.ndarray]:
+    """Value, low and high at one scale; an infinite value is beyond all bounds."""
     arrays = [column(arg, rows) for arg in args[:3]]
-    found = [specials.stand_ins(array) for array in arrays]
-    seen = [one[slice(None) if valid is None else valid] for one in found if one is not None]
-    if any(np.isnan(one).any() for one in seen):
+    if call.args[0].type.name != "numeric":
+        floats = [np.asarray(raw(array), np.float64) for array in arrays]
+        found: list[np.ndarray | None] = [np.where(np.isfinite(data), 0.0, data) for data in floats]
+    else:
+        floats, found = [], [specials.stand_ins(array) for array in arrays]
+    seen = [one if one is None or valid is None else one[valid] for one in found]
+    if any(one is not None and np.isnan(one).any() for one in seen):
         raise InvalidArgumentForWidthBucket("operand, lower bound, and upper bound cannot be NaN")
-    if any(one is not None and np.isinf(one[slice(None) if valid is None else valid]).any() for one in found[1:]):
+    if any(one is not None and np.isinf(one).any() for one in seen[1:]):
         raise InvalidArgumentForWidthBucket("lower and upper bounds must be finite")
-    for value in (decimals.POWERS[76], -decimals.POWERS[76]):
-        arrays[0] = arrays[0]
-    return arrays
+    if floats:
+        return floats
+    scale = max(arg.type.scale or 0 for arg in call.args[:3])
+    exact = []
+    for array, one, expr in zip(arrays, found, call.args, strict=False):
+        plain = array if one is None else catalog_specials.without(array, one)
+        data = _spread(decimals.rescaled(decimals.unscaled(plain), scale - (expr.type.scale or 0), valid), rows).astype(object)
+        if one is not None:
+            data[one > 0], data[one < 0] = 1 << 1000, -1 << 1000
+        exact.append(data)
+    return exact
 
 
 def width_bucket_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     valid = merged_validity(args)
-    if call.args[0].type.name == "numeric":
-        args = [*_bucket_arguments(args, valid, rows), args[3]]
-        scale = max(arg.type.scale or 0 for arg in call.args[:3])
-        value, low, high = (_spread(decimals.rescaled(decimals.unscaled(arg), scale - (expr.type.scale or 0), valid),
-                                    rows).astype(object)
-                            for arg, expr in zip(args[:3], call.args[:3], strict=True))
-    else:
-        value, low, high = (np.broadcast_to(np.asarray(raw(arg), np.float64), rows) for arg in args[:3])
+    value, low, high = _bucket_operands(call, args, rows, valid)
     count = np.broadcast_to(np.asarray(raw(args[3]), np.int64), rows)
     seen = np.ones(rows, np.bool_) if valid is None else valid
     if (count[seen] <= 0).any():
-        raise InvalidParameterValue("count must be greater than zero")
+        raise InvalidArgumentForWidthBucket("count must be greater than zero")
     if (np.asarray(low == high, np.bool_) & seen).any():
-        raise InvalidParameterValue("lower bound cannot equal upper bound")
+        raise InvalidArgumentForWidthBucket("lower bound cannot equal upper bound")
     out = np.zeros(rows, np.int64)
     for row in np.flatnonzero(seen).tolist():
         v, a, b, n = value[row], low[row], high[row], int(count[row])

@@ -115,6 +115,7 @@ def json_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Arra
 
 declare("row", "any -> record", variadic=True, strict=False, volatility="stable", hidden=True, raises=False,
         kernel=row_kernel, shapes=True, family="row")
-declare("record_field", "record int4 -> text", volatility="stable", hidden=True, kernel=field_kernel, shapes=True, family="row")
+declare("record_field", "record int4 -> text", volatility="stable", hidden=True, kernel=field_kernel,
+        shapes=True, family="row")
 declare("json_of_row", "any -> json", variadic=True, strict=False, volatility="stable", hidden=True, raises=False,
         kernel=json_kernel, shapes=True, family="row")

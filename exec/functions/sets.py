@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from shoal.catalog import specials
 from shoal.catalog.errors import InsufficientResources, InvalidParameterValue
 from shoal.catalog.keywords import CATEGORIES, KEYWORDS
 from shoal.catalog.types import SqlType, storage_type
@@ -59,12 +60,22 @@ class Series:
         return self.pack(self.start.take(rows) + within * self.step.take(rows))
 
 
+def _check_series(args: Args, known: np.ndarray) -> None:
+    """Raises: InvalidParameterValue (22023) for NaN and infinities."""
+    for arg, name in zip(args, ("start value", "stop value", "step size"), strict=False):
+        found = specials.stand_ins(arg) if isinstance(arg, pa.Array) else None
+        if found is not None and found[known].any():
+            word = "NaN" if np.isnan(found[known & (found != 0)][0]) else "infinity"
+            raise InvalidParameterValue(f"{name} cannot be {word}")
+
+
 def series_of(call: Call, args: Args, rows: int, context: Any) -> Series | None:
     """The series of a generate_series call; None for timestamps whose steps have months or follow a zone's clock."""
     known = _known(args, rows)
     name = call.type.name
     if name == "numeric":
         scale = call.type.scale or 0
+        _check_series(args, known)
         given = [np.asarray(decimals.rescaled(decimals.unscaled(arg), scale - (expr.type.scale or 0)))
                  for arg, expr in zip(args, call.args, strict=True)]
         step = given[2] if len(given) > 2 else np.full(rows, decimals.POWERS[scale])

@@ -340,7 +340,8 @@ for _name in ("left", "right"):
     declare(_name, "text int4 -> text", raises=False, kernel=side_kernel, family="string", example=f"{_name}('abcde', 2)")
 declare("split_part", "text text int4 -> text", kernel=split_part_kernel, family="string",
         example="split_part('abc~@~def', '~@~', 2)")
-declare("concat", "any -> text", variadic=True, shapes=True, strict=False, volatility="stable", raises=False, kernel=concat_kernel,
+declare("concat", "any -> text", variadic=True,
+        shapes=True, strict=False, volatility="stable", raises=False, kernel=concat_kernel,
         family="string",
         doc="The text of all arguments, NULLs left out.", example="concat('abcde', 2, NULL, 22)")
 declare("concat_ws", "text any -> text", variadic=True, shapes=True, strict=False, volatility="stable", raises=False,

@@ -57,6 +57,13 @@ def _path(context: Any) -> list[str]:
     return list(names.existing_path() if names is not None else _session(context, "search_path", ["public"]))
 
 
+def _temporary(context: Any) -> tuple[str, int] | None:
+    """The name and OID of the schema of the session's temporary tables, where it has any."""
+    names = getattr(context, "names", None)
+    found: tuple[str, int] | None = names.temporary_schema() if names is not None else None
+    return found
+
+
 def session_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Scalar:
     """Functions without arguments whose answer is one per statement."""
     user = _session(context, "user", "shoal")
@@ -78,7 +85,7 @@ def session_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Scalar
         "pg_stat_clear_snapshot": lambda: "", "pg_stat_reset": lambda: "", "pg_reload_conf": lambda: True,
         "pg_last_wal_receive_lsn": lambda: None, "pg_last_wal_replay_lsn": lambda: None,
         "inet_server_addr": lambda: None, "inet_client_addr": lambda: None,
-        "inet_server_port": lambda: None, "inet_client_port": lambda: None, "pg_my_temp_schema": lambda: 0}
+        "inet_server_port": lambda: None, "inet_client_port": lambda: None, "pg_my_temp_schema": lambda: (_temporary(context) or ("", 0))[1]}
     return pa.scalar(answers[call.name](), storage_type(call.type))
 
 
@@ -96,8 +103,10 @@ def by_row(call: Call, args: Args, rows: int, function: Callable[..., Any]) -> p
 
 def schemas_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     path = _path(context)
-    return by_row(call, args, rows, lambda implicit: None if implicit is None else
-                  (["pg_catalog", *path] if implicit and "pg_catalog" not in path else path))
+    temporary = _temporary(context)
+    first = [temporary[0]] if temporary is not None and temporary[0] not in path else []
+    first += ["pg_catalog"] if "pg_catalog" not in path else []
+    return by_row(call, args, rows, lambda implicit: None if implicit is None else [*first, *path] if implicit else path)
 
 
 def setting_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
@@ -232,7 +241,8 @@ declare("current_setting", "text -> text", "text bool -> text", volatility="stab
         example="current_setting('server_version')")
 declare("set_config", "text text bool -> text", volatility="volatile", strict=False, kernel=set_config_kernel,
         family="system")
-declare("pg_typeof", "any -> regtype", strict=False, kernel=typeof_kernel, shapes=True, example="pg_typeof(33)", **_INFORMATION)
+declare("pg_typeof", "any -> regtype", strict=False, kernel=typeof_kernel,
+        shapes=True, example="pg_typeof(33)", **_INFORMATION)
 declare("pg_encoding_to_char", "int4 -> name", kernel=encoding_kernel, **_INFORMATION)
 declare("pg_char_to_encoding", "name -> int4", kernel=encoding_kernel, **_INFORMATION)
 declare("format_type", "oid int4 -> text", strict=False, kernel=format_type_kernel, example="format_type(1700, -1)",

@@ -6,12 +6,14 @@ Spec: PostgreSQL 15 documentation, chapter 8.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shoal.catalog import specials
 from shoal.catalog.errors import (
     ArraySubscriptError,
     FeatureNotSupported,
@@ -125,8 +127,6 @@ def split_number(text: str, target: SqlType) -> tuple[int, int]:
     body = text.strip(_SPACE)
     match = _NUMBER.fullmatch(body)
     if match is None or not (match[2] or match[3]):
-        if body.lower().lstrip("+-") in ("nan", "inf", "infinity"):
-            raise FeatureNotSupported(f"numeric {body} is not supported")
         raise invalid(text, target)
     whole, fraction, exponent = match[2], match[3] or "", int(match[4] or 0)
     if abs(exponent) > 500:
@@ -139,7 +139,9 @@ def split_number(text: str, target: SqlType) -> tuple[int, int]:
 
 
 def numeric_literal_type(text: str) -> SqlType:
-    """numeric(p, s) with exactly the digits written."""
+    """numeric(p, s) with exactly the digits written; the unconstrained one for NaN and the infinities."""
+    if specials.parsed(text) is not None:
+        return NUMERIC
     value, scale = split_number(text, numeric(38, 16, trim=True))
     digits = max(len(str(abs(value))), scale, 1)
     if digits > 76:
@@ -148,6 +150,11 @@ def numeric_literal_type(text: str) -> SqlType:
 
 
 def _numeric(text: str, target: SqlType) -> int:
+    special = specials.parsed(text)
+    if special is not None:
+        if special != specials.NAN:
+            check_infinite(target)
+        return special
     value, scale = split_number(text, target)
     result = decimals.rescaled(value, (target.scale or 0) - scale)
     assert isinstance(result, int)
@@ -156,6 +163,13 @@ def _numeric(text: str, target: SqlType) -> int:
     if abs(result) >= decimals.POWERS[76]:
         raise NumericOutOfRange("value overflows numeric format")
     return result
+
+
+def check_infinite(target: SqlType) -> None:
+    """Raises: NumericOutOfRange (22003) where the numeric type has declared digits, which no infinity has."""
+    if target.typmod != -1:
+        raise NumericOutOfRange("numeric field overflow", detail=f"A field with precision {target.precision}, scale "
+                                                                 f"{target.scale} cannot hold an infinite value.")
 
 
 def overflow_detail(target: SqlType) -> str:
@@ -280,8 +294,12 @@ def parse_array(text: str, target: SqlType, settings: TaskSettings, names: Names
 def numeric_array_type(text: str) -> SqlType:
     """numeric[] with the digits that these elements have; where their scales differ, zeros at the end are not shown.
     Raises: what parse_array raises."""
-    types = [numeric_literal_type(item) for item in _array_texts(text)[0] if item is not None]
-    return array_of(loosely_merged(types) if types else NUMERIC)
+    return numeric_items_type([item for item in _array_texts(text)[0] if item is not None])
+
+
+def numeric_items_type(items: Sequence[str]) -> SqlType:
+    """numeric[] with the digits of these elements."""
+    return array_of(loosely_merged([numeric_literal_type(item) for item in items]) if items else NUMERIC)
 
 
 def _array_texts(text: str) -> tuple[list[str | None], tuple[int, ...]]:

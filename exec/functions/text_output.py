@@ -6,12 +6,14 @@ text_styles.py. Spec: PostgreSQL 15 documentation, chapter 8 and 20.11.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shoal.catalog import specials
 from shoal.catalog.types import OID_LIKE, SqlType
 from shoal.exec.functions import text_styles
 from shoal.exec.kernels import decimals, digits, nulls, shapes, views
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
     from shoal.exec.plan.fragment import TaskSettings
 
 _MIN_DAY, _MAX_DAY = -719_162, 2_932_896  # 0001-01-01 and 9999-12-31
-_QUOTED_IN_ARRAY = frozenset('{}",\\ \t\n\r\v\f')
+_QUOTED_IN_ARRAY = r'[{}",\\ \t\n\r\v\f]|^(?i:null)$'
+_NEVER_QUOTED = frozenset({"bool", "uuid", "oid"})
 
 
 def to_text(array: pa.Array, sql_type: SqlType, settings: TaskSettings, names: Names | None = None) -> pa.StringArray:
@@ -85,6 +88,11 @@ def _spread(words: list[str], codes: np.ndarray, valid: np.ndarray | None) -> pa
 # --- numbers
 
 def _numeric(array: pa.Array, sql_type: SqlType) -> pa.StringArray:
+    found = specials.stand_ins(array)
+    if found is not None:
+        text = _numeric(specials.without(array, found), sql_type)
+        odd = found != 0
+        return _replace(text, odd, [specials.TEXTS[specials.of_float(value)] for value in found[odd].tolist()])
     scale = sql_type.scale or 0
     valid = views.validity(array)
     if scale == 0:
@@ -318,31 +326,39 @@ def _bytes(array: pa.Array) -> pa.StringArray:
 
 
 def _arrays(array: pa.Array, sql_type: SqlType, settings: TaskSettings, names: Names | None) -> pa.StringArray:
-    dims = shapes.dims_of(array) if shapes.is_shaped(array) else None
-    array = shapes.items_of(array)
-    values = to_text(array.flatten(), sql_type.element, settings, names)
-    items = nulls.decoded(values).to_pylist()
+    lists = shapes.items_of(array)
+    items = _array_items(nulls.decoded(to_text(lists.flatten(), sql_type.element, settings, names)), sql_type.element)
+    if shapes.is_shaped(array):
+        return _shaped_arrays(array, items.to_pylist())
+    counts = pc.fill_null(pc.list_value_length(lists), 0)
+    ends = np.zeros(len(lists) + 1, np.int32)
+    np.cumsum(views.values(counts), out=ends[1:])
+    mask = pc.is_null(lists) if lists.null_count else None
+    joined = pc.binary_join(pa.ListArray.from_arrays(pa.array(ends), items, mask=mask), ",")
+    return pc.binary_join_element_wise("{", joined, "}", "")
+
+
+def _array_items(texts: pa.StringArray, element: SqlType) -> pa.StringArray:
+    """The elements' texts as arrays show them: quoted where they must be, NULL as a word."""
+    if not element.is_number and element.name not in _NEVER_QUOTED:
+        special = pc.or_(pc.match_substring_regex(texts, _QUOTED_IN_ARRAY), pc.equal(pc.binary_length(texts), 0))
+        if pc.any(special).as_py():
+            escaped = pc.replace_substring(pc.replace_substring(texts, "\\", "\\\\"), '"', '\\"')
+            texts = pc.if_else(special, pc.binary_join_element_wise('"', escaped, '"', ""), texts)
+    return pc.fill_null(texts, "NULL")
+
+
+def _shaped_arrays(array: pa.Array, items: list[str]) -> pa.StringArray:
     out: list[str | None] = []
     start = 0
-    for row, length in enumerate(pc.list_value_length(array).to_pylist()):
-        if length is None:
+    for dims in shapes.dims_of(array):
+        if dims is None:
             out.append(None)
             continue
-        texts = [_array_item(item) for item in items[start:start + length]]
-        start += length
-        if dims is None:
-            out.append("{" + ",".join(texts) + "}")
-            continue
-        shape = dims[row] or ()
-        for size in reversed(shapes.sizes(shape)[1:]):
+        count = math.prod(shapes.sizes(dims)) if dims else 0
+        texts = items[start:start + count]
+        start += count
+        for size in reversed(shapes.sizes(dims)[1:]):
             texts = ["{" + ",".join(texts[i:i + size]) + "}" for i in range(0, len(texts), size)]
-        out.append(shapes.prefix(shape) + "{" + ",".join(texts) + "}")
+        out.append(shapes.prefix(dims) + "{" + ",".join(texts) + "}")
     return pa.array(out, pa.string())
-
-
-def _array_item(text: str | None) -> str:
-    if text is None:
-        return "NULL"
-    if not text or text.upper() == "NULL" or not _QUOTED_IN_ARRAY.isdisjoint(text):
-        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return text

@@ -21,6 +21,7 @@ from shoal.catalog.types import SqlType, storage_type
 from shoal.exec.kernels import canonical, views
 from shoal.exec.kernels.exactsum import ExactSum, moved, resized
 from shoal.exec.kernels.nulls import validity
+from shoal.exec.kernels.specials import SpecialSums
 
 SeenBefore = Callable[[], np.ndarray]
 """Gives a boolean for each code: whether earlier batches had rows of the group."""
@@ -134,23 +135,28 @@ class SumIntegers(Accumulator):
     def __init__(self, sql_type: SqlType, filtered: bool, zero: bool = False) -> None:
         self._type, self._zero = sql_type, zero
         self._sum, self._presence, self._size = ExactSum(), Presence(filtered), 0
+        self._specials = SpecialSums()
 
     def resize(self, size: int) -> None:
         self._size = size
         self._sum.resize(size)
+        self._specials.resize(size)
         self._presence.resize(size)
 
     def move(self, where: np.ndarray, size: int) -> None:
         self._sum.move(where, size)
+        self._specials.move(where, size)
         self._presence.move(where, size)
 
     def update(self, codes: np.ndarray, columns: Sequence[pa.Array], before: SeenBefore) -> None:
         array = columns[0]
         rows = self._presence.keep(codes, validity(array), self._size, before)
-        self._sum.add_array(codes if rows is None else codes.take(rows), rows_of(array, rows))
+        codes = codes if rows is None else codes.take(rows)
+        self._sum.add_array(codes, self._specials.apart(codes, rows_of(array, rows)))
 
     def finish(self, codes: np.ndarray) -> pa.Array:
-        return self._sum.finish(codes, self._type, None if self._zero else self._presence.mask(codes))
+        sums = self._sum.finish(codes, self._type, None if self._zero else self._presence.mask(codes))
+        return self._specials.placed(sums, codes, self._type.scale or 0)
 
     @property
     def nbytes(self) -> int:

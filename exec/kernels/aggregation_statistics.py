@@ -11,11 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from shoal.catalog import specials
 from shoal.catalog.types import SqlType, storage_type
 from shoal.exec.kernels import canonical, decimals, views
 from shoal.exec.kernels.aggregation import Accumulator, CountRows, SeenBefore, SumFloats, SumIntegers
 from shoal.exec.kernels.exactsum import ExactSum, moved, resized
 from shoal.exec.kernels.nulls import validity
+from shoal.exec.kernels.specials import SpecialSums
 
 _SMALL = 3_037_000_499  # its square fits int64
 
@@ -48,10 +50,12 @@ class Average(Accumulator):
         divisor = np.maximum(counts, 1)
         if self._floats:
             return views.array_of(views.values(sums) / divisor, pa.float64(), valid)
-        total = decimals.unscaled(sums)
+        found = specials.stand_ins(sums)
+        total = decimals.unscaled(sums if found is None else specials.as_zero(sums, found))
         if valid is not None:
             total = np.where(valid, total, 0)
-        return decimals.packed(decimals.divide(total, divisor, self._digits, len(codes)), self._result.scale or 0, valid)
+        result = decimals.packed(decimals.divide(total, divisor, self._digits, len(codes)), self._result.scale or 0, valid)
+        return result if found is None else specials.placed(result, found, self._result.scale or 0)
 
     @property
     def nbytes(self) -> int:
@@ -59,18 +63,21 @@ class Average(Accumulator):
 
 
 class ExactMoments(Accumulator):
-    """Variance family of integers and numerics: exact sums of values and squares, one division at the end."""
+    """Variance family of integers and numerics: exact sums of values and squares, one division at the end.
+
+    That of a group with a NaN or an infinity is NaN.
+    """
 
     def __init__(self, name: str, argument: SqlType, result: SqlType) -> None:
         self._name, self._scale, self._result = name, argument.scale or 0, result
-        self._sum, self._squares, self._count = ExactSum(), ExactSum(), CountRows(True)
+        self._sum, self._squares, self._count, self._specials = ExactSum(), ExactSum(), CountRows(True), SpecialSums()
 
     def resize(self, size: int) -> None:
-        for state in (self._sum, self._squares, self._count):
+        for state in (self._sum, self._squares, self._count, self._specials):
             state.resize(size)
 
     def move(self, where: np.ndarray, size: int) -> None:
-        for state in (self._sum, self._squares, self._count):
+        for state in (self._sum, self._squares, self._count, self._specials):
             state.move(where, size)
 
     def update(self, codes: np.ndarray, columns: Sequence[pa.Array], before: SeenBefore) -> None:
@@ -81,6 +88,7 @@ class ExactMoments(Accumulator):
             codes, array = codes.take(rows), array.take(pa.array(rows))
         if len(array) == 0:
             return
+        array = self._specials.apart(codes, array)
         self._sum.add_array(codes, array)
         values = canonical.int64_of(array)
         if values is not None and max(-int(values.min()), int(values.max())) <= _SMALL:
@@ -110,7 +118,8 @@ class ExactMoments(Accumulator):
             found.append(int(value.scaleb(scale, context)))
         valid = np.array([v is not None for v in found], np.bool_)
         data = np.array([v or 0 for v in found], object)
-        return decimals.packed(data, scale, None if valid.all() else valid)
+        result, special = decimals.packed(data, scale, None if valid.all() else valid), self._specials.mask(codes)
+        return result if special is None else specials.placed(result, np.where(special & valid, np.nan, 0.0), scale)
 
     @property
     def nbytes(self) -> int:

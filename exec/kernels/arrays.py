@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shoal.catalog import specials
 from shoal.catalog.types import SqlType, item_storage
 from shoal.exec.kernels import decimals, nulls, views
 
@@ -57,6 +58,10 @@ def as_element(array: pa.Array, sql_type: SqlType, element_type: SqlType) -> pa.
         return array
     if element_type.name == "numeric":
         from shoal.exec.functions.cast_kernels import decimal_array
+        found = specials.stand_ins(array)
+        if found is not None:
+            numbers = as_element(specials.without(array, found), sql_type, element_type)
+            return specials.placed(numbers, found, element_type.scale or 0)
         data = decimals.rescaled(decimals.unscaled(array), (element_type.scale or 0) - (sql_type.scale or 0),
                                  views.validity(array))
         return decimal_array(decimals.packed(np.asarray(data), element_type.scale or 0, views.validity(array)), element_type)

@@ -12,7 +12,7 @@ Spec: PostgreSQL's equality: bpchar ignores trailing blanks, intervals compare b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from shoal.exec.kernels.nulls import validity
 
 _NAN_BITS = np.array([np.nan]).view(np.int64)[0]
 _DAY_US = 86_400_000_000
+_EXACT = Context(prec=100)
 
 
 @dataclass(slots=True)
@@ -166,7 +167,7 @@ def _plain(value: Any, scale: int) -> Any:
     if isinstance(value, list):
         return [_plain(item, scale) for item in value]
     if isinstance(value, Decimal):
-        return int(value.scaleb(scale))
+        return int(value.scaleb(scale, _EXACT))
     if isinstance(value, float):
         return value + 0.0
     return value

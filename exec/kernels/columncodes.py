@@ -294,7 +294,8 @@ class TextCodes:
         self._originals.append(values if originals is None else originals)
         while len(self._known) > 1 and 2 * len(self._known[-1]) >= len(self._known[-2]):
             self._known[-2:] = [pa.concat_arrays(self._known[-2:])]
-            self._originals[-2:] = [self._known[-1] if originals is None else pa.concat_arrays(shaped.alike(self._originals[-2:]))]
+            self._originals[-2:] = [self._known[-1] if originals is None else
+                                    pa.concat_arrays(shaped.alike(self._originals[-2:]))]
 
     def _reseed(self) -> None:
         """Two values share a hash: hashes all anew. Codes stay, through `_places`."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from shoal.catalog import specials
 from shoal.catalog.types import ShapedArray, SqlType, storage_type
 from shoal.exec.kernels import decimals, shapes, views
 
@@ -31,7 +32,20 @@ def array_of_values(values: Sequence[Any], sql_type: SqlType) -> pa.Array:
         items = [value.items if isinstance(value, ShapedArray) else value for value in values]
         dims = [None if v is None else v.dims if isinstance(v, ShapedArray) else (len(v), 1) if v else () for v in values]
         return shapes.made(array_of_values(items, sql_type), dims)
+    if sql_type.name == "_numeric":
+        return _numeric_lists(values, sql_type)
     return pa.array([arrow_value(v, sql_type) for v in values], storage_type(sql_type))
+
+
+def _numeric_lists(values: Sequence[Any], sql_type: SqlType) -> pa.Array:
+    """pa.array takes no NaN and no infinities among decimals."""
+    items = array_of_values([item for value in values if value is not None for item in value], sql_type.element)
+    ends = np.cumsum([0 if value is None else len(value) for value in values], dtype=np.int32)
+    valid = np.array([value is not None for value in values], np.bool_)
+    wide = specials.placed(items, np.zeros(len(items)), sql_type.element.scale or 0)
+    return pa.Array.from_buffers(storage_type(sql_type), len(values), [
+        None if valid.all() else views.bitmap(valid), pa.py_buffer(np.concatenate([np.zeros(1, np.int32), ends]))],
+                                 children=[wide])
 
 
 def arrow_value(value: Any, sql_type: SqlType) -> Any:

@@ -239,5 +239,6 @@ def filled_dims(sizes: pa.Array, lows: pa.Array | None = None) -> list[Dims]:
         check_dimensions(len(counts))
         if any(count < 0 for count in counts) or math.prod(counts) > _MOST_ITEMS:
             raise ProgramLimitExceeded(f"array size exceeds the maximum allowed ({_MOST_ITEMS})")
-        found.append(tuple(n for pair in zip(counts, bounds, strict=True) for n in pair) if counts and math.prod(counts) else ())
+        some = counts and math.prod(counts)
+        found.append(tuple(n for pair in zip(counts, bounds, strict=True) for n in pair) if some else ())
     return found

@@ -5,11 +5,12 @@ Spec: PostgreSQL 15 documentation, 9.8, tables 9.28 and 9.29, locale C ("." and 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 
-from shoal.catalog.errors import SqlSyntaxError
+from shoal.catalog.errors import FeatureNotSupported, InvalidTextRepresentation, SqlSyntaxError
 from shoal.exec.kernels.formatting import ordinal
 
 _TOKENS = ("EEEE", "FM", "MI", "PL", "SG", "PR", "TH", "RN", "th", "rn")
@@ -99,9 +100,9 @@ def number_format(template: str) -> NumberFormat:
 def format_number(value: Decimal | float, template: str) -> str:
     """to_char of one number."""
     parsed = number_format(template)
+    if not math.isfinite(value):
+        return _not_finite(value, parsed)
     if isinstance(value, float):
-        if value != value or value in (float("inf"), float("-inf")):
-            return _not_finite(value, parsed)
         value = Decimal(repr(value)) if not parsed.exponent else Decimal(value)
     if parsed.roman:
         return _roman(value, parsed)
@@ -119,14 +120,24 @@ def format_number(value: Decimal | float, template: str) -> str:
     return _laid_out(parsed, whole, fraction, negative, rounded)
 
 
-def _not_finite(value: float, parsed: NumberFormat) -> str:
-    text = "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
-    width = parsed.whole + (1 + parsed.fraction if parsed.fraction else 0)
-    return text.rjust(width + 1) if parsed.fill and len(text) <= width else "#" * (width + 1) if len(text) > width else text
+def _not_finite(value: Decimal | float, parsed: NumberFormat) -> str:
+    """NaN and the infinities: their letters take the places of digits, and nothing follows from the point on."""
+    word, negative = ("NaN", False) if value != value else ("Infinity", value < 0)
+    if parsed.roman:
+        if isinstance(value, Decimal):
+            raise FeatureNotSupported(f"cannot convert {word if word == 'NaN' else 'infinity'} to integer")
+        return "#" * 15
+    if parsed.exponent:
+        return " " + "#" * parsed.whole + "." + "#" * (parsed.fraction + 4)
+    if len(word) > parsed.whole:
+        if not parsed.tokens:
+            return ""
+        return _laid_out(parsed, "#" * parsed.whole, "#" * parsed.fraction, negative, Decimal(0))
+    return _laid_out(parsed, word, "", negative, Decimal(value))
 
 
 def _laid_out(parsed: NumberFormat, whole: str, fraction: str, negative: bool, value: Decimal) -> str:
-    """Digits into the template's places."""
+    """Digits into the template's places. Raises: InvalidTextRepresentation (22P02) for the ordinal of no number."""
     skipped = parsed.whole - len(whole)
     first_shown = skipped if parsed.zero_start < 0 else min(skipped, parsed.zero_start)
     if not whole and parsed.whole and parsed.zero_start < 0 and not parsed.fraction:
@@ -164,6 +175,8 @@ def _laid_out(parsed: NumberFormat, whole: str, fraction: str, negative: bool, v
                 place += 1
         elif token == ".":
             put_sign()
+            if not value.is_finite():
+                return "".join(out)
             in_fraction = True
             out.append(".")
         elif token == ",":
@@ -181,6 +194,8 @@ def _laid_out(parsed: NumberFormat, whole: str, fraction: str, negative: bool, v
             if not parsed.sign_first and token == "S":
                 out.append("-" if negative else "+")
         elif token in ("TH", "th"):
+            if not value.is_finite():
+                raise InvalidTextRepresentation(f'"{whole}" is not a number')
             if not negative and not parsed.fraction:
                 out.append(ordinal(int(value), token))
         else:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from shoal.catalog import specials
 from shoal.catalog.errors import NumericOutOfRange
 from shoal.catalog.types import storage_type
 from shoal.exec.evaluator import EvaluationContext
@@ -89,7 +90,8 @@ def _counted(ranges: windows.Ranges, counts: np.ndarray | None) -> np.ndarray:
 
 def _exact_sum(call: WindowCall, array: pa.Array, counts: np.ndarray | None, ranges: windows.Ranges,
                present: np.ndarray) -> pa.Array:
-    values = decimals.unscaled(array)
+    found = specials.stand_ins(array)
+    values = decimals.unscaled(array if found is None else specials.as_zero(array, found))
     if counts is not None:
         values = np.where(counts, values, 0)
     total = windows.range_sums(windows.prefix_sums(values), ranges)  # type: ignore[arg-type]
@@ -101,7 +103,12 @@ def _exact_sum(call: WindowCall, array: pa.Array, counts: np.ndarray | None, ran
         if any(not -(1 << 63) <= value < 1 << 63 for value in total):
             raise NumericOutOfRange("bigint out of range")
         total = total.astype(np.int64)
-    return decimals.packed(total, call.type.scale or 0, valid)
+    result = decimals.packed(total, call.type.scale or 0, valid)
+    if found is None:
+        return result
+    with np.errstate(invalid="ignore"):
+        special = windows.SegmentTree(found if counts is None else np.where(counts, found, 0.0), np.add, 0.0).over(ranges)
+    return specials.placed(result, special, call.type.scale or 0)
 
 
 def _extreme(call: WindowCall, array: pa.Array, counts: np.ndarray | None, ranges: windows.Ranges) -> pa.Array:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from shoal.catalog import specials
 from shoal.catalog.connector import ConnectorLookup, Predicate, TableHandle
 from shoal.catalog.types import ShapedArray, SqlType, to_python
 from shoal.exec.plan.expr import AggregateCall, Call, Case, Cast, ColumnRef, Expr, Literal, SortKey, WindowCall, WindowFrame
@@ -121,7 +122,8 @@ def _value_sql(value: Any, sql_type: SqlType) -> str:
     if sql_type.name in ("int2", "int4", "int8", "oid", "float4", "float8"):
         return str(value)
     if sql_type.name == "numeric":
-        return f"{to_python(value, sql_type):f}" if not isinstance(value, str) else quote(value) + "::numeric"
+        text = value if isinstance(value, str) else specials.TEXTS.get(value)
+        return f"{to_python(value, sql_type):f}" if text is None else quote(text) + "::numeric"
     if sql_type.is_string:
         return quote(str(value))
     return f"{quote(str(to_python(value, sql_type)))}::{sql_type.sql}"

@@ -5,7 +5,10 @@ Spec: PostgreSQL 15 documentation, ALTER TABLE.
 
 from __future__ import annotations
 
-from shoal.catalog.connector import ColumnInfo, NumberSequence
+from dataclasses import replace
+from typing import Any
+
+from shoal.catalog.connector import ColumnInfo, Index, NumberSequence
 from shoal.catalog.errors import DatatypeMismatch, SqlError, UndefinedColumn
 from shoal.exec.functions.casts import can_coerce
 from shoal.exec.plan.expr import Cast, Expr
@@ -17,7 +20,17 @@ from shoal.exec.sql.context import CHECK, Clause, Context, Level, bare_type, fai
 from shoal.exec.sql.ddl import command, require_writable
 from shoal.exec.sql.definitions import LIMITS, Definition, number_sequence
 from shoal.exec.sql.expressions import ExpressionBinder
-from shoal.exec.sql.stored_expressions import condition, default_value, parsed, scope_of
+from shoal.exec.sql.privileges import require_role
+from shoal.exec.sql.stored_expressions import (
+    check,
+    condition,
+    default_value,
+    index_expression,
+    parsed,
+    renamed,
+    scope_of,
+    with_predicate,
+)
 from shoal.exec.sql.type_names import resolve_type
 
 _USING = Clause("transform expressions")
@@ -37,12 +50,16 @@ class _Alter:
     def __init__(self, context: Context, tree: d.Alter) -> None:
         self.context, self.table = context, tree.target.parts[-1]
         self.columns: list[ColumnInfo] = []
+        self.indexes: tuple[Index, ...] = ()
         self.definition = Definition(context, self.table)
+        self.exists = context.namespace.sequence(tree.target.parts) is not None
         try:
             found = context.namespace.resolve(tree.target.parts)
         except SqlError:
             return  # said when it runs, where IF EXISTS counts
+        self.exists = True
         self.columns = [info for info in found.columns if not info.hidden]
+        self.indexes = found.connector.indexes(found.handle)
         self.definition = Definition(context, self.table, self.columns, found.connector.constraints(found.handle))
 
     def _fields(self) -> list[Field]:
@@ -61,6 +78,10 @@ class _Alter:
                 info = self._column(action.name)
                 text = self.definition.default_text(action.default, action.text, info.name, info.type)
                 return AlterStep("set default", action.name, text=text)
+            case "owner" if action.name and self.exists:
+                require_role(self.context, action.name)
+            case "rename column":
+                return self._rename_column(action)
             case "add identity":
                 assert action.column is not None
                 info = self._column(action.name)
@@ -69,6 +90,33 @@ class _Alter:
                 return AlterStep("add identity", action.name, sequence=made, text=action.column.identity)
         return AlterStep(action.what, action.name, action.new_name, exists=action.exists, cascade=action.cascade,
                          options=action.options)
+
+    def _rename_column(self, action: d.AlterAction) -> AlterStep:
+        """With what reads the column, written with its new name."""
+        old, new = action.name, action.new_name
+        if all(info.name != old for info in self.columns) or any(info.name == new for info in self.columns):
+            return AlterStep("rename column", old, new)  # said when it runs
+        self.columns = [replace(info, name=new) if info.name == old else info for info in self.columns]
+        scope = scope_of(self.table, self._fields())
+
+        def node_of(text: str) -> Any:
+            return renamed(parsed(text), old, new)
+
+        def index_of(index: Index) -> Index:
+            columns, expressions = [new if name == old else name for name in index.columns], []
+            for expression in index.expressions:
+                made = index_expression(self.context, node_of(expression.text), expression.text, scope)
+                columns[columns.index(f"({expression.text})")] = f"({made.text})"
+                expressions.append(replace(made, name=expression.name))
+            index = replace(index, columns=tuple(columns), expressions=tuple(expressions))
+            if not index.predicate:
+                return index
+            return with_predicate(self.context, node_of(index.predicate), index.predicate, scope, index)
+
+        checks = tuple(check(self.context, node_of(made.expression), made.expression, scope, made)
+                       for made in self.definition.constraints if made.kind == "check" and old in made.columns)
+        indexes = tuple(index_of(index) for index in self.indexes if index.expressions or index.predicate)
+        return AlterStep("rename column", old, new, constraints=checks, indexes=indexes)
 
     def _column(self, name: str) -> ColumnInfo:
         found = next((info for info in self.columns if info.name == name), None)

@@ -38,6 +38,7 @@ from shoal.exec.sql.definitions import bind_create_table
 from shoal.exec.sql.dml import bind_delete, bind_insert, bind_update
 from shoal.exec.sql.lexer import too_complex
 from shoal.exec.sql.parse import Statement
+from shoal.exec.sql.privileges import bind_drop_other, bind_privileges
 from shoal.exec.sql.queries import bind_subquery
 
 if TYPE_CHECKING:
@@ -96,4 +97,5 @@ _STATEMENTS: dict[type, Any] = {
     syntax_ddl.CreateTable: bind_create_table, syntax_ddl.CreateView: bind_create_view,
     syntax_ddl.CreateSchema: bind_create_schema, syntax_ddl.CreateSequence: bind_create_sequence,
     syntax_ddl.CreateIndex: bind_create_index, syntax_ddl.Drop: bind_drop, syntax_ddl.Alter: bind_alter,
-    syntax_ddl.Comment: bind_comment, syntax_ddl.Refresh: bind_refresh, syntax_ddl.Ignored: bind_ignored}
+    syntax_ddl.Comment: bind_comment, syntax_ddl.Refresh: bind_refresh, syntax_ddl.Ignored: bind_ignored,
+    syntax_ddl.Privileges: bind_privileges, syntax_ddl.DropOther: bind_drop_other}

@@ -125,6 +125,8 @@ class AlterStep:
     sequence: NumberSequence | None = None
     constraints: tuple[Constraint, ...] = ()
     foreign: tuple[ForeignKey, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    """RENAME COLUMN: those whose expressions read it, as `constraints` are the checks that do."""
     value: Expr | None = None
     """ADD COLUMN's default; ALTER TYPE's expression over the columns whose ids are 1, 2 ... in order; a check's condition
     alike."""

@@ -10,8 +10,9 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Literal as OneOf
 
+from shoal.catalog import specials
 from shoal.catalog.errors import CannotCoerce, DatatypeMismatch, NumericOutOfRange, SqlError
-from shoal.catalog.types import BOOL, NUMERIC, OID_LIKE, TEXT, SqlType, computed, numeric
+from shoal.catalog.types import BOOL, NUMERIC, OID_LIKE, TEXT, SqlType, array_of, computed, numeric
 from shoal.exec.functions.casts import can_coerce, cast_result, common_type, literal_type, parse_literal
 from shoal.exec.functions.registry import Resolution
 from shoal.exec.functions.resolution import resolve_function, resolve_operator
@@ -20,9 +21,10 @@ from shoal.exec.sql.context import Context, bare_type, fail
 
 CastContext = OneOf["implicit", "assignment", "explicit"]
 _REGISTERS = OID_LIKE - {"oid", "xid", "cid"}
-_VECTORS = {"int2vector": SqlType("_int2"), "oidvector": SqlType("_oid")}
+_NUMERICS = array_of(NUMERIC)
+VECTORS = {"int2vector": SqlType("_int2"), "oidvector": SqlType("_oid")}
 """What the catalog's vectors are to functions and array casts."""
-_COUNT_FROM_ZERO = frozenset({"generate_subscripts", "array_lower", "array_upper"})
+_COUNT_FROM_ZERO = frozenset({"generate_subscripts", "array_lower", "array_upper", "array_dims"})
 """Functions to which the vectors' first subscript, 0, matters."""
 _LIMITS = {"int2": 1 << 15, "int4": 1 << 31, "int8": 1 << 63}
 
@@ -40,9 +42,9 @@ def _function_for(name: str, types: tuple[SqlType, ...]) -> Resolution:
 
 def function_for(name: str, args: Sequence[Expr]) -> Resolution:
     """resolve_function, remembered; constants are told only to functions whose result type they decide."""
-    types = tuple(_VECTORS.get(arg.type.name) or arg.type for arg in args)
+    types = tuple(VECTORS.get(arg.type.name) or arg.type for arg in args)
     found = _function_for(name, types)
-    if name in _COUNT_FROM_ZERO and args and args[0].type.name in _VECTORS:
+    if name in _COUNT_FROM_ZERO and args and args[0].type.name in VECTORS:
         return replace(found, arguments=(args[0].type, *found.arguments[1:]))
     if found.function.typed_by_constants:
         return resolve_function(name, types, [arg.value if isinstance(arg, Literal) else None for arg in args])
@@ -52,6 +54,8 @@ def function_for(name: str, args: Sequence[Expr]) -> Resolution:
 def coerce(context: Context, expr: Expr, target: SqlType, pos: int, how: CastContext = "implicit") -> Expr:
     """`expr` as `target`. Raises: CannotCoerce (42846), and for bad constants what parse_literal raises, at `pos`."""
     made = _coerced(context, expr, target, pos, how)
+    if how == "assignment" and target.name == "_numeric" and made.type != target:
+        return Cast(target, made, False)
     return held(made, target) if how == "assignment" and target.name == "numeric" else made
 
 
@@ -62,12 +66,21 @@ def held(expr: Expr, target: SqlType) -> Expr:
         return expr
     shift = (target.scale or 0) - (expr.type.scale or 0)
     if type(expr) is Literal and target.trim:
+        if expr.value in specials.TEXTS:
+            return Literal(target, expr.value)
         if expr.value is None or shift >= 0:
             return Literal(target, None if expr.value is None else expr.value * 10 ** shift)
         if expr.value % 10 ** -shift:
             raise NumericOutOfRange(f"a numeric column keeps {target.scale} digits after the point unless it is declared "
                                     "with more", hint="Declare it as numeric(precision, scale).")
     return Cast(target, expr, False)
+
+
+def stored(context: Context, expr: Expr, target: SqlType, pos: int, how: CastContext = "implicit") -> Expr:
+    """`expr` as one of several that make up a column of `target`: coerced, and of its scale, which a cast to an undeclared
+    numeric need not give."""
+    made = coerce(context, expr, target, pos, how)
+    return held(made, target) if target.name == "numeric" and made.type.scale != target.scale else made
 
 
 def elements_held(found: Resolution, args: Sequence[Expr]) -> list[Expr]:
@@ -95,9 +108,11 @@ def _coerced(context: Context, expr: Expr, target: SqlType, pos: int, how: CastC
         return expr  # the same values, stored the same way
     if how == "implicit" and source.name == target.name == "numeric" and _holds(target, source):
         return expr
-    if source.name in _VECTORS and target.is_array and target != _VECTORS[source.name]:
-        expr = Cast(_VECTORS[source.name], expr, False)
+    if source.name in VECTORS and target.is_array and target != VECTORS[source.name]:
+        expr = Cast(VECTORS[source.name], expr, False)
         source = expr.type
+    if how == "explicit" and source.name == "_numeric" and target == _NUMERICS:
+        return Cast(computed(source), expr)  # keeps the elements' digits
     if not can_coerce(source, target, how):
         fail(CannotCoerce, f"cannot cast type {source.sql} to {target.sql}", pos)
     return Cast(cast_result(source, target), expr, how == "explicit")
@@ -198,7 +213,7 @@ def unify(context: Context, exprs: Sequence[Expr], places: Sequence[int], what: 
         exprs = [coerce(context, e, NUMERIC, pos) if e.type.name == "unknown" and getattr(e, "value", e) is not None else e
                  for e, pos in zip(exprs, places, strict=True)]
         target = computed(common(exprs, places, what))
-    return target, [coerce(context, e, target, pos) for e, pos in zip(exprs, places, strict=True)]
+    return target, [stored(context, e, target, pos) for e, pos in zip(exprs, places, strict=True)]
 
 
 def common(exprs: Sequence[Expr], places: Sequence[int], what: str) -> SqlType:

@@ -156,7 +156,9 @@ FILTER = Clause("FILTER", aggregate_error="aggregate functions are not allowed i
                 window_error="window functions are not allowed in FILTER")
 UPDATE = Clause("UPDATE")
 DEFAULT = Clause("DEFAULT expressions", columns=False)
-CHECK = Clause("check constraints")
+CHECK = Clause("check constraints", aggregate_error="aggregate functions are not allowed in check constraints")
+INDEX = Clause("index expressions", aggregate_error="aggregate functions are not allowed in index expressions")
+INDEX_PREDICATE = Clause("index predicates", aggregate_error="aggregate functions are not allowed in index predicates")
 COPY_WHERE = Clause("COPY FROM WHERE conditions")
 AGGREGATE = Clause("aggregate arguments", aggregate_error="aggregate function calls cannot be nested",
                    window_error="aggregate function calls cannot contain window function calls",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from shoal.catalog.connector import ColumnInfo, Index, NumberSequence
+from shoal.catalog.connector import ColumnInfo, Index, IndexExpression, NumberSequence
 from shoal.catalog.errors import (
     DuplicateColumn,
     FeatureNotSupported,
@@ -17,10 +17,12 @@ from shoal.catalog.errors import (
     ReadOnlyTransaction,
     SqlError,
     SqlSyntaxError,
+    UndefinedColumn,
     WrongObjectType,
 )
 from shoal.catalog.types import INT8, JSON, TEXT
 from shoal.exec.plan.nodes import Field, PlanNode, Project
+from shoal.exec.sql import syntax as s
 from shoal.exec.sql import syntax_ddl as d
 from shoal.exec.sql.bound import (
     Bound,
@@ -38,8 +40,9 @@ from shoal.exec.sql.bound import (
     Truncate,
 )
 from shoal.exec.sql.context import Context, Query, fail
-from shoal.exec.sql.definitions import number_sequence
+from shoal.exec.sql.definitions import column_collation, number_sequence
 from shoal.exec.sql.queries import bind_subquery
+from shoal.exec.sql.stored_expressions import index_expression, scope_of, with_predicate
 from shoal.exec.sql.views import definition_of
 
 _EXPLAIN_FLAGS = frozenset({"analyze", "verbose", "costs", "settings", "buffers", "wal", "timing", "summary",
@@ -154,9 +157,35 @@ def bind_create_sequence(context: Context, tree: d.CreateSequence) -> Bound:
 
 def bind_create_index(context: Context, tree: d.CreateIndex) -> Bound:
     require_writable(context, "CREATE INDEX")
-    columns = tuple(text for text, _, _, _ in tree.columns)
-    options = tuple(descending + 2 * first for _, _, descending, first in tree.columns)
-    index = Index(tree.name, columns, tree.unique, method=tree.method, predicate=tree.predicate, options=options)
+    try:
+        found = context.namespace.resolve(tree.table.parts)
+    except SqlError as error:
+        error.position = 0
+        raise
+    infos = {info.name: info.type for info in found.columns if not info.hidden}
+    scope = scope_of(found.handle.name, [Field(i, *info) for i, info in enumerate(infos.items(), 1)])
+    columns: list[str] = []
+    collations: list[str] = []
+    expressions: list[IndexExpression] = []
+    for column in tree.columns:
+        node = column.expression
+        name = node.parts[0] if isinstance(node, s.Name) and len(node.parts) == 1 else column.name
+        if name and name not in infos:
+            fail(UndefinedColumn, f'column "{name}" does not exist', -1 if node is None else node.pos)
+        if not name:
+            expressions.append(index_expression(context, node, column.text, scope))
+        sql_type = infos[name] if name else expressions[-1].type
+        columns.append(name or f"({expressions[-1].text})")
+        collations.append("" if column.collation is None else column_collation(column.collation, sql_type))
+    for name in tree.included:
+        if name not in infos:
+            fail(UndefinedColumn, f'column "{name}" does not exist', -1)
+    index = Index(tree.name, (*columns, *tree.included), tree.unique, method=tree.method,
+                  options=tuple(column.descending + 2 * column.nulls_first for column in tree.columns),
+                  keys=len(columns) if tree.included else None, collations=tuple(collations) if any(collations) else (),
+                  expressions=tuple(expressions))
+    if tree.predicate is not None:
+        index = with_predicate(context, tree.predicate, tree.predicate_text, scope, index)
     return command(context, CreateIndex(tree.table.parts, index, tree.exists), "CREATE INDEX")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from shoal.catalog.connector import ColumnInfo, Constraint, Index, NumberSequence, SupportsDefinitions
 from shoal.catalog.errors import (
+    DatatypeMismatch,
     DuplicateObject,
     FeatureNotSupported,
     InvalidParameterValue,
@@ -18,23 +19,23 @@ from shoal.catalog.errors import (
     SqlError,
     SqlSyntaxError,
     UndefinedColumn,
+    UndefinedObject,
 )
+from shoal.catalog.pg_catalog.views.pg_attribute import collation_oids
 from shoal.catalog.types import INT2, INT4, INT8, SqlType
-from shoal.exec.plan.expr import ColumnRef, Literal, walk
 from shoal.exec.plan.nodes import Field
-from shoal.exec.sql import syntax as s
 from shoal.exec.sql import syntax_ddl as d
 from shoal.exec.sql.bound import Bound, CreateTable, ForeignKey
-from shoal.exec.sql.context import CHECK, DEFAULT, Context, Level, bare_type, fail
-from shoal.exec.sql.expressions import ExpressionBinder
-from shoal.exec.sql.scope import Scope
-from shoal.exec.sql.stored_expressions import assigned, condition, scope_of
+from shoal.exec.sql.context import Context, bare_type, fail
+from shoal.exec.sql.stored_expressions import check, default_text, scope_of
 from shoal.exec.sql.type_names import resolve_type
 
 SERIALS = {"smallserial": INT2, "serial2": INT2, "serial": INT4, "serial4": INT4, "bigserial": INT8, "serial8": INT8}
 LIMITS = {"int2": (1 << 15) - 1, "int4": (1 << 31) - 1, "int8": (1 << 63) - 1}
 _SUFFIXES = {"primary": "pkey", "unique": "key", "foreign": "fkey", "check": "check"}
 NAME_BYTES = 63
+BYTEWISE = ("default", "C", "POSIX", "ucs_basic")
+"""The collations that order text by its bytes."""
 
 
 def bind_create_table(context: Context, tree: d.CreateTable) -> Bound:
@@ -99,23 +100,18 @@ class Definition:
                 node.sequence, NumberSequence("", sql_type, maximum=LIMITS[sql_type.name], identity=bool(node.identity)))))
         elif node.default is not None:
             default = self.default_text(node.default, node.default_text, node.name, sql_type)
-        made = ColumnInfo(node.name, sql_type, not not_null, default=default, identity=node.identity)
+        made = ColumnInfo(node.name, sql_type, not not_null, default=default, identity=node.identity,
+                          collation=column_collation(node.collation, sql_type) if node.collation is not None else "")
         self.columns.append(made)
         return made
 
     def default_text(self, node: Any, text: str, column: str, sql_type: SqlType) -> str:
         """The text of a default that fits the column. Raises: DatatypeMismatch (42804), FeatureNotSupported (0A000) ..."""
         try:
-            bound = ExpressionBinder(Level(self.context, None, Scope(), {}), DEFAULT).bind(node)
+            return default_text(self.context, node, text, ColumnInfo(column, sql_type))
         except FeatureNotSupported as error:
             error.message = error.message.replace("DEFAULT expressions", "DEFAULT expression")
             raise
-        value = assigned(self.context, bound, ColumnInfo(column, sql_type), s.place(node))
-        if isinstance(value, Literal) and value.value is None:
-            return "" if bound.type.name == "unknown" else text
-        if bound.type.name == "unknown" and isinstance(node, s.Constant) and not sql_type.is_number:
-            return f"{text}::{bare_type(sql_type).sql}"
-        return text
 
     def add_like(self, like: d.Like) -> None:
         try:
@@ -174,10 +170,9 @@ class Definition:
 
     def _check(self, node: d.ConstraintNode) -> None:
         fields = [Field(i + 1, info.name, info.type) for i, info in enumerate(self.columns)]
-        bound = condition(self.context, node.expression, scope_of(self.table, fields), CHECK, "CHECK")
-        used = tuple(dict.fromkeys(part.name for part in walk(bound) if isinstance(part, ColumnRef)))
-        name = node.name or self._name("check", used if len(used) == 1 else ())
-        self.constraints.append(Constraint(name, "check", used, expression=node.text))
+        made = check(self.context, node.expression, node.text, scope_of(self.table, fields), Constraint("", "check", ()))
+        name = node.name or self._name("check", made.columns if len(made.columns) == 1 else ())
+        self.constraints.append(replace(made, name=name))
 
     def _type(self, name: str) -> SqlType:
         return next(info.type for info in self.columns if info.name == name)
@@ -186,6 +181,19 @@ class Definition:
         middle = () if kind == "primary" else columns
         taken = {c.name for c in (*self.constraints, *(f.constraint for f in self.foreign))}
         return free_name([self.table, *middle, _SUFFIXES[kind]], taken)
+
+
+def column_collation(written: d.Collation, sql_type: SqlType) -> str:
+    """The collation that a column or index key has of its own. Raises: UndefinedObject (42704), DatatypeMismatch (42804),
+    FeatureNotSupported (0A000) for one that does not order by bytes."""
+    name = written.parts[-1]
+    if name not in collation_oids() or written.parts[:-1] not in ((), ("pg_catalog",)):
+        fail(UndefinedObject, f'collation "{".".join(written.parts)}" for encoding "UTF8" does not exist', written.pos)
+    if not (sql_type.element if sql_type.is_array else sql_type).is_string:
+        fail(DatatypeMismatch, f"collations are not supported by type {bare_type(sql_type).sql}", written.pos)
+    if name not in BYTEWISE:
+        fail(FeatureNotSupported, f'collation "{name}" is not supported', written.pos)
+    return "" if name == "default" else name
 
 
 def free_name(parts: Sequence[str], taken: set[str]) -> str:

@@ -505,7 +505,8 @@ def _later(module: str, name: str, *arguments: str) -> Callable[[Grammar], Any]:
 _ALTER = "shoal.exec.sql.grammar_alter"
 _STATEMENTS.update({word: _refuse(word) for word in _COMMANDS_ELSEWHERE})
 _STATEMENTS.update({name: _later(_ALTER, name) for name in ("alter", "comment", "refresh")})
-_STATEMENTS.update({word: _later(_ALTER, "ignored", word.upper()) for word in ("grant", "revoke")})
+_STATEMENTS.update({word: _later("shoal.exec.sql.grammar_privileges", "privileges", word.upper())
+                    for word in ("grant", "revoke")})
 _STATEMENTS.update({word: _later(_ALTER, "maintenance", word.upper())
                     for word in ("analyze", "vacuum", "reindex", "cluster")})
 _STATEMENTS["analyse"] = _STATEMENTS["analyze"]

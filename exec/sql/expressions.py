@@ -34,7 +34,7 @@ from shoal.exec.plan.nodes import Aggregate, Limit, Project, Sort
 from shoal.exec.sql import rows
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.calls import bind_function
-from shoal.exec.sql.coercion import coerce, coerce_boolean, operator, settle, unify
+from shoal.exec.sql.coercion import VECTORS, coerce, coerce_boolean, operator, settle, unify
 from shoal.exec.sql.context import Clause, Level, PendingApply, Query, fail
 from shoal.exec.sql.predicates import (
     bind_between,
@@ -281,8 +281,10 @@ class ExpressionBinder:
         bound = [self._array_of(item, element, explicit) if isinstance(item, s.Array) else self.bind(item)
                  for item in node.items]
         target = array_of(element) if any(item.type.is_array for item in bound) else element
-        return self.make_array(target, [coerce(self.context, item, target, at.pos, how)
-                                        for item, at in zip(bound, node.items, strict=True)])
+        items = [coerce(self.context, item, target, at.pos, how) for item, at in zip(bound, node.items, strict=True)]
+        if target == NUMERIC and items:  # undeclared: the elements keep their digits
+            target = loosely_merged([item.type for item in items])
+        return self.make_array(target, items)
 
     def make_array(self, element: SqlType, items: list[Expr]) -> Expr:
         """ARRAY[...] of values of this type; of arrays, one with a dimension more."""
@@ -313,7 +315,7 @@ class ExpressionBinder:
                 low, high = (one.low, one.high) if one.slice else (None, one.low)
                 bounds += (Literal(INT4, -(1 << 31) if one.slice else 1) if low is None else self._subscript_value(low),
                            Literal(INT4, (1 << 31) - 1) if high is None else self._subscript_value(high))
-            return e.Call(arg.type, "slice", (arg, *bounds))
+            return e.Call(VECTORS[arg.type.name] if vector else arg.type, "slice", (arg, *bounds))
         element = SqlType("int2" if arg.type.name == "int2vector" else "oid") if vector else arg.type.element
         return e.Call(element, "subscript", (arg, *(self._subscript_value(one.low) for one in chain)))
 

@@ -1,6 +1,6 @@
 """ALTER, COMMENT, REFRESH, and statements that have nothing to do here: read into syntax_ddl.py's plain trees (hop 2).
 
-Spec: PostgreSQL 15 documentation, ALTER TABLE, ALTER SEQUENCE, COMMENT, GRANT, ANALYZE, VACUUM ...
+Spec: PostgreSQL 15 documentation, ALTER TABLE, ALTER SEQUENCE, COMMENT, ANALYZE, VACUUM ...
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from shoal.exec.sql.grammar_ddl import (
     table_ref,
     with_data,
 )
+from shoal.exec.sql.grammar_privileges import default_privileges, owner
 
 if TYPE_CHECKING:
     from shoal.exec.sql.dialect import Grammar
@@ -31,9 +32,11 @@ if TYPE_CHECKING:
 _WITHOUT_EFFECT = ("set", "reset", "cluster", "enable", "disable", "replica", "validate", "force")
 
 
-def alter(g: Grammar) -> d.Alter:
+def alter(g: Grammar) -> d.Alter | d.Privileges:
     """ALTER after its first word."""
     token = g._curr
+    if g._match(T.DEFAULT):
+        return default_privileges(g)
     kind = object_kind(g, "ALTER")
     if kind == "EXTENSION":
         raise g.unsupported("ALTER EXTENSION", token)
@@ -87,7 +90,7 @@ def _action(g: Grammar) -> d.AlterAction:
         return d.AlterAction(what, pos, name, exists=exists, cascade=cascade)
     if g.accept_word("owner"):
         g.expect_word("to")
-        return d.AlterAction("owner", pos, g.label())
+        return d.AlterAction("owner", pos, owner(g))
     if g.accept_word("alter"):
         return _alter_column(g, pos)
     if g.at_word(*_WITHOUT_EFFECT):
@@ -182,15 +185,6 @@ def refresh(g: Grammar) -> d.Refresh:
     concurrently = g.accept_word("concurrently")
     target = table_ref(g)
     return d.Refresh(target, with_data(g), concurrently)
-
-
-def ignored(tag: str) -> Callable[[Grammar], d.Ignored]:
-    """GRANT, REVOKE and their like: everybody may do everything that the catalogs can do, so nothing changes."""
-    def parse(g: Grammar) -> d.Ignored:
-        while g._curr.token_type != T.SENTINEL:
-            g._advance()
-        return d.Ignored(tag)
-    return parse
 
 
 def maintenance(tag: str) -> Callable[[Grammar], d.Ignored]:

@@ -179,11 +179,12 @@ class CallGrammar(TypeGrammar):
         arg = self.expression_at(OR)
         self.expect(T.R_PAREN)
         return s.Function(token.start, ("extract",), [s.Constant(field_token.start, "string", field_token.text.lower()),
-                                                      arg])
+                                                      arg], form="words")
 
     def _overlay(self, token: Token) -> s.Function:
         args = [self.expression_at(OR)]
-        if self.accept_word("placing"):
+        placing = self.accept_word("placing")
+        if placing:
             args.append(self.expression_at(OR))
             self.expect(T.FROM)
             args.append(self.expression_at(OR))
@@ -194,14 +195,14 @@ class CallGrammar(TypeGrammar):
             args += self._arguments_until_paren()
         else:
             raise self.unexpected()
-        return s.Function(token.start, ("overlay",), args)
+        return s.Function(token.start, ("overlay",), args, form="words" if placing else "")
 
     def _position(self, token: Token) -> s.Function:
         needle = self.expression_at(COMPARE, restricted=True)
         self.expect(T.IN)
         hay = self.expression_at(COMPARE, restricted=True)
         self.expect(T.R_PAREN)
-        return s.Function(token.start, ("position",), [hay, needle])
+        return s.Function(token.start, ("position",), [hay, needle], form="words")
 
     def _substring(self, token: Token) -> s.Function:
         text = self.expression_at(OR)
@@ -226,7 +227,8 @@ class CallGrammar(TypeGrammar):
         self.expect(T.R_PAREN)
         if start is None:
             start = s.Constant(token.start, "integer", "1")
-        return s.Function(token.start, ("substring",), [text, start] if length is None else [text, start, length])
+        args = [text, start] if length is None else [text, start, length]
+        return s.Function(token.start, ("substring",), args, form="words")
 
     def _trim(self, token: Token) -> s.Function:
         name = "btrim"
@@ -234,16 +236,16 @@ class CallGrammar(TypeGrammar):
             name = {"leading": "ltrim", "trailing": "rtrim", "both": "btrim"}[self._curr.text]
             self._advance()
         if self._match(T.FROM):
-            return s.Function(token.start, (name,), self._arguments_until_paren())
+            return s.Function(token.start, (name,), self._arguments_until_paren(), form="words")
         first = self.expression_at(OR)
         if self._match(T.FROM):
-            return s.Function(token.start, (name,), [*self._arguments_until_paren(), first])
+            return s.Function(token.start, (name,), [*self._arguments_until_paren(), first], form="words")
         args = [first]
         if self._match(T.COMMA):
             args += self._arguments_until_paren()
         else:
             self.expect(T.R_PAREN)
-        return s.Function(token.start, (name,), args)
+        return s.Function(token.start, (name,), args, form="words")
 
     def _plain(self, token: Token) -> s.Function:
         args = self._arguments_until_paren()

@@ -61,12 +61,12 @@ def create(g: Grammar) -> Any:
     raise g.unexpected()
 
 
-def drop(g: Grammar) -> d.Drop:
+def drop(g: Grammar) -> d.Drop | d.DropOther:
     """DROP after its first word."""
-    token = g._curr
+    from shoal.exec.sql.grammar_privileges import DROPPED_KINDS, drop_other
+    if g.at_word(*DROPPED_KINDS):
+        return drop_other(g)
     kind = object_kind(g, "DROP")
-    if kind == "EXTENSION":
-        raise g.unsupported("DROP EXTENSION", token)
     if g.at_word("concurrently"):
         g._advance()
     exists = if_exists(g)
@@ -273,8 +273,8 @@ def _column_constraint(g: Grammar, found: d.ColumnNode) -> bool:
         found.default, found.default_text = _expression(g)
     elif g.accept_word("generated"):
         generated(g, found)
-    elif g.accept_word("collate"):
-        g.qualified_name()
+    elif collation := _collation(g):
+        found.collation = collation
     elif g.at_word("compression", "storage"):
         g._advance()
         g.label()
@@ -446,14 +446,14 @@ def _create_index(g: Grammar) -> d.CreateIndex:
     name = "" if g._curr.token_type == T.ON else g.name()
     g.expect(T.ON)
     g._match(T.ONLY)
-    made = d.CreateIndex(name, table_ref(g), [], unique, exists)
+    made = d.CreateIndex(name, table_ref(g), [], unique=unique, exists=exists)
     if g.accept_word("using"):
         made.method = g.name()
     g.expect(T.L_PAREN)
     made.columns = g._parse_csv(lambda: _index_column(g))
     g.expect(T.R_PAREN)
     if g.accept_word("include"):
-        g.names()
+        made.included = g.names()
     if g._curr.token_type == T.WITH and g._next.token_type == T.L_PAREN:
         g._advance()
         skip_parentheses(g)
@@ -461,12 +461,18 @@ def _create_index(g: Grammar) -> d.CreateIndex:
         g.name()
     if g._match(T.WHERE):
         start = g._curr.start
-        g.expression_at(1)
-        made.predicate = g.sql[start:g._prev.end + 1]
+        made.predicate = g.expression_at(1)
+        made.predicate_text = g.sql[start:g._prev.end + 1]
     return made
 
 
-def _index_column(g: Grammar) -> tuple[str, Any, bool, bool]:
+def _collation(g: Grammar) -> d.Collation | None:
+    """COLLATE and a name, if they stand here."""
+    pos = g._curr.start
+    return d.Collation(pos, g.qualified_name()) if g.accept_word("collate") else None
+
+
+def _index_column(g: Grammar) -> d.IndexColumn:
     start = g._curr.start
     tree: Any = None
     if g._match(T.L_PAREN):
@@ -477,8 +483,7 @@ def _index_column(g: Grammar) -> tuple[str, Any, bool, bool]:
     else:
         g.name()
     text = g._prev.text if tree is None else g.sql[start:g._prev.end + 1]
-    if g.accept_word("collate"):
-        g.qualified_name()
+    collation = _collation(g)
     if g.is_column_id(g._curr) and not g.at_word("asc", "desc", "nulls"):
         g.qualified_name()  # an operator class
     descending = False
@@ -489,7 +494,7 @@ def _index_column(g: Grammar) -> tuple[str, Any, bool, bool]:
     if g.accept_word("nulls"):
         first = g._curr.text == "first"
         g._advance()
-    return text, tree, descending, first
+    return d.IndexColumn(text if tree is None else "", tree, text, collation, descending, first)
 
 
 def sequence_options(g: Grammar) -> dict[str, Any]:

@@ -114,7 +114,7 @@ class ExpressionGrammar(CallGrammar):
                 self.expect_word("time")
                 self.expect_word("zone")
                 zone = self.expression_at(AT + 1)
-                left = s.Function(token.start, ("timezone",), [zone, left])
+                left = s.Function(token.start, ("timezone",), [zone, left], form="words")
             else:
                 symbol = self._qualified_operator()
                 left = self._operation(symbol, left, token, OPERATOR)
@@ -339,7 +339,7 @@ class ExpressionGrammar(CallGrammar):
             if word in _WITH_PRECISION and self._match(T.L_PAREN):
                 args.append(self.expression_at(OR))
                 self.expect(T.R_PAREN)
-            return s.Function(pos, (word,), args)
+            return s.Function(pos, (word,), args, form="value")
         if follower == T.L_PAREN:
             special = SPECIAL_FORMS.get(word)
             if special is not None:

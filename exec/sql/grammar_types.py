@@ -87,7 +87,7 @@ class TypeGrammar(GrammarBase):
         while self._match(T.DOT):
             schema, name = name, self.label()
             quoted = True
-        if self._curr.token_type == T.MOD:
+        if self._curr.token_type == T.MOD and self._next.text.lower() == "type":
             raise FeatureNotSupported("%TYPE is not supported", position=token.start + 1)
         return s.TypeName(token.start, name, self._modifiers(), schema=schema, quoted=quoted)
 

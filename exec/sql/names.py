@@ -21,6 +21,11 @@ def output_name(node: Any) -> str:
     return _figure(node)[0] or UNNAMED
 
 
+def index_name(node: Any) -> str:
+    """The name of an index's column that is this expression."""
+    return _figure(node)[0] or "expr"
+
+
 def _figure(node: Any) -> tuple[str, int]:
     """A name and how good it is: 2 for a real name, 1 for a makeshift, 0 for none."""
     match node:

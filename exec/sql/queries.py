@@ -39,7 +39,7 @@ from shoal.exec.plan.nodes import (
 )
 from shoal.exec.plan.rewrite import holds_volatile
 from shoal.exec.sql import syntax as s
-from shoal.exec.sql.coercion import coerce, unify
+from shoal.exec.sql.coercion import stored, unify
 from shoal.exec.sql.context import VALUES, CommonTable, Context, Level, PendingApply, Query, fail
 from shoal.exec.sql.expressions import ExpressionBinder
 from shoal.exec.sql.planning import ONE_ROW, attach
@@ -252,7 +252,7 @@ def retyped(context: Context, query: Query, targets: Sequence[SqlType], how: Any
                 zip(plan.assignments, targets, query.places, strict=True)]
         return replace(query, plan=Project(plan.input, tuple(made)), fields=tuple(f for f, _ in made))
     if isinstance(plan, Values) and plan.fields == query.fields:
-        rows = tuple(tuple(coerce(context, expr, t, pos, how) for expr, t,
+        rows = tuple(tuple(stored(context, expr, t, pos, how) for expr, t,
                            pos in zip(row, targets, query.places, strict=True))
                      for row in plan.rows)
         fields = tuple(f if f.type == t else context.field(f.name, t) for f, t in zip(plan.fields, targets, strict=True))
@@ -265,7 +265,7 @@ def retyped(context: Context, query: Query, targets: Sequence[SqlType], how: Any
 def _retyped(context: Context, column: Field, expr: Expr, target: SqlType, pos: int, how: Any) -> tuple[Field, Expr]:
     if column.type == target:
         return column, expr
-    value = coerce(context, expr, target, pos, how)
+    value = stored(context, expr, target, pos, how)
     if value.type != target and value.type.name != target.name:
         value = e.Cast(target, value, how == "explicit")
     return context.field(column.name, target), value

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 from shoal.catalog.access import ResolvedTable
-from shoal.catalog.connector import ColumnInfo
+from shoal.catalog.connector import ColumnInfo, Constraint, Index, IndexExpression
 from shoal.catalog.errors import DatatypeMismatch
 from shoal.exec.functions.casts import can_coerce
-from shoal.exec.plan.expr import Call, Expr, Literal, walk
+from shoal.exec.plan.expr import Call, ColumnRef, Expr, Literal, walk
 from shoal.exec.plan.nodes import Field
 from shoal.exec.sql import syntax as s
-from shoal.exec.sql.coercion import coerce
-from shoal.exec.sql.context import CHECK, DEFAULT, Clause, Context, Level, bare_type, fail
+from shoal.exec.sql.coercion import coerce, settle
+from shoal.exec.sql.context import CHECK, DEFAULT, INDEX, INDEX_PREDICATE, Clause, Context, Level, bare_type, fail
+from shoal.exec.sql.deparse import Deparser, shown_or_none
 from shoal.exec.sql.expressions import ExpressionBinder
+from shoal.exec.sql.names import index_name
 from shoal.exec.sql.scope import Relation, Scope, ScopeColumn
 
 SEQUENCE_FUNCTIONS = frozenset({"nextval", "currval", "lastval", "setval"})
@@ -45,14 +48,74 @@ def default_value(context: Context, column: ColumnInfo) -> Expr:
     return assigned(context, binder.bind(node), column, -1)
 
 
+def default_text(context: Context, node: Any, text: str, column: ColumnInfo) -> str:
+    """What is kept of a default: as PostgreSQL prints it, `text` where that cannot be; "" for NULL.
+
+    Raises: DatatypeMismatch (42804), FeatureNotSupported (0A000) ...
+    """
+    binder = ExpressionBinder(Level(context, None, Scope(), {}), DEFAULT)
+    bound = binder.bind(node)
+    assigned(context, bound, column, s.place(node))
+    if isinstance(bound, Literal) and bound.value is None and bound.type.name == "unknown":
+        return ""
+    shown = shown_or_none(Deparser(binder).default, node, column.type)
+    return text if shown is None else shown.text(False)
+
+
+def check(context: Context, node: Any, text: str, scope: Scope, made: Constraint) -> Constraint:
+    """The CHECK constraint `made` with its condition. Raises: DatatypeMismatch (42804), UndefinedColumn (42703) ..."""
+    binder = ExpressionBinder(Level(context, None, scope, {}), CHECK)
+    bound = binder.bind_boolean(node, "CHECK")
+    made = replace(made, columns=_columns(bound), expression=text)
+    shown = shown_or_none(Deparser(binder).boolean, node)
+    if shown is None:
+        return made
+    return replace(made, expression=shown.text(False), definition=f"CHECK ({shown.text(False)})",
+                   pretty=f"CHECK ({shown.text(True)})")
+
+
+def _columns(bound: Expr) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.name for part in walk(bound) if isinstance(part, ColumnRef)))
+
+
+def index_expression(context: Context, node: Any, text: str, scope: Scope) -> IndexExpression:
+    """Raises: UndefinedColumn (42703) ..."""
+    binder = ExpressionBinder(Level(context, None, scope, {}), INDEX)
+    bound = settle(context, binder.bind(node), s.place(node))
+    shown = shown_or_none(Deparser(binder).settled, node)
+    texts = (text, text) if shown is None else (shown.text(False), shown.text(True))
+    return IndexExpression(*texts, bare_type(bound.type), index_name(node), shown is not None and shown.is_call,
+                           _columns(bound))
+
+
+def with_predicate(context: Context, node: Any, text: str, scope: Scope, made: Index) -> Index:
+    """The index `made` of the rows that meet a condition. Raises: DatatypeMismatch (42804), UndefinedColumn (42703) ..."""
+    binder = ExpressionBinder(Level(context, None, scope, {}), INDEX_PREDICATE)
+    binder.bind_boolean(node, "WHERE")
+    shown = shown_or_none(Deparser(binder).boolean, node)
+    texts = (f"({text})", f"({text})") if shown is None else (shown.text(False), shown.text(True))
+    return replace(made, predicate=texts[0], pretty_predicate=texts[1])
+
+
+def renamed(node: Any, old: str, new: str) -> Any:
+    """A syntax tree with a column under its new name."""
+    if isinstance(node, s.Name):
+        return replace(node, parts=(*node.parts[:-1], new if node.parts[-1] == old else node.parts[-1]))
+    if isinstance(node, (list, tuple)):
+        return type(node)(renamed(item, old, new) for item in node)
+    if not isinstance(node, s.Node):
+        return node
+    return replace(node, **{part.name: renamed(getattr(node, part.name), old, new) for part in fields(node)})
+
+
 def reads_sequences(expr: Expr) -> bool:
     """Whether only the coordinator can compute it."""
     return any(isinstance(part, Call) and part.name in SEQUENCE_FUNCTIONS for part in walk(expr))
 
 
-def scope_of(name: str, fields: Sequence[Field]) -> Scope:
+def scope_of(name: str, stored: Sequence[Field]) -> Scope:
     """The columns of a table that is being written, as conditions on its rows see them."""
-    columns = [ScopeColumn(field.name, field.ref(), name) for field in fields]
+    columns = [ScopeColumn(field.name, field.ref(), name) for field in stored]
     return Scope([Relation(name, columns)], columns)
 
 
@@ -61,8 +124,8 @@ def condition(context: Context, node: Any, scope: Scope, clause: Clause, what: s
     return ExpressionBinder(Level(context, None, scope, {}), clause).bind_boolean(node, what)
 
 
-def checks_of(context: Context, found: ResolvedTable, fields: Sequence[Field]) -> tuple[tuple[str, Expr], ...]:
-    """The table's CHECK constraints over the columns `fields` that are to be stored."""
+def checks_of(context: Context, found: ResolvedTable, stored: Sequence[Field]) -> tuple[tuple[str, Expr], ...]:
+    """The table's CHECK constraints over the columns that are to be stored."""
     checks = [constraint for constraint in found.connector.constraints(found.handle) if constraint.kind == "check"]
-    scope = scope_of(found.handle.name, fields)
-    return tuple((check.name, condition(context, parsed(check.expression), scope, CHECK, "CHECK")) for check in checks)
+    scope = scope_of(found.handle.name, stored)
+    return tuple((made.name, condition(context, parsed(made.expression), scope, CHECK, "CHECK")) for made in checks)

@@ -273,6 +273,8 @@ class Function(Node):
     arg_names: dict[int, str] = field(default_factory=dict)
     label: str = ""
     """Output column name where it is not the function's name."""
+    form: Literal["", "value", "words"] = ""
+    """How it was written: name(arguments); CURRENT_DATE, without parentheses; with words inside, as EXTRACT(year FROM x)."""
 
 
 @dataclass(slots=True)

@@ -31,6 +31,12 @@ class ConstraintNode:
 
 
 @dataclass(slots=True)
+class Collation:
+    pos: int
+    parts: tuple[str, ...]
+
+
+@dataclass(slots=True)
 class ColumnNode:
     """A column of CREATE TABLE or ADD COLUMN. `type` None: CREATE TABLE AS gives it."""
 
@@ -44,6 +50,7 @@ class ColumnNode:
     identity: Literal["", "a", "d"] = ""
     sequence: dict[str, Any] = field(default_factory=dict)
     constraints: list[ConstraintNode] = field(default_factory=list)
+    collation: Collation | None = None
 
 
 @dataclass(slots=True)
@@ -95,16 +102,28 @@ class CreateSequence:
 
 
 @dataclass(slots=True)
-class CreateIndex:
-    """`columns`: (name or expression text, is an expression, descending, nulls first)."""
+class IndexColumn:
+    """`expression`: None for a plain column, which is then `name`; `text`: an expression as written."""
 
     name: str
+    expression: Any
+    text: str
+    collation: Collation | None = None
+    descending: bool = False
+    nulls_first: bool = False
+
+
+@dataclass(slots=True)
+class CreateIndex:
+    name: str
     table: TableRef
-    columns: list[tuple[str, Any, bool, bool]]
+    columns: list[IndexColumn]
+    included: list[str] = field(default_factory=list)
     unique: bool = False
     exists: bool = False
     method: str = "btree"
-    predicate: str = ""
+    predicate: Any = None
+    predicate_text: str = ""
 
 
 @dataclass(slots=True)
@@ -161,6 +180,35 @@ class Refresh:
     target: TableRef
     with_data: bool = True
     concurrently: bool = False
+
+
+@dataclass(slots=True)
+class DropOther:
+    """DROP TYPE, ROLE, FUNCTION ...: things of which there are none here but PostgreSQL's own. `kind` in lower case."""
+
+    kind: str
+    exists: bool = False
+    targets: list[TableRef] = field(default_factory=list)
+    arguments: list[list[TypeName] | None] = field(default_factory=list)
+    """Of functions: the types of the arguments of each, None where they are not given."""
+    table: TableRef | None = None
+    """Whose trigger, rule or policy it is."""
+
+
+@dataclass(slots=True)
+class Privileges:
+    """GRANT, REVOKE, ALTER DEFAULT PRIVILEGES. Without `target`, `privileges` are roles."""
+
+    tag: str
+    privileges: list[tuple[str, list[str]]] = field(default_factory=list)
+    """Each with the columns it is for."""
+    target: str = ""
+    """The kind of the objects, in lower case."""
+    whole: bool = False
+    """ALL ... IN SCHEMA."""
+    objects: list[TableRef] = field(default_factory=list)
+    arguments: list[list[TypeName] | None] = field(default_factory=list)
+    roles: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)

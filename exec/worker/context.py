@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import cached_property
 from typing import Any, Final
 
-from shoal.catalog.connector import Connector, Split, SupportsInterrupt
+from shoal.catalog.connector import Connector, Split, SupportsInterrupt, SupportsPieces
 from shoal.catalog.errors import SqlError
 from shoal.exec.batch import BLOCKED, Batch, Output
 from shoal.exec.encoding.encoder import encoder_of
@@ -20,10 +21,11 @@ from shoal.exec.evaluator import Names
 from shoal.exec.exchange.buffer import OutputBuffer
 from shoal.exec.exchange.partition import Partitioner
 from shoal.exec.kernels.membership import KeySet
-from shoal.exec.memory import QueryMemory
+from shoal.exec.memory import QueryMemory, trim
 from shoal.exec.operators.base import Operator, OperatorMetrics
 from shoal.exec.plan.fragment import TaskSettings, TaskSpec
-from shoal.exec.plan.nodes import Join, PlanNode, walk_plan
+from shoal.exec.plan.nodes import Filter, Join, PlanNode, Project, Scan, walk_plan
+from shoal.exec.plan.rewrite import holds_volatile
 from shoal.exec.worker.read_ahead import ReadAhead
 from shoal.exec.worker.result_pages import ResultPages
 from shoal.exec.worker.streams import Stream, TaskOutput
@@ -32,6 +34,8 @@ from shoal.exec.worker.task import TaskLife, TaskReport
 TURN_S: Final = 0.01
 RESULT_BYTES, MOST_RESULT_BYTES, PROMPT_S = 512 << 10, 4 << 20, 0.1
 """What a task holds ready for a client; twice as much each time the client has made room soon, up to a limit."""
+WAIT_PER_WORK: Final = 10
+"""A task that has waited this many times as long as it has worked lets go of the rows it has read, to read them again."""
 
 
 class QueryState:
@@ -162,6 +166,17 @@ class RunningTask:
             stream.close()
 
     def _drive(self) -> Iterator[None]:
+        while (yield from self._pass(self.buffer.rows_added)):
+            trim()
+            self.buffer.capacity_bytes = RESULT_BYTES
+            while self.buffer.full and not self.buffer.abandoned:
+                yield
+            if self.buffer.abandoned:
+                return
+
+    def _pass(self, done: int) -> Generator[None, None, bool]:
+        """Puts the rows after the first `done` ones into the output. True: has let go of what it held instead of waiting
+        for room, and is to be done again."""
         from shoal.exec.operators import build
 
         self._root = build(self.spec.fragment.root, self)
@@ -172,11 +187,15 @@ class RunningTask:
             pages = ResultPages(encoder_of(self.spec.encoding, self.settings, self.names))
         for batch in self._root.batches():
             if isinstance(batch, Batch):
-                for partition, page in pages.add(batch):
+                skipped = min(done, batch.rows)
+                done -= skipped
+                for partition, page in pages.add(batch.slice(skipped, batch.rows - skipped) if skipped else batch):
                     self._emit(partition, page)
-                    yield from self._room()
+                    if (yield from self._stalled()):
+                        self._close_operators()
+                        return True
                     if self.buffer.abandoned:
-                        return
+                        return False
                     if self.turn_over():
                         yield
                 if not self.turn_over():
@@ -187,16 +206,31 @@ class RunningTask:
             yield
         for partition, page in pages.flush():
             self._emit(partition, page)
+        return False
 
-    def _room(self) -> Iterator[None]:
-        """Waits while the output is full."""
+    def _stalled(self) -> Generator[None, None, bool]:
+        """Waits while the output is full. True: for so long that reading again costs little next to it."""
         if not self.buffer.full:
-            return
+            return False
         since = time.perf_counter()
         while self.buffer.full and not self.buffer.abandoned:
+            if self._repeatable:
+                if time.perf_counter() - since > max(PROMPT_S, WAIT_PER_WORK * self.cpu_s):
+                    return True
+                self.timed = True
             yield
         if self.spec.encoding is not None and time.perf_counter() - since < PROMPT_S:
             self.buffer.capacity_bytes = min(2 * self.buffer.capacity_bytes, MOST_RESULT_BYTES)
+        return False
+
+    @cached_property
+    def _repeatable(self) -> bool:
+        """Whether the task is a plain stream to the client that gives the same rows in the same order each time."""
+        root = self.spec.fragment.root
+        return self.spec.encoding is not None and not holds_volatile(root) and all(
+            isinstance(node, (Project, Filter)) or (isinstance(node, Scan) and not node.dynamic_filters
+                                                    and isinstance(self.connector(node.handle.catalog), SupportsPieces))
+            for node in walk_plan(root))
 
     def _emit(self, partition: int, page: Any) -> None:
         assert self.lock is not None and self.output is not None
@@ -210,9 +244,7 @@ class RunningTask:
     def shut(self) -> SqlError | None:
         """Closes the driver, operators, threads and inputs; gives the first error of closing. Compute thread only."""
         error: SqlError | None = None
-        closers: list[Callable[[], Any]] = [self.driver.close]  # type: ignore[attr-defined]
-        if self._root is not None:
-            closers += [operator.close for operator in _operators(self._root)]
+        closers: list[Callable[[], Any]] = [self.driver.close, self._close_operators]  # type: ignore[attr-defined]
         closers += [reader.stop for reader in self._read_aheads] + [stream.close for stream in self.streams]
         for close in closers:
             try:
@@ -221,9 +253,19 @@ class RunningTask:
                 error = error or raised
         for metrics in self._metrics.values():
             self.query.memory.release(id(metrics))
-        self._root = None
         self._read_aheads.clear()
         return error
+
+    def _close_operators(self) -> None:
+        root, self._root = self._root, None
+        error: SqlError | None = None
+        for operator in () if root is None else _operators(root):
+            try:
+                operator.close()
+            except SqlError as raised:
+                error = error or raised
+        if error is not None:
+            raise error
 
     def report(self) -> TaskReport:
         """How the task stands now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -24,17 +25,21 @@ COMMENT ON COLUMN line.o IS 'which order';
 """
 
 
+@contextmanager
 def names_of(url: str = "") -> Iterator[SessionNames]:
     catalogs = Catalogs([CatalogDefinition("pg", url)] if url else [])
     system = PgCatalog(catalogs)
     catalogs.add(system)
-    yield system.names({"database": "pg" if url else "memory", "search_path": ["public"]})
-    catalogs.close()
+    try:
+        yield system.names({"database": "pg" if url else "memory", "search_path": ["public"]})
+    finally:
+        catalogs.close()
 
 
 @pytest.fixture
 def names() -> Iterator[SessionNames]:
-    yield from names_of()
+    with names_of() as found:
+        yield found
 
 
 @pytest.mark.parametrize("function", ["pg_get_function_arguments", "pg_get_function_identity_arguments",
@@ -67,7 +72,7 @@ def test_identifiers(names: SessionNames, postgres_server: PostgresServer, kind:
 
 def test_objects_of_a_source(postgres_server: PostgresServer, postgres_database: str) -> None:
     postgres_server.run(SCHEMA, postgres_database)
-    for names in names_of(postgres_server.url(postgres_database)):
+    with names_of(postgres_server.url(postgres_database)) as names:
         oid = {name: names.oid_of("regclass", name) for name in ('"order"', "line", "line_o", "v", "line_n_seq")}
         assert None not in oid.values() and names.name_of("regclass", oid['"order"'] or 0) == '"order"'
         for relation, column in (("line_o", "pg_get_indexdef"), ("v", "pg_get_viewdef")):
@@ -85,5 +90,5 @@ def test_objects_of_a_source(postgres_server: PostgresServer, postgres_database:
         assert names.answer("col_description", (oid["line"], 2)) == "which order"
         assert names.answer("pg_get_serial_sequence", ("line", "n")) == "public.line_n_seq"
         assert names.name_of("regtype", names.oid_of("regtype", "mood[]") or 0) == "mood[]"
-    again = next(names_of(postgres_server.url(postgres_database)))
-    assert {name: again.oid_of("regclass", name) for name in oid} == oid
+    with names_of(postgres_server.url(postgres_database)) as again:
+        assert {name: again.oid_of("regclass", name) for name in oid} == oid

@@ -170,9 +170,10 @@ def test_errors_in_mid_stream(cluster: Cluster) -> None:
     types = tuple(field.type for field in cluster.prepare("select 1 / (amount - 100) as q from items").fields)
     with pytest.raises(DivisionByZero):
         blocks(cluster, "select 1 / (amount - 100) as q from items", ResultEncoding(types, (0,)))
-    types = tuple(field.type for field in cluster.prepare("select (k, f) as r from items").fields)
+    mixed = "select case when k > 5 then row(k) else row(k, f) end as r from items"  # rows of different fields
+    types = tuple(field.type for field in cluster.prepare(mixed).fields)
     with pytest.raises(FeatureNotSupported):
-        blocks(cluster, "select (k, f) as r from items", ResultEncoding(types, (1,)))
+        blocks(cluster, mixed, ResultEncoding(types, (1,)))
 
 
 def test_a_worker_killed_in_mid_stream_is_an_error(folder: Path) -> None:

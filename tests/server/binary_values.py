@@ -18,6 +18,8 @@ BINARY: dict[str, list[bytes]] = {
     "int8": [b"", bytes(4), bytes(8), bytes(9)], "float4": [b"", bytes(4), bytes(8)], "float8": [b"", bytes(4), bytes(8),
         bytes(9)],
     "numeric": [b"", bytes(7), bytes(8), bytes(9), bytes(10), struct.pack(">HhHH", 0, 0, 0xC000, 5),
+                *(struct.pack(">HhHH", 0, 0, sign, 0) for sign in (0xC000, 0xD000, 0xF000, 0xE000)),
+                struct.pack(">HhHHH", 1, 0, 0xC000, 0, 7), struct.pack(">HhHHH", 1, 0, 0xF000, 3, 10_000),
                 struct.pack(">HhHH", 0, 0, 0x1234, 0), struct.pack(">HhHHH", 1, 0, 0, 0, 10_000), struct.pack(">HhHHH", 1,
                 0, 0, 1, 7),
                 struct.pack(">HhHHH", 1, 0, 0, 16_384, 7), struct.pack(">HhHHHH", 2, 0, 0, 0, 7, 5000),

@@ -11,7 +11,7 @@ from tests.postgres_server import PostgresServer
 from tests.server.binary_values import BINARY, NEAR_MISSES
 from tests.server.both import Answer, Both, both_servers, run
 from tests.server.conftest import Address
-from tests.server.type_values import BAD, DIFFERENT, GOOD, REFUSED, UNSUPPORTED
+from tests.server.type_values import BAD, DIFFERENT, GOOD, UNSUPPORTED
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +53,6 @@ def test_types_that_are_not_there_are_refused(both: Both, cast: str) -> None:
     assert isinstance(refused, tuple) and refused[0] in ("0A000", "42704"), refused
 
 
-def test_numerics_that_are_not_finite_are_refused(both: Both) -> None:
-    for cast, texts in REFUSED.items():
-        for text in texts:
-            for refused in (run(both.shoal, f"SELECT '{text}'::{cast}"),
-                            run(both.shoal, f"SELECT $1::{cast}", [text.encode()])):
-                assert isinstance(refused, tuple) and refused[0] == "0A000", refused
-
-
 @pytest.mark.parametrize("cast", BINARY)
 def test_binary_parameters(both: Both, cast: str) -> None:
     for value in BINARY[cast]:
@@ -79,9 +71,7 @@ def test_near_misses(both: Both, sql: str, oid: int, value: bytes) -> None:
         assert shoal == postgres
 
 
-NOT_A_NUMBER = bytes.fromhex("00000000c0000005")
 DIFFERENT_BINARY: dict[str, tuple[bytes, ...]] = {
-    "numeric": (NOT_A_NUMBER,),
     "name": (b"x" * 64,),  # cut as text would be, rather than 42622
     "jsonb": (b"\2{}",),  # 22P03 rather than an internal error
 }

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from shoal.catalog.connector import ColumnInfo
-from shoal.catalog.pg_catalog.snapshot import Snapshot
+from shoal.catalog.connector import ColumnInfo, Index
+from shoal.catalog.pg_catalog.snapshot import Relation, Snapshot
 from shoal.catalog.pg_catalog.static import column as static_column
 from shoal.catalog.types import BOOL, INT8, TEXT
 
@@ -23,13 +23,30 @@ def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
         for number, info in enumerate(relation.columns, 1):
             yield attribute(relation.oid, number, info, snapshot.type_of_column(relation, info))
     for oid, (relation, index) in snapshot.indexes.items():
-        infos = {info.name: info for info in relation.columns}
-        for number, name in enumerate(index.columns, 1):
-            info = infos.get(name) or ColumnInfo(_of_expression(index.columns, number), TEXT)
-            yield attribute(oid, number, ColumnInfo(info.name, info.type), snapshot.type_of_column(relation, info))
+        for number, (info, type_oid) in enumerate(index_infos(snapshot, relation, index), 1):
+            yield attribute(oid, number, info, type_oid)
     for sequence in snapshot.sequences:
         for number, info in enumerate(_SEQUENCE, 1):
             yield attribute(sequence.oid, number, info, info.type.oid)
+
+
+def index_infos(snapshot: Snapshot, relation: Relation, index: Index) -> list[tuple[ColumnInfo, int]]:
+    """An index's own columns, each with the OID of its type."""
+    infos = {info.name: info for info in relation.columns}
+    expressions = {f"({expression.text})": expression for expression in index.expressions}
+    found: list[tuple[ColumnInfo, int]] = []
+    collations = (*index.collations, *[""] * len(index.columns))
+    for number, (name, label, collation) in enumerate(zip(index.columns, index.labels, collations, strict=False), 1):
+        info = infos.get(name)
+        if info is not None:
+            own = ColumnInfo(info.name, info.type, collation=collation or info.collation)
+            found.append((own, snapshot.type_of_column(relation, info)))
+        elif name in expressions:
+            sql_type = expressions[name].type
+            found.append((ColumnInfo(label, sql_type, collation=collation), sql_type.oid))
+        else:
+            found.append((ColumnInfo(_of_expression(index.columns, number), TEXT, collation=collation), TEXT.oid))
+    return found
 
 
 def _of_expression(columns: tuple[str, ...], number: int) -> str:
@@ -51,7 +68,12 @@ def attribute(relation_oid: int, number: int, info: ColumnInfo, type_oid: int) -
         "attstorage": storage, "attcompression": "", "attnotnull": not info.nullable,
         "atthasdef": bool(info.default) and not info.identity, "atthasmissing": False, "attidentity": info.identity,
         "attgenerated": "s" if info.generated else "", "attisdropped": False, "attislocal": True, "attinhcount": 0,
-        "attcollation": collation}
+        "attcollation": collation_oids().get(info.collation, collation)}
+
+
+@cache
+def collation_oids() -> dict[str, int]:
+    return dict(zip(*static_column("pg_collation", "collname", "oid"), strict=True))
 
 
 @cache

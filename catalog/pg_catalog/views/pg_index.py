@@ -8,8 +8,10 @@ from shoal.catalog.connector import Index
 from shoal.catalog.pg_catalog.definitions import index_columns
 from shoal.catalog.pg_catalog.snapshot import Relation, Snapshot
 from shoal.catalog.pg_catalog.static import column
-from shoal.catalog.pg_catalog.views.pg_attribute import attribute
-from shoal.catalog.types import TEXT
+from shoal.catalog.pg_catalog.views.pg_attribute import attribute, collation_oids, index_infos
+from shoal.catalog.types import NAMES_BY_OID
+
+_ANYARRAY, _ANYENUM = 2277, 3500
 
 
 def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
@@ -23,26 +25,26 @@ def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
             "indimmediate": key is None or not key.deferrable, "indisclustered": False, "indisvalid": True,
             "indcheckxmin": False, "indisready": True, "indislive": True, "indisreplident": False,
             "indkey": [relation.attribute_number(name) for name in index.columns],
-            "indcollation": [_collation(snapshot, relation, name) for name in index.columns[:keys]],
-            "indclass": list(index.classes or (_operator_class(relation, name) for name in index.columns[:keys])),
+            "indcollation": [collation_oids().get(collation) or attribute(0, 1, info, type_oid)["attcollation"]
+                             for (info, type_oid), collation in zip(index_infos(snapshot, relation, index)[:keys],
+                                                                    (*index.collations, *[""] * keys), strict=False)],
+            "indclass": list(index.classes or (_default_classes().get(_class_type(snapshot, type_oid), 0) for _, type_oid
+                                               in index_infos(snapshot, relation, index)[:keys])),
             "indoption": list(index.options or [0] * keys), "indexprs": _expressions(relation, index),
             "indpred": index.predicate or None}
 
 
 def _expressions(relation: Relation, index: Index) -> str | None:
+    if index.expressions:
+        return ", ".join(expression.text for expression in index.expressions)
     return ", ".join(text for text in index_columns(relation, index) if text not in relation.numbers) or None
 
 
-def _collation(snapshot: Snapshot, relation: Relation, name: str) -> int:
-    info = next((info for info in relation.columns if info.name == name), None)
-    type_oid = TEXT.oid if info is None else snapshot.type_of_column(relation, info)
-    return attribute(0, 1, info, type_oid)["attcollation"] if info is not None else 0
-
-
-def _operator_class(relation: Relation, name: str) -> int:
-    """The OID of the B-tree class that a column of this type has by default."""
-    info = next((info for info in relation.columns if info.name == name), None)
-    return _default_classes().get(info.type.oid if info else TEXT.oid, 0)
+def _class_type(snapshot: Snapshot, type_oid: int) -> int:
+    """The type whose operator classes serve a column: anyenum's for enums, anyarray's for arrays."""
+    if type_oid in snapshot.enum_by_oid:
+        return _ANYENUM
+    return _ANYARRAY if NAMES_BY_OID.get(type_oid, "").startswith("_") else type_oid
 
 
 @cache

@@ -11,6 +11,7 @@ it enforces every filter.
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 from shoal.catalog.connector import Operator, Predicate, SupportsFilter, SupportsLimit
 from shoal.catalog.types import SqlType, to_python
@@ -112,17 +113,21 @@ def _predicate(names: dict[int, str], ref: ColumnRef, operator: Operator, consta
         return None
     values = []
     for constant in constants:
-        if not isinstance(constant, Literal) or constant.value is None or constant.type.is_array or not _same_kind(ref.type, constant.type):
+        if not isinstance(constant, Literal) or constant.value is None or not _same_kind(ref.type, constant.type):
             return None
         value = to_python(constant.value, constant.type)
         if isinstance(value, int) and constant.type.name in ("date", "timestamp", "timestamptz"):
             return None  # an infinity, which other systems hold differently
+        if isinstance(value, Decimal) and not value.is_finite():
+            return None  # likewise, and NaN
         values.append(value)
     return Predicate(names[ref.id], operator, tuple(values))
 
 
 def _same_kind(column: SqlType, constant: SqlType) -> bool:
     """A source compares the column with such a constant as SQL does."""
+    if constant.is_array:
+        return False  # their shapes
     if column.is_number and constant.is_number:
         return (column.name in ("float4", "float8")) == (constant.name in ("float4", "float8"))
     if column.is_string and constant.is_string:

@@ -1,0 +1,31 @@
+"""`python -m conformance`: everything that judges Shoal as PostgreSQL's clients see it, in one go; exit code 1 if any fails.
+
+The protocol scripts as they stand, a byte at a time and all at once; the statements clients sent; the clients themselves.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+PARTS = (("protocol scripts", "conformance.wire"),
+         ("protocol scripts, a byte at a time", "conformance.wire", "--byte-at-a-time"),
+         ("protocol scripts, all bytes at once", "conformance.wire", "--coalesced"),
+         ("statements of clients", "conformance.clients.statements"),
+         ("clients", "conformance.clients"))
+
+
+def main() -> int:
+    failed = []
+    for name, module, *options in PARTS:
+        print(f"== {name}: python -m {' '.join([module, *options])}", flush=True)
+        started = time.monotonic()
+        if subprocess.run([sys.executable, "-m", module, *options], check=False).returncode:
+            failed.append(name)
+        print(f"== {name}: {'FAILED' if name in failed else 'ok'} in {time.monotonic() - started:.0f} s", flush=True)
+    print(f"failed: {', '.join(failed)}" if failed else "all passed")
+    return 1 if failed else 0
+
+
+sys.exit(main())
