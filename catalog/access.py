@@ -13,15 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from shoal.catalog.connector import (
-    ColumnInfo,
-    Connector,
-    SupportsDatabases,
-    SupportsDefinitions,
-    SupportsWrite,
-    TableHandle,
-    TableName,
-)
+from shoal.catalog.connector import Connector, SupportsDatabases, SupportsDefinitions, SupportsWrite, TableHandle, TableName
+from shoal.catalog.declarations import ColumnInfo
 from shoal.catalog.errors import (
     FeatureNotSupported,
     InvalidName,
@@ -192,6 +185,13 @@ class Namespace:
             own = [self.catalogs.connector(self.database)]
             return own if isinstance(own[0], SupportsWrite) else [*own, self.catalogs.connector(MEMORY)]
         return [self.catalogs.connector(name) for name in sorted(self.catalogs.names(), key=lambda n: (n != MEMORY, n))]
+
+    def read_only_home(self) -> Connector | None:
+        """The database's own catalog if it cannot be written, so that new tables go to `memory` beside it."""
+        if self.federated:
+            return None
+        connector = self.catalogs.connector(self.database)
+        return None if isinstance(connector, SupportsWrite) else connector
 
     def _home(self) -> Connector:
         """Where new tables go: the database's own catalog, or memory where that cannot be written."""

@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from shoal.catalog.access import ResolvedTable
-from shoal.catalog.connector import Connector, NumberSequence, Rewrite, SupportsDefinitions, TableDefinition, TableHandle
+from shoal.catalog.connector import Connector, Rewrite, SupportsDefinitions, TableHandle
+from shoal.catalog.declarations import NumberSequence, TableDefinition
 from shoal.catalog.errors import (
     CheckViolation,
     DependentObjectsStillExist,
@@ -271,7 +272,7 @@ class _Table:
             victims.append(f"{kind_word(user)} {shown(user)}")
             depends(self.connector, user, {(user.catalog, user.schema, user.name)}, dependents)
         victims += [d.victim(shown) for d in dependents.found] + [f"constraint {n} on table {shown(h)}" for h, n in pointing]
-        self.commands._tell_cascade(victims)
+        self.commands.tell_cascade(victims)
         for dependent in dependents.found:
             dependent.drop()
         for user in users:
@@ -370,7 +371,7 @@ class _Table:
                 definition = replace(self.definition, columns=tuple(
                     replace(c, nullable=False) if c.name in constraint.columns else c for c in self.definition.columns))
             if constraint.kind in ("primary", "unique"):
-                self.commands.require_free(self.connector, self.handle.schema, constraint.name)
+                self.commands.require_free(self.catalog, self.handle.schema, constraint.name)
             if constraint.kind == "check" and step.value is not None and step.what == "add constraint":
                 self._require_check(constraint.name, step.value)
             self._redefine(replace(definition, constraints=(*definition.constraints, constraint)))
@@ -380,7 +381,7 @@ class _Table:
 
     def _key_of_index(self, step: b.AlterStep) -> None:
         """ADD CONSTRAINT ... USING INDEX."""
-        from shoal.catalog.connector import Constraint
+        from shoal.catalog.declarations import Constraint
         definition = self.definition
         index = next((i for i in definition.indexes if i.name == step.new_name), None)
         if index is None:
@@ -425,7 +426,7 @@ class _Table:
                 raise DependentObjectsStillExist(
                     f"cannot drop constraint {step.name} on table {shown(self.handle)} because other objects depend on it",
                     detail="\n".join(f"{d.victim(shown)} depends on index {step.name}" for d in using), hint=_CASCADE)
-            self.commands._tell_cascade([d.victim(self.commands.shown) for d in using])
+            self.commands.tell_cascade([d.victim(self.commands.shown) for d in using])
             for dependent in using:
                 dependent.drop()
             definition = self.definition

@@ -1,30 +1,28 @@
 """Statements that define things are carried out here, on the connectors' definitions. Blocks; runs in a thread.
 
-ALTER is in altering.py. Names are looked for here once more, since a statement may have waited for a lock since then.
+ALTER is in altering.py, DROP in dropping.py. Names are looked for here once more, since a statement may have waited for
+a lock since then.
 Wording: dependency.c, tablecmds.c and namespace.c of PostgreSQL 15.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 from shoal.catalog.access import Namespace, ResolvedTable, quoted
 from shoal.catalog.connector import (
-    ColumnInfo,
     Connector,
-    Constraint,
     SupportsDefinitions,
     SupportsSchemas,
     SupportsTransactions,
     SupportsWrite,
-    TableDefinition,
     TableHandle,
     Text,
 )
+from shoal.catalog.declarations import Constraint, TableDefinition
 from shoal.catalog.errors import (
     DatatypeMismatch,
-    DependentObjectsStillExist,
     DuplicateSchema,
     DuplicateTable,
     FeatureNotSupported,
@@ -39,19 +37,15 @@ from shoal.catalog.errors import (
 )
 from shoal.catalog.registry import MEMORY
 from shoal.catalog.session_catalogs import written_by
-from shoal.exec.dependencies import Dependents, depends, kind_word, relations
+from shoal.exec.dependencies import Dependents, depends
 from shoal.exec.functions.casts import can_coerce
 from shoal.exec.locks import LockKey
 from shoal.exec.notices import Notice
 from shoal.exec.sql import bound as b
 from shoal.exec.sql.definitions import free_name
 
-_KINDS = {"TABLE": ("table", "partitioned_table", "foreign_table"), "VIEW": ("view",),
+KINDS = {"TABLE": ("table", "partitioned_table", "foreign_table"), "VIEW": ("view",),
           "MATERIALIZED VIEW": ("materialized_view",)}
-_HINTS = {"table": "Use DROP TABLE to remove a table.", "view": "Use DROP VIEW to remove a view.",
-          "materialized_view": "Use DROP MATERIALIZED VIEW to remove a materialized view.",
-          "sequence": "Use DROP SEQUENCE to remove a sequence."}
-_CASCADE = "Use DROP ... CASCADE to drop the dependent objects too."
 
 
 class Commands:
@@ -75,9 +69,11 @@ class Commands:
             case b.CreateIndex():
                 self._create_index(command)
             case b.Drop():
-                self._drop(command)
+                from shoal.exec.dropping import Dropping
+                Dropping(self).drop(command)
             case b.DropSchema():
-                self._drop_schemas(command)
+                from shoal.exec.dropping import Dropping
+                Dropping(self).drop_schemas(command)
             case b.Truncate():
                 self._truncate(command)
             case b.Comment():
@@ -137,6 +133,7 @@ class Commands:
             self.skip(f'relation "{name}" already exists', DuplicateTable.sqlstate)
             return None
         found = self.written(connector)
+        self.require_free(connector, schema, name)
         if not isinstance(found, SupportsDefinitions):
             if command.view or command.foreign or command.sequences or command.indexes or command.temporary:
                 self.defining(connector)
@@ -149,7 +146,7 @@ class Commands:
         taken = {constraint.name for constraint in definition.constraints}
         for constraint in definition.constraints:
             if constraint.kind in ("primary", "unique"):
-                self.require_free(found, schema, constraint.name)
+                self.require_free(connector, schema, constraint.name)
         for foreign in command.foreign:
             made = self.foreign_key(foreign, connector, schema, name, definition)
             definition = replace(definition, constraints=(*definition.constraints, made))
@@ -163,7 +160,7 @@ class Commands:
     def numbered_columns(self, connector: SupportsDefinitions, schema: str, table: str, definition: TableDefinition,
                          sequences: Iterable[tuple[str, object]]) -> TableDefinition:
         """Makes the sequences of serial and identity columns; gives the definition with the defaults that call them."""
-        from shoal.catalog.connector import NumberSequence
+        from shoal.catalog.declarations import NumberSequence
         columns = {column.name: column for column in definition.columns}
         for column, options in sequences:
             assert isinstance(options, NumberSequence) and isinstance(connector, Connector)
@@ -218,14 +215,18 @@ class Commands:
         return replace(made, references=place, referenced_columns=tuple(columns))
 
     def exists(self, connector: Connector, schema: str, name: str) -> bool:
-        """Whether a relation of any kind has the name."""
+        """Whether a relation of any kind has the name, also in a database that this is beside as it cannot be written."""
         found = self.written(connector)
+        own = self.namespace.read_only_home()
+        if own is not None and connector.name == MEMORY and any(
+                own.table(place, name) is not None
+                for place in {schema, own.default_schema if schema == connector.default_schema else schema}):
+            return True
         return found.table(schema, name) is not None or (isinstance(found, SupportsDefinitions) and (
             found.has_sequence(schema, name) or found.index_owner(schema, name) is not None))
 
-    def require_free(self, connector: SupportsDefinitions, schema: str, name: str) -> None:
+    def require_free(self, connector: Connector, schema: str, name: str) -> None:
         """Raises: DuplicateTable (42P07)."""
-        assert isinstance(connector, Connector)
         if self.exists(connector, schema, name):
             raise DuplicateTable(f'relation "{name}" already exists')
 
@@ -237,6 +238,7 @@ class Commands:
         definition = TableDefinition(command.columns, "view", view=command.view)
         handle = self.written(connector).table(schema, name)
         if handle is None or not command.replace:
+            self.require_free(connector, schema, name)
             defining.define(schema, name, definition)
             return
         if handle.kind != "view":
@@ -304,71 +306,14 @@ class Commands:
         index = replace(command.index, name=name)
         defining.redefine(found.handle, replace(definition, indexes=(*definition.indexes, index)), text=self.text)
 
-    # --- DROP
+    # --- names and messages
 
-    def _drop(self, command: b.Drop) -> None:
-        if command.kind == "INDEX":
-            self._drop_indexes(command)
-            return
-        if command.kind == "SEQUENCE":
-            self._drop_sequences(command)
-            return
-        found: list[ResolvedTable] = []
-        for parts in command.names:
-            kind = command.kind.lower()
-            try:
-                table = self.namespace.resolve(parts)
-            except (UndefinedTable, InvalidSchemaName) as error:
-                missing = error.message if isinstance(error, InvalidSchemaName) else f'{kind} "{parts[-1]}" does not exist'
-                if not command.if_exists or self.sequence(parts) is not None:
-                    self._wrong_kind(parts, command.kind)
-                    raise type(error)(missing, hint=error.hint) from None
-                self.skip(missing)
-                continue
-            if table.handle.kind not in _KINDS[command.kind]:
-                article = "a" if command.kind != "INDEX" else "an"
-                raise WrongObjectType(f'"{parts[-1]}" is not {article} {kind}', hint=_HINTS.get(table.handle.kind, ""))
-            found.append(table)
-        self.drop_tables(found, command.cascade)
-
-    def _wrong_kind(self, parts: b.Parts, kind: str) -> None:
-        if self.sequence(parts) is not None:
-            raise WrongObjectType(f'"{parts[-1]}" is not a {kind.lower()}', hint=_HINTS["sequence"])
-
-    def drop_tables(self, found: Sequence[ResolvedTable], cascade: bool) -> None:
-        """Drops relations with what depends on them. Raises: DependentObjectsStillExist (2BP01) unless `cascade`."""
-        dropped = {(t.handle.catalog, t.handle.schema, t.handle.name) for t in found}
-        dependents = Dependents()
-        for table in found:
-            connector = self.written(table.connector)
-            if isinstance(connector, SupportsDefinitions):
-                depends(connector, table.handle, dropped, dependents)
-        if dependents.found and not cascade:
-            first = found[0]
-            raise DependentObjectsStillExist(
-                f"cannot drop {kind_word(first.handle)} {self.shown(first.handle)} because other objects depend on it"
-                if len(found) == 1 else "cannot drop desired object(s) because other objects depend on them",
-                detail="\n".join(d.description(self.shown) for d in dependents.found), hint=_CASCADE)
-        self._tell_cascade([d.victim(self.shown) for d in dependents.found])
-        for dependent in dependents.found:
-            dependent.drop()
-        for table in found:
-            self._drop_one(table)
-
-    def _tell_cascade(self, victims: list[str]) -> None:
+    def tell_cascade(self, victims: list[str]) -> None:
         if len(victims) == 1:
             self.notices.append(Notice(f"drop cascades to {victims[0]}"))
         elif victims:
             self.notices.append(Notice(f"drop cascades to {len(victims)} other objects",
                                        "\n".join(f"drop cascades to {victim}" for victim in victims)))
-
-    def _drop_one(self, table: ResolvedTable) -> None:
-        connector = self.writable(table.connector)
-        if isinstance(connector, SupportsDefinitions) and isinstance(connector, Connector):
-            for sequence in connector.number_sequences(table.handle.schema):
-                if sequence.owner is not None and sequence.owner[0] == table.handle.name:
-                    connector.redefine_sequence(table.handle.schema, sequence.name, None)
-        connector.drop_table(table.handle)
 
     def shown(self, handle: TableHandle) -> str:
         """A relation's name as messages have it: qualified where it is not found without."""
@@ -384,67 +329,6 @@ class Commands:
         found = self.namespace.sequence(parts)
         return None if found is None else (self.defining(found[0]), found[1], found[2])
 
-    def _drop_sequences(self, command: b.Drop) -> None:
-        for parts in command.names:
-            found = self.sequence(parts)
-            if found is None:
-                try:
-                    table = self.namespace.resolve(parts)
-                except SqlError:
-                    table = None
-                if table is not None:
-                    raise WrongObjectType(f'"{parts[-1]}" is not a sequence', hint=_HINTS.get(table.handle.kind, ""))
-                if not command.if_exists:
-                    raise UndefinedTable(f'sequence "{parts[-1]}" does not exist')
-                self.skip(f'sequence "{parts[-1]}" does not exist')
-                continue
-            self._drop_sequence(found[0], found[1], found[2], command.cascade)
-
-    def _drop_sequence(self, connector: SupportsDefinitions, schema: str, name: str, cascade: bool) -> None:
-        assert isinstance(connector, Connector)
-        info = next(s for s in connector.number_sequences(schema) if s.name == name)
-        users: list[tuple[TableHandle, ColumnInfo]] = []
-        for table in connector.tables(schema):
-            handle = connector.table(schema, table.name)
-            assert handle is not None
-            users += [(handle, c) for c in connector.definition_of(handle).columns
-                      if f"'{name}'" in c.default or f"{schema}.{name}'" in c.default]
-        if info.identity and users:
-            raise DependentObjectsStillExist(
-                f"cannot drop sequence {name} because column {users[0][1].name} of table {users[0][0].name} requires it",
-                hint=f"You can drop column {users[0][1].name} of table {users[0][0].name} instead.")
-        if users and not cascade:
-            raise DependentObjectsStillExist(
-                f"cannot drop sequence {name} because other objects depend on it", detail="\n".join(
-                    f"default value for column {c.name} of table {handle.name} depends on sequence {name}"
-                    for handle, c in users), hint=_CASCADE)
-        self._tell_cascade([f"default value for column {c.name} of table {handle.name}" for handle, c in users])
-        for handle, column in users:
-            definition = connector.definition_of(handle)
-            connector.redefine(handle, replace(definition, columns=tuple(
-                replace(c, default="") if c.name == column.name else c for c in definition.columns)))
-        connector.redefine_sequence(schema, name, None)
-
-    def _drop_indexes(self, command: b.Drop) -> None:
-        drops: list[tuple[SupportsDefinitions, TableHandle, str]] = []
-        for parts in command.names:
-            found = self.index(parts)
-            if found is None:
-                if not command.if_exists:
-                    raise UndefinedObject(f'index "{parts[-1]}" does not exist')
-                self.skip(f'index "{parts[-1]}" does not exist')
-                continue
-            connector, handle = found
-            definition = connector.definition_of(handle)
-            if any(c.name == parts[-1] for c in definition.constraints):
-                raise DependentObjectsStillExist(
-                    f"cannot drop index {parts[-1]} because constraint {parts[-1]} on table {handle.name} requires it",
-                    hint=f"You can drop constraint {parts[-1]} on table {handle.name} instead.")
-            drops.append((connector, handle, parts[-1]))
-        for connector, handle, name in drops:
-            now = connector.definition_of(handle)
-            connector.redefine(handle, replace(now, indexes=tuple(i for i in now.indexes if i.name != name)))
-
     def index(self, parts: b.Parts) -> tuple[SupportsDefinitions, TableHandle] | None:
         """(connector, table) of an index."""
         for connector, schema in self.namespace.places(parts[:-1]):
@@ -452,42 +336,6 @@ class Commands:
             if isinstance(found, SupportsDefinitions) and (handle := found.index_owner(schema, parts[-1])) is not None:
                 return found, handle
         return None
-
-    def _drop_schemas(self, command: b.DropSchema) -> None:
-        for parts in command.schemas:
-            connector, schema = self.namespace.schema_target(parts)
-            found = self.written(connector)
-            if not isinstance(found, SupportsSchemas):
-                raise FeatureNotSupported(f'schemas cannot be dropped in catalog "{connector.name}"')
-            try:
-                if isinstance(found, SupportsDefinitions) and schema in found.schemas():
-                    self._empty_schema(found, schema, command.cascade)
-                found.drop_schema(schema, command.cascade)
-            except InvalidSchemaName:
-                if not command.if_exists:
-                    raise
-                self.skip(f'schema "{schema}" does not exist')
-
-    def _empty_schema(self, connector: Connector, schema: str, cascade: bool) -> None:
-        """Drops what depends from outside on what is in it. Raises: DependentObjectsStillExist (2BP01) unless `cascade`."""
-        assert isinstance(connector, SupportsDefinitions)
-        handles = [handle for handle in relations(connector) if handle.schema == schema]
-        dropped = {(handle.catalog, handle.schema, handle.name) for handle in handles}
-        dependents = Dependents()
-        for handle in handles:
-            depends(connector, handle, dropped, dependents)
-        visible = schema in self.namespace.search_path
-        inside = [*(f"{kind_word(handle)} {self.shown(handle)}" for handle in handles),
-                  *(f"sequence {s.name if visible else f'{schema}.{s.name}'}"
-                    for s in connector.number_sequences(schema) if s.owner is None)]
-        if inside and not cascade:
-            raise DependentObjectsStillExist(
-                f"cannot drop schema {schema} because other objects depend on it", detail="\n".join(
-                    [*(f"{what} depends on schema {schema}" for what in inside),
-                     *(d.description(self.shown) for d in dependents.found)]), hint=_CASCADE)
-        self._tell_cascade([*inside, *(d.victim(self.shown) for d in dependents.found)])
-        for dependent in dependents.found:
-            dependent.drop()
 
     # --- the rest
 
@@ -530,7 +378,7 @@ class Commands:
                 raise UndefinedTable(f'relation "{".".join(command.parts)}" does not exist')
             raise FeatureNotSupported(f"COMMENT ON {command.kind} is not supported")
         found = self.resolve(command.parts)
-        if command.kind in _KINDS and found.handle.kind not in _KINDS[command.kind]:
+        if command.kind in KINDS and found.handle.kind not in KINDS[command.kind]:
             raise WrongObjectType(f'"{command.parts[-1]}" is not a {command.kind.lower()}')
         defining = self.defining(found.connector)
         definition = defining.definition_of(found.handle)

@@ -18,12 +18,8 @@ import pyarrow as pa
 from shoal.catalog.config import parse_size
 from shoal.catalog.connector import (
     CatalogDefinition,
-    ColumnInfo,
     Connector,
-    Constraint,
     DynamicFilter,
-    Index,
-    NumberSequence,
     Rewrite,
     Split,
     SupportsDefinitions,
@@ -31,12 +27,10 @@ from shoal.catalog.connector import (
     SupportsSnapshot,
     SupportsTransactions,
     SupportsWrite,
-    TableDefinition,
     TableHandle,
     TableName,
     TableStatistics,
     Text,
-    ViewDefinition,
     Writer,
     plain_text,
 )
@@ -45,6 +39,7 @@ from shoal.catalog.connectors.memory_segments import segment_of, statistics_of
 from shoal.catalog.connectors.memory_store import TEMPORARY, Counter, Key, Mark, MemorySequence, MemoryStore, Object, Table
 from shoal.catalog.connectors.memory_writers import Delete, Insert, Refill, Update, check_all, check_deferred
 from shoal.catalog.connectors.urls import path_and_options
+from shoal.catalog.declarations import ColumnInfo, Constraint, Index, NumberSequence, TableDefinition, ViewDefinition
 from shoal.catalog.errors import (
     DependentObjectsStillExist,
     DuplicateColumn,

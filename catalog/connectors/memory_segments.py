@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.catalog import shaped, specials
-from shoal.catalog.connector import ColumnInfo, ColumnStatistics, TableStatistics
+from shoal.catalog.connector import ColumnStatistics, TableStatistics
+from shoal.catalog.declarations import ColumnInfo
 from shoal.catalog.types import SqlType, to_python
 
 _FULL_ROWS = 128 * 1024

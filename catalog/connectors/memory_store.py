@@ -15,8 +15,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from shoal.catalog.connector import NumberSequence, TableDefinition, TableStatistics
+from shoal.catalog.connector import TableStatistics
 from shoal.catalog.connectors.memory_segments import Segment
+from shoal.catalog.declarations import NumberSequence, TableDefinition
 from shoal.catalog.errors import ObjectNotInPrerequisiteState, OutOfMemory, SequenceLimit, SerializationFailure
 
 Key = tuple[str, str]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from shoal.catalog.connector import ConflictWriter, Constraint, TableHandle, Text, Writer, plain_text
+from shoal.catalog.connector import ConflictWriter, TableHandle, Text, Writer, plain_text
 from shoal.catalog.connectors.memory_keys import Columns, first_missing, first_repeated, matches, members
 from shoal.catalog.connectors.memory_segments import (
     Segment,
@@ -24,6 +24,7 @@ from shoal.catalog.connectors.memory_segments import (
     without,
 )
 from shoal.catalog.connectors.memory_store import Key, MemoryStore, Table
+from shoal.catalog.declarations import Constraint
 from shoal.catalog.errors import (
     FeatureNotSupported,
     ForeignKeyViolation,

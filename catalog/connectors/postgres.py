@@ -23,18 +23,12 @@ from pyarrow import csv
 
 from shoal.catalog.connector import (
     CatalogDefinition,
-    ColumnInfo,
     Connector,
-    Constraint,
     DynamicFilter,
-    EnumType,
     FilterResult,
-    Index,
     LimitResult,
-    NumberSequence,
     Predicate,
     Split,
-    StoredSize,
     SupportsFilter,
     SupportsInterrupt,
     SupportsLimit,
@@ -48,6 +42,7 @@ from shoal.catalog.connectors.batches import counted, require_columns
 from shoal.catalog.connectors.postgres_connections import Connection, Connections
 from shoal.catalog.connectors.postgres_metadata import Metadata
 from shoal.catalog.connectors.postgres_types import RemoteColumn, converted, parsed_type
+from shoal.catalog.declarations import ColumnInfo, Constraint, EnumType, Index, NumberSequence, StoredSize
 from shoal.catalog.errors import DataCorrupted, UndefinedTable
 
 _DIVIDED_BYTES = 8 << 20

@@ -16,10 +16,11 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from shoal.catalog.connector import ColumnInfo, ColumnStatistics, TableKind, TableName, TableStatistics
+from shoal.catalog.connector import ColumnStatistics, TableName, TableStatistics
 from shoal.catalog.connectors.postgres_connections import Connection, Connections
 from shoal.catalog.connectors.postgres_objects import RemoteObjects
 from shoal.catalog.connectors.postgres_types import RemoteColumn, sql_type_of
+from shoal.catalog.declarations import ColumnInfo, TableKind
 from shoal.catalog.types import SqlType
 
 _NAMES = """

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from shoal.catalog.connector import Constraint, EnumType, Index, NumberSequence, StoredSize
 from shoal.catalog.connectors.postgres_connections import Connection
+from shoal.catalog.declarations import Constraint, EnumType, Index, NumberSequence, StoredSize
 from shoal.catalog.types import SqlType
 
 _CONSTRAINTS = """

@@ -234,8 +234,7 @@ def _numerics(text: pa.Array, sql_type: SqlType, where: str) -> pa.Array:
 def _special_numerics(text: pa.Array, special: pa.Array, sql_type: SqlType, where: str) -> pa.Array:
     """Of numerics some of which are NaN or infinite."""
     plain = _numerics(pc.if_else(special, pa.scalar(None, pa.string()), text), sql_type, where)
-    found = np.where(np.asarray(pc.fill_null(special, False)), np.asarray(pc.cast(pc.if_else(special, text, "0"), pa.float64())
-                                                                         .fill_null(0.0)), 0.0)
+    found = np.asarray(pc.fill_null(pc.cast(pc.if_else(special, text, "0"), pa.float64()), 0.0))
     return specials.placed(plain, found, sql_type.scale or 0)
 
 

@@ -18,9 +18,7 @@ import pyarrow as pa
 
 from shoal.catalog.connector import (
     CatalogDefinition,
-    ColumnInfo,
     Connector,
-    Constraint,
     DynamicFilter,
     Split,
     TableHandle,
@@ -30,6 +28,7 @@ from shoal.catalog.connector import (
 from shoal.catalog.connectors.batches import batch_of, from_rows, in_pieces, require_columns
 from shoal.catalog.connectors.memory_segments import segment_of, statistics_of
 from shoal.catalog.connectors.urls import path_and_options
+from shoal.catalog.declarations import ColumnInfo, Constraint
 from shoal.catalog.types import BOOL, DATE, FLOAT8, INT2, INT4, TEXT, TIMESTAMPTZ, numeric
 
 

@@ -27,15 +27,11 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from shoal.catalog.connector import (
-    Action,
     CatalogDefinition,
-    ColumnInfo,
     ColumnStatistics,
     Connector,
-    Constraint,
     DynamicFilter,
     FilterResult,
-    Index,
     LimitResult,
     Predicate,
     Split,
@@ -49,6 +45,7 @@ from shoal.catalog.connector import (
 from shoal.catalog.connectors.batches import counted, require_columns
 from shoal.catalog.connectors.sqlite_types import SqliteType, candidates, convert
 from shoal.catalog.connectors.urls import path_and_options
+from shoal.catalog.declarations import Action, ColumnInfo, Constraint, Index
 from shoal.catalog.errors import (
     ConfigurationError,
     DataCorrupted,

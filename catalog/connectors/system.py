@@ -13,7 +13,6 @@ import pyarrow as pa
 
 from shoal.catalog.connector import (
     CatalogDefinition,
-    ColumnInfo,
     Connector,
     DynamicFilter,
     Split,
@@ -22,6 +21,7 @@ from shoal.catalog.connector import (
     TableStatistics,
 )
 from shoal.catalog.connectors.batches import from_rows, in_pieces, require_columns
+from shoal.catalog.declarations import ColumnInfo
 from shoal.catalog.types import FLOAT8, INT4, INT8, TEXT, TIMESTAMPTZ, SqlType
 
 Row = Mapping[str, Any]

@@ -21,16 +21,10 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from shoal.catalog.connector import (
-    CatalogDefinition,
-    Constraint,
-    DynamicFilter,
-    Split,
-    TableHandle,
-    TableName,
-)
+from shoal.catalog.connector import CatalogDefinition, DynamicFilter, Split, TableHandle, TableName
 from shoal.catalog.connectors.files import FilesConnector
 from shoal.catalog.connectors.urls import path_and_options
+from shoal.catalog.declarations import Constraint
 from shoal.catalog.errors import ConfigurationError, IoError
 
 _PRIMARY: dict[str, tuple[str, ...]] = {

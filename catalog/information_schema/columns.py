@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from shoal.catalog.connector import ColumnInfo, NumberSequence, SupportsWrite
+from shoal.catalog.connector import SupportsWrite
+from shoal.catalog.declarations import ColumnInfo, NumberSequence
 from shoal.catalog.information_schema.data_types import described
 from shoal.catalog.pg_catalog.snapshot import Relation, Snapshot
 from shoal.catalog.pg_catalog.static import column, system_relations

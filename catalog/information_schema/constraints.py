@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from shoal.catalog.connector import Constraint
+from shoal.catalog.declarations import Constraint
 from shoal.catalog.pg_catalog.definitions import constraint_definition
 from shoal.catalog.pg_catalog.snapshot import Relation, Snapshot
 from shoal.catalog.pg_catalog.static import column, system_relations

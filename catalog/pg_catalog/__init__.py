@@ -21,7 +21,6 @@ import pyarrow as pa
 
 from shoal.catalog.connector import (
     CatalogDefinition,
-    ColumnInfo,
     Connector,
     DynamicFilter,
     Split,
@@ -32,6 +31,7 @@ from shoal.catalog.connector import (
     TableStatistics,
 )
 from shoal.catalog.connectors.batches import batch_of, in_pieces
+from shoal.catalog.declarations import ColumnInfo
 from shoal.catalog.pg_catalog import static
 from shoal.catalog.pg_catalog.names import SessionNames
 from shoal.catalog.pg_catalog.snapshot import Snapshot

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from shoal.catalog.access import quoted
-from shoal.catalog.connector import Constraint, Index
+from shoal.catalog.declarations import Constraint, Index
 from shoal.catalog.pg_catalog.snapshot import Relation
 from shoal.catalog.pg_catalog.static import batch, column, system_relations
 

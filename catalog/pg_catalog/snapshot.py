@@ -17,18 +17,8 @@ from typing import TypeVar
 import pyarrow as pa
 
 from shoal.catalog import access
-from shoal.catalog.connector import (
-    ColumnInfo,
-    Connector,
-    Constraint,
-    EnumType,
-    Index,
-    NumberSequence,
-    StoredSize,
-    TableHandle,
-    TableName,
-    TableStatistics,
-)
+from shoal.catalog.connector import Connector, TableHandle, TableName, TableStatistics
+from shoal.catalog.declarations import ColumnInfo, Constraint, EnumType, Index, NumberSequence, StoredSize
 from shoal.catalog.errors import SqlError
 from shoal.catalog.pg_catalog.static import PG_CATALOG_OID, PUBLIC_OID, SystemRelation, column, system_relations
 from shoal.catalog.registry import FEDERATED, SYSTEM, Catalogs

@@ -71,8 +71,9 @@ def extract_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     ends = _ends(args[1], kind, rows) if valid is not None and datetimes.unit_of(name, kind) in _GROWING else None
     if call.type.name == "float8":
         data = found.data.astype(np.float64) if found.scale == 0 else np.asarray(decimals.to_float(found.data, found.scale))
-        return views.array_of(data, pa.float64(), valid) if ends is None else \
-            views.array_of(np.where(valid, data, ends), pa.float64())
+        if ends is not None and valid is not None:
+            data, valid = np.where(valid, data, ends), None
+        return views.array_of(data, pa.float64(), valid)
     exact = decimals.rescaled(found.data.astype(np.int64), (call.type.scale or 0) - found.scale)
     result = decimals.packed(np.asarray(exact), call.type.scale or 0, valid)
     return result if ends is None else specials.placed(result, ends, call.type.scale or 0)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from shoal.catalog import specials as catalog_specials
 from shoal.catalog.errors import (
     DivisionByZero,
     InvalidArgumentForLogarithm,
@@ -22,7 +23,6 @@ from shoal.catalog.errors import (
     InvalidArgumentForWidthBucket,
     NumericOutOfRange,
 )
-from shoal.catalog import specials as catalog_specials
 from shoal.catalog.types import NUMERIC, SqlType, numeric, storage_type
 from shoal.exec.functions import numeric_types
 from shoal.exec.functions.registry import declare
@@ -265,7 +265,8 @@ def _numeric_function(name: str, values: list[Decimal]) -> Decimal:
             return x.exp(_CONTEXT)  # 0 of -Infinity
         case "power" | "pow":
             return _power(x, values[1])
-    for value in values:
+    # of two errors PostgreSQL reports that of the base, but where one is infinite the negative one
+    for value in sorted(values) if any(value.is_infinite() for value in values) else values:
         if value == 0:
             raise InvalidArgumentForLogarithm("cannot take logarithm of zero")
         if value < 0:
@@ -383,7 +384,8 @@ def _bucket_operands(call: Call, args: Args, rows: int, valid: np.ndarray | None
     exact = []
     for array, one, expr in zip(arrays, found, call.args, strict=False):
         plain = array if one is None else catalog_specials.without(array, one)
-        data = _spread(decimals.rescaled(decimals.unscaled(plain), scale - (expr.type.scale or 0), valid), rows).astype(object)
+        given = decimals.rescaled(decimals.unscaled(plain), scale - (expr.type.scale or 0), valid)
+        data = _spread(given, rows).astype(object)
         if one is not None:
             data[one > 0], data[one < 0] = 1 << 1000, -1 << 1000
         exact.append(data)

@@ -11,7 +11,8 @@ _TITLES = {"comparison": "Comparison", "logic": "Logic", "conditional": "Conditi
            "arithmetic": "Arithmetic",
            "math": "Mathematical functions", "string": "Strings and binary strings", "regex": "Regular expressions",
            "datetime": "Dates, times and intervals", "formatting": "Formatting", "array": "Arrays", "json": "JSON",
-           "system": "System information", "aggregate": "Aggregates", "window": "Window functions",
+           "row": "Rows", "conversion": "Conversions", "subquery": "Subqueries", "sequence": "Sequences",
+           "system": "System information", "catalog": "Objects of the catalog and privileges", "aggregate": "Aggregates", "window": "Window functions",
            "set": "Set-returning functions"}
 
 

@@ -95,17 +95,17 @@ def _numeric(name: str, left: pa.Array, right: Arg, left_type: SqlType, right_ty
         b *= decimals.POWERS[left_scale - right_scale]
         b = max(min(b, decimals.POWERS[76]), -decimals.POWERS[76])  # below Infinity, above all that columns hold
         return OPERATORS[name](a, b).astype(np.bool_, copy=False)
-    if left_scale != right_scale:
-        a, b = (_far(data, arg) for data, arg in ((a, left), (b, right)))
     if left_scale < right_scale:
         a = decimals.rescaled(a, right_scale - left_scale, views.validity(left))
     elif right_scale < left_scale:
         b = decimals.rescaled(b, left_scale - right_scale, views.validity(right) if isinstance(right, pa.Array) else None)
+    if left_scale != right_scale:
+        a, b = _beyond(a, left), _beyond(b, right)
     return OPERATORS[name](a, b).astype(np.bool_, copy=False)
 
 
-def _far(data: Any, array: pa.Array) -> Any:
-    """Special values as integers that stay beyond all numbers, and equal, when either side is rescaled."""
+def _beyond(data: Any, array: pa.Array) -> Any:
+    """Rescaled numbers with the special values of the column as integers beyond all of them, the same for every scale."""
     found = specials.stand_ins(array)
     if found is None:
         return data

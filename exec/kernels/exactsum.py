@@ -162,7 +162,7 @@ def array_of_words(words: np.ndarray, scale: int, valid: np.ndarray | None) -> p
     if ((shown[:, 2] == sign) & (shown[:, 3] == sign) & (np.abs(shown[:, 1]) < _TOP_38)).all():
         data = np.ascontiguousarray(words[:, :2])
         return pa.Array.from_buffers(pa.decimal128(38, scale), len(words), [views.bitmap(valid), pa.py_buffer(data)])
-    if (np.abs(shown[:, 3]) >= _TOP_76).any():
+    if ((shown[:, 3] >= _TOP_76) | (shown[:, 3] <= -_TOP_76)).any():
         raise NumericOutOfRange("value overflows numeric format")
     data = np.ascontiguousarray(words)
     return pa.Array.from_buffers(pa.decimal256(76, scale), len(words), [views.bitmap(valid), pa.py_buffer(data)])

@@ -194,9 +194,9 @@ def _laid_out(parsed: NumberFormat, whole: str, fraction: str, negative: bool, v
             if not parsed.sign_first and token == "S":
                 out.append("-" if negative else "+")
         elif token in ("TH", "th"):
-            if not value.is_finite():
-                raise InvalidTextRepresentation(f'"{whole}" is not a number')
             if not negative and not parsed.fraction:
+                if not value.is_finite():
+                    raise InvalidTextRepresentation(f'"{whole}" is not a number')
                 out.append(ordinal(int(value), token))
         else:
             out.append(token[1:])

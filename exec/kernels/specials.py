@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from shoal.catalog import specials
 from shoal.catalog.errors import DivisionByZero
-from shoal.exec.kernels import canonical, decimals, nulls, views
+from shoal.exec.kernels import decimals, nulls, views
 from shoal.exec.kernels.exactsum import moved, resized
 from shoal.exec.plan.expr import Call
 
@@ -51,7 +51,7 @@ def aware(rule: Rule) -> Callable[[Kernel], Kernel]:
 def held(arg: Any) -> bool:
     """Whether an argument, column or constant, is a numeric that holds a special value."""
     if isinstance(arg, pa.Scalar):
-        return pa.types.is_decimal256(arg.type) and arg.is_valid and decimals.unscaled(arg, specials_too=True) in specials.TEXTS
+        return pa.types.is_decimal256(arg.type) and decimals.unscaled(arg, specials_too=True) in specials.TEXTS
     return isinstance(arg, pa.Array) and specials.present(arg)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from shoal.catalog.connector import ColumnInfo, Index, NumberSequence
+from shoal.catalog.declarations import ColumnInfo, Index, NumberSequence
 from shoal.catalog.errors import DatatypeMismatch, SqlError, UndefinedColumn
 from shoal.exec.functions.casts import can_coerce
 from shoal.exec.plan.expr import Cast, Expr

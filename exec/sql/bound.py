@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from shoal.catalog.connector import ColumnInfo, Constraint, Index, NumberSequence, TableHandle, ViewDefinition
+from shoal.catalog.connector import TableHandle
+from shoal.catalog.declarations import ColumnInfo, Constraint, Index, NumberSequence, ViewDefinition
 from shoal.catalog.types import SqlType
 from shoal.exec.plan.expr import Expr
 from shoal.exec.plan.nodes import Field, PlanNode

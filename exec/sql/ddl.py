@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from shoal.catalog.connector import ColumnInfo, Index, IndexExpression, NumberSequence
+from shoal.catalog.declarations import ColumnInfo, Index, IndexExpression, NumberSequence
 from shoal.catalog.errors import (
     DuplicateColumn,
     FeatureNotSupported,

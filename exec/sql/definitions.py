@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from shoal.catalog.connector import ColumnInfo, Constraint, Index, NumberSequence, SupportsDefinitions
+from shoal.catalog.connector import SupportsDefinitions
+from shoal.catalog.declarations import ColumnInfo, Constraint, Index, NumberSequence
 from shoal.catalog.errors import (
     DatatypeMismatch,
     DuplicateObject,

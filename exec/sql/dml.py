@@ -17,7 +17,8 @@ from typing import Any
 from sqlglot import exp
 
 from shoal.catalog.access import ResolvedTable
-from shoal.catalog.connector import ColumnInfo, SupportsWrite
+from shoal.catalog.connector import SupportsWrite
+from shoal.catalog.declarations import ColumnInfo
 from shoal.catalog.errors import (
     DuplicateColumn,
     FeatureNotSupported,

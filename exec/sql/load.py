@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shoal.catalog.access import ResolvedTable
-from shoal.catalog.connector import ColumnInfo
+from shoal.catalog.declarations import ColumnInfo
 from shoal.catalog.errors import (
     DuplicateColumn,
     FeatureNotSupported,

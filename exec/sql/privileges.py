@@ -181,7 +181,7 @@ def _skipped(tree: d.DropOther, target: s.TableRef, error: SqlError, place: int)
     if isinstance(error, UndefinedFunction) and types is not None:
         shown = ", ".join(f"pg_catalog.{resolve_type(written).name}" for written in types)
         return f"{tree.kind} {'.'.join(target.parts)}({shown}) does not exist, skipping"
-    return f"{error.message.replace(' for encoding "UTF8"', '') if tree.kind == 'collation' else error.message}, skipping"
+    return error.message.replace(' for encoding "UTF8"', "") + ", skipping"
 
 
 def _refused(objects: _Objects, tree: d.DropOther, target: s.TableRef) -> SqlError:

@@ -15,7 +15,7 @@ from typing import Any
 from sqlglot import exp
 
 from shoal.catalog.access import ResolvedTable
-from shoal.catalog.connector import ColumnInfo
+from shoal.catalog.declarations import ColumnInfo
 from shoal.catalog.errors import FeatureNotSupported, InvalidColumnReference, SqlSyntaxError, UndefinedObject
 from shoal.exec.plan.expr import ColumnRef, Expr
 from shoal.exec.plan.nodes import Conflict, Field, Project, TableWrite

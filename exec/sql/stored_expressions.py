@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from shoal.catalog.access import ResolvedTable
-from shoal.catalog.connector import ColumnInfo, Constraint, Index, IndexExpression
+from shoal.catalog.declarations import ColumnInfo, Constraint, Index, IndexExpression
 from shoal.catalog.errors import DatatypeMismatch
 from shoal.exec.functions.casts import can_coerce
 from shoal.exec.plan.expr import Call, ColumnRef, Expr, Literal, walk

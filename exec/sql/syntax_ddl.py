@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from shoal.catalog.connector import Action
+from shoal.catalog.declarations import Action
 from shoal.exec.sql.syntax import TableRef, TypeName
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from shoal.catalog.access import Namespace, ResolvedTable
-from shoal.catalog.connector import SupportsDefinitions, ViewDefinition, ViewRead
+from shoal.catalog.connector import SupportsDefinitions
+from shoal.catalog.declarations import ViewDefinition, ViewRead
 from shoal.catalog.errors import InvalidRecursion, SqlError
 from shoal.exec.plan.expr import ColumnRef
 from shoal.exec.plan.nodes import Field, PlanNode, Scan, walk_plan

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from shoal.catalog.access import Namespace
-from shoal.catalog.connector import CatalogDefinition, ColumnInfo
+from shoal.catalog.connector import CatalogDefinition
 from shoal.catalog.connectors.memory import MemoryConnector
+from shoal.catalog.declarations import ColumnInfo
 from shoal.catalog.errors import (
     ConnectionRefused,
     FeatureNotSupported,

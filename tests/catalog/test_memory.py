@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shoal.catalog.connector import CatalogDefinition, ColumnInfo, TableHandle
+from shoal.catalog.connector import CatalogDefinition, TableHandle
 from shoal.catalog.connectors.batches import from_rows
 from shoal.catalog.connectors.memory import MemoryConnector
+from shoal.catalog.declarations import ColumnInfo
 from shoal.catalog.errors import (
     ConfigurationError,
     DependentObjectsStillExist,

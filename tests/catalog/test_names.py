@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from shoal.catalog.connector import ColumnInfo, SupportsWrite
+from shoal.catalog.connector import SupportsWrite
+from shoal.catalog.declarations import ColumnInfo
 from shoal.catalog.pg_catalog import PgCatalog
 from shoal.catalog.pg_catalog.names import SessionNames, split_name
 from shoal.catalog.pg_catalog.snapshot import Snapshot

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from shoal.catalog.connector import CatalogDefinition, ColumnInfo, Split, SupportsWrite
+from shoal.catalog.connector import CatalogDefinition, Split, SupportsWrite
+from shoal.catalog.declarations import ColumnInfo
 from shoal.catalog.errors import SqlError
 from shoal.catalog.pg_catalog import PgCatalog
 from shoal.catalog.pg_catalog.snapshot import PUBLIC_OID, stable_oid, system_relations

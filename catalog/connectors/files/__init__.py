@@ -24,7 +24,6 @@ import pyarrow as pa
 
 from shoal.catalog.connector import (
     CatalogDefinition,
-    ColumnInfo,
     Connector,
     DynamicFilter,
     FilterResult,
@@ -48,6 +47,7 @@ from shoal.catalog.connectors.files.json_lines import JsonFormat
 from shoal.catalog.connectors.files.locations import DataFile, Source, roots
 from shoal.catalog.connectors.files.parquet import ParquetFormat
 from shoal.catalog.connectors.files.tables import FileTable, TableFile, TableSchema, partition_value
+from shoal.catalog.declarations import ColumnInfo
 from shoal.catalog.errors import InvalidTextRepresentation, SqlError, UndefinedColumn, UndefinedTable, did_you_mean
 from shoal.catalog.pruning import comparable, matches
 from shoal.catalog.types import DATE, INT8, SqlType, storage_type

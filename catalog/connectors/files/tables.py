@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from shoal.catalog.connector import ColumnInfo, ColumnStatistics, TableStatistics
+from shoal.catalog.connector import ColumnStatistics, TableStatistics
 from shoal.catalog.connectors.files.formats import FileColumn, Format, common_type
 from shoal.catalog.connectors.files.locations import COMPRESSIONS, Root, Source
+from shoal.catalog.declarations import ColumnInfo
 from shoal.catalog.errors import DatatypeMismatch
 from shoal.catalog.types import DATE, INT8, TEXT, SqlType
 

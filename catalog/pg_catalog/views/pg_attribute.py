@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from shoal.catalog.connector import ColumnInfo, Index
+from shoal.catalog.declarations import ColumnInfo, Index
 from shoal.catalog.pg_catalog.snapshot import Relation, Snapshot
 from shoal.catalog.pg_catalog.static import column as static_column
 from shoal.catalog.types import BOOL, INT8, TEXT

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from shoal.catalog.connector import Index
+from shoal.catalog.declarations import Index
 from shoal.catalog.pg_catalog.definitions import index_columns
 from shoal.catalog.pg_catalog.snapshot import Relation, Snapshot
 from shoal.catalog.pg_catalog.static import column

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from shoal.catalog.connector import CatalogDefinition, ColumnInfo, Connector, SupportsWrite, TableHandle
+from shoal.catalog.connector import CatalogDefinition, Connector, SupportsWrite, TableHandle
+from shoal.catalog.declarations import ColumnInfo
 from shoal.catalog.errors import DivisionByZero
 from shoal.catalog.registry import create
 from shoal.catalog.types import BOOL, INT4, INT8, TEXT, array_of

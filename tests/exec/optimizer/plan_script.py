@@ -20,10 +20,8 @@ from typing import Any
 
 from shoal.catalog.connector import (
     CatalogDefinition,
-    ColumnInfo,
     ColumnStatistics,
     Connector,
-    Constraint,
     FilterResult,
     LimitResult,
     Predicate,
@@ -33,6 +31,7 @@ from shoal.catalog.connector import (
     TableName,
     TableStatistics,
 )
+from shoal.catalog.declarations import ColumnInfo, Constraint
 from shoal.catalog.errors import UndefinedDatabase
 from shoal.catalog.types import BOOL, DATE, FLOAT8, INT4, INT8, TEXT, SqlType, numeric
 from shoal.exec.plan.explain import predicate_text

@@ -8,17 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from shoal.catalog.access import Namespace
-from shoal.catalog.connector import (
-    CatalogDefinition,
-    ColumnInfo,
-    Connector,
-    Constraint,
-    Split,
-    SupportsWrite,
-    TableHandle,
-    TableName,
-    Writer,
-)
+from shoal.catalog.connector import CatalogDefinition, Connector, Split, SupportsWrite, TableHandle, TableName, Writer
+from shoal.catalog.declarations import ColumnInfo, Constraint
 from shoal.catalog.registry import Catalogs
 from shoal.exec.functions.casts import parse_type
 from shoal.exec.session_context import SessionContext
