@@ -5,7 +5,8 @@ between operators:
 
     bool bool_ | int2 int16 | int4 int32 | int8, oid & reg* int64 | float4 float32 | float8 float64
     numeric(p,s): int64 holding the unscaled value, or decimal128(38,s), or decimal256(76,s); any batch may use
-        any of the three whose range holds its values (readers accept all, see kernels/decimals.py)
+        any of the three whose range holds its values (readers accept all, see kernels/decimals.py); NaN and the
+        infinities are values of decimal256 that no number has (see specials.py)
     text, varchar, bpchar, name, "char", uuid, json, jsonb, unknown: string, or dictionary<int32, string>
     bytea binary | date date32 | time time64[us] | timestamp timestamp[us] | timestamptz timestamp[us, UTC]
     interval month_day_nano_interval | record string (PostgreSQL's text form)

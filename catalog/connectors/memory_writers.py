@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from shoal.catalog.access import quoted
 from shoal.catalog.connector import ConflictWriter, TableHandle, Text, Writer, plain_text
 from shoal.catalog.connectors.memory_keys import Columns, first_missing, first_repeated, matches, members
 from shoal.catalog.connectors.memory_segments import (
@@ -214,8 +215,9 @@ class Change:
             fresh = [concatenated([group[place] for group in added], t) for place, t in zip(places, types, strict=True)]
             row = first_repeated(fresh, [[group[place] for place in places] for group in kept], types)
             if row is not None:
+                shown = self._shown([quoted(column) for column in columns], fresh, types, row)
                 error = UniqueViolation(f'duplicate key value violates unique constraint "{name}"',
-                                        detail=f"Key {self._shown(columns, fresh, types, row)} already exists.").about(
+                                        detail=f"Key {shown} already exists.").about(
                                             schema=key[0], table=key[1], constraint=name)
                 error.row = row
                 raise error
@@ -351,8 +353,9 @@ def check_all(store: MemoryStore, session: str, key: Key, constraint: Constraint
         values = [concatenated([group[place] for group in groups], t) for place, t in zip(places, types, strict=True)]
         row = first_repeated(values, [], types)
         if row is not None:
+            names = [quoted(column) for column in constraint.columns]
             raise UniqueViolation(f'could not create unique index "{constraint.name}"',
-                                  detail=f"Key {change._shown(constraint.columns, values, types, row)} is duplicated.")
+                                  detail=f"Key {change._shown(names, values, types, row)} is duplicated.")
 
 
 def _unique_keys(table: Table) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -176,7 +176,7 @@ def bind_create_index(context: Context, tree: d.CreateIndex) -> Bound:
             expressions.append(index_expression(context, node, column.text, scope))
         sql_type = infos[name] if name else expressions[-1].type
         columns.append(name or f"({expressions[-1].text})")
-        collations.append("" if column.collation is None else column_collation(column.collation, sql_type))
+        collations.append("" if column.collation is None else column_collation(column.collation, sql_type, False))
     for name in tree.included:
         if name not in infos:
             fail(UndefinedColumn, f'column "{name}" does not exist', -1)

@@ -184,14 +184,14 @@ class Definition:
         return free_name([self.table, *middle, _SUFFIXES[kind]], taken)
 
 
-def column_collation(written: d.Collation, sql_type: SqlType) -> str:
+def column_collation(written: d.Collation, sql_type: SqlType, place: bool = True) -> str:
     """The collation that a column or index key has of its own. Raises: UndefinedObject (42704), DatatypeMismatch (42804),
-    FeatureNotSupported (0A000) for one that does not order by bytes."""
-    name = written.parts[-1]
+    FeatureNotSupported (0A000) for one that does not order by bytes; without a `place`, no error has one."""
+    name, pos = written.parts[-1], written.pos if place else -1
     if name not in collation_oids() or written.parts[:-1] not in ((), ("pg_catalog",)):
-        fail(UndefinedObject, f'collation "{".".join(written.parts)}" for encoding "UTF8" does not exist', written.pos)
+        fail(UndefinedObject, f'collation "{".".join(written.parts)}" for encoding "UTF8" does not exist', pos)
     if not (sql_type.element if sql_type.is_array else sql_type).is_string:
-        fail(DatatypeMismatch, f"collations are not supported by type {bare_type(sql_type).sql}", written.pos)
+        fail(DatatypeMismatch, f"collations are not supported by type {bare_type(sql_type).sql}", pos)
     if name not in BYTEWISE:
         fail(FeatureNotSupported, f'collation "{name}" is not supported', written.pos)
     return "" if name == "default" else name

@@ -319,8 +319,9 @@ class Deparser:
             pairs = [(self.shown(x), self.shown(y)) for x, y in zip(node.left.items, node.right.items, strict=True)]
             if node.symbol in ("=", "<>", "!="):
                 return _joined("and" if node.symbol == "=" else "or", [self.operation(node.symbol, *pair) for pair in pairs])
-            left, right = zip(*(self._operands(node.symbol, *pair) for pair in pairs), strict=True)
-            return Shown("rows", BOOL, ("ROW(", *_listed(left), f") {node.symbol} ROW(", *_listed(right), ")"))
+            pairs = [self._operands(node.symbol, *pair) for pair in pairs]
+            return Shown("rows", BOOL, ("ROW(", *_listed([left for left, _ in pairs]), f") {node.symbol} ROW(",
+                                        *_listed([right for _, right in pairs]), ")"))
         result = bare_type(self.binder.bind(node).type)
         return self.operation(node.symbol, self.shown(node.left), self.shown(node.right), result)
 

@@ -25,7 +25,6 @@ from shoal.catalog.errors import (
 from shoal.catalog.pg_catalog.names import SessionNames
 from shoal.catalog.pg_catalog.static import column
 from shoal.exec.functions.casts import bare_sql
-from shoal.exec.notices import Notice
 from shoal.exec.session_names import session_names
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql import syntax_ddl as d
@@ -149,7 +148,7 @@ def bind_drop_other(context: Context, tree: d.DropOther) -> Bound:
     tag = f"DROP {tree.kind.upper()}"
     require_writable(context, tag)
     objects = _Objects(context)
-    notices: list[str | Notice] = []
+    notices: list[str] = []
     for place, target in enumerate(tree.targets):
         try:
             if tree.table is not None:
@@ -161,7 +160,7 @@ def bind_drop_other(context: Context, tree: d.DropOther) -> Bound:
             notices.append(_skipped(tree, target, error, place))
             continue
         raise _refused(objects, tree, target)
-    return command(context, NoEffect(), tag, notices)  # type: ignore[arg-type]
+    return command(context, NoEffect(), tag, notices)
 
 
 def _require_on_table(context: Context, tree: d.DropOther, target: s.TableRef) -> None:

@@ -10,10 +10,12 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 import pytest
 
+from shoal.catalog import specials
 from shoal.catalog.connector import CatalogDefinition, Predicate, TableHandle
 from shoal.catalog.connectors.postgres import PostgresConnector, block_bounds
 from shoal.catalog.errors import (
@@ -231,8 +233,20 @@ def test_intervals(pg: PostgresConnector, postgres_server: PostgresServer, datab
                                  pa.MonthDayNano([0, 0, 3600000000000000])]
 
 
-REFUSED = [("numeric", "0.00000000000000001", NumericOutOfRange), ("numeric", "'NaN'", NumericOutOfRange),
-           ("numeric(10,2)", "'NaN'", NumericOutOfRange), ("numeric", "1e30", NumericOutOfRange),
+@pytest.mark.parametrize(("declared", "values", "found"), [
+    ("numeric", ["'NaN'", "1.5", "NULL", "'-Infinity'", "'Infinity'"], [np.nan, 0, 0, -np.inf, np.inf]),
+    ("numeric(10,2)", ["'NaN'", "-0.05", "NULL"], [np.nan, 0, 0]), ("numeric(10)", ["'NaN'", "3"], [np.nan, 0]),
+    ("numeric(50,10)", ["'NaN'", "1e39"], [np.nan, 0]), ("numeric", ["2.5"], None)])
+def test_specials(pg: PostgresConnector, postgres_server: PostgresServer, database: str, declared: str, values: list[str],
+                  found: list[float] | None) -> None:
+    array = one_column(pg, postgres_server, database, declared, *values)
+    stand_ins = specials.stand_ins(array)
+    np.testing.assert_array_equal(stand_ins, found)
+    numbers = array if stand_ins is None else specials.without(array, stand_ins)
+    assert numbers.to_pylist() == [None if v == "NULL" or v.startswith("'") else Decimal(v) for v in values]
+
+
+REFUSED = [("numeric", "0.00000000000000001", NumericOutOfRange), ("numeric", "1e30", NumericOutOfRange),
            ("timestamp", "'294276-01-01'", DatetimeOverflow)]
 
 
