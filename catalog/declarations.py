@@ -94,7 +94,7 @@ class Index:
     keys: int | None = None
     """How many of `columns` are keys (the others are INCLUDEd); None: all."""
     classes: tuple[int, ...] = ()
-    """OIDs of the operator classes, where the source is a PostgreSQL."""
+    """OIDs of the keys' operator classes; none: the default ones."""
     collations: tuple[str, ...] = ()
     """The collation given to each key, "" for none."""
     expressions: tuple[IndexExpression, ...] = ()

@@ -35,11 +35,6 @@ def parsed(text: str) -> int | None:
     return _SPELLINGS.get(text.strip(_SPACE).lower())
 
 
-def as_float(value: int) -> float:
-    """Of one special value."""
-    return float("nan") if value == NAN else float("inf") if value == INFINITY else float("-inf")
-
-
 def of_float(value: float) -> int:
     """The special value of a float that is no finite number."""
     return NAN if value != value else INFINITY if value > 0 else MINUS_INFINITY

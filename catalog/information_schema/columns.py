@@ -25,7 +25,7 @@ def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
                    **_own(relation, info, sequences.get((relation.namespace, relation.table.name, info.name)))}
 
 
-def system_rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+def fixed_rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     for schema, table, kind, name, number, not_null, type_oid, typmod, collation in _system():
         yield {**_row(snapshot, schema, table, name, number, not_null, type_oid, typmod, collation),
                "is_updatable": "YES" if kind == "r" else "NO"}

@@ -4,7 +4,7 @@ Every system relation of PostgreSQL 15 exists with its columns. Its rows are tho
 and, after them, those of the module of `views/` or `information_schema/` that is named like it. Such a module has
 `rows(snapshot)`, or `session_rows(snapshot, session)` where the answer differs with the session; each row is a
 dictionary of the columns it fills, the others are NULL. With `COMPLETE = True` its rows are all; where PostgreSQL's own
-objects have rows that name the database, `system_rows(snapshot)` gives those once for each. So a new view is one
+objects have rows that name the database, `fixed_rows(snapshot)` gives those once for each. So a new view is one
 new file. What only the server knows (settings, sessions) it feeds by relation name.
 """
 
@@ -68,8 +68,8 @@ class PgCatalog(Connector, SupportsDatabases, SupportsSessions):
         self.users = users
         self.functions: dict[str, Callable[..., Any]] = dict(functions or {})
         self._snapshots: dict[str, tuple[object, Snapshot]] = {}
-        self._of_system: dict[tuple[str, str], pa.RecordBatch] = {}
-        """The rows that a relation's `system_rows` gives, by its name and the database."""
+        self._fixed: dict[tuple[str, str], pa.RecordBatch] = {}
+        """The rows that a relation's `fixed_rows` gives, by its name and the database."""
         self._own_snapshots: dict[str, dict[str, tuple[object, Snapshot]]] = {}
         """Those of sessions that see something else, by token."""
 
@@ -163,22 +163,22 @@ class PgCatalog(Connector, SupportsDatabases, SupportsSessions):
         found = snapshot.batches.get(key)
         if found is None:
             found = static.of_rows(module.rows(snapshot), infos)
-            first = self._system_rows(relation, module, snapshot, infos)
+            first = self._fixed_rows(relation, module, snapshot, infos)
             if first is not None:
                 found = pa.concat_batches([first, found.cast(first.schema)])
             snapshot.batches[key] = found
         return found
 
 
-    def _system_rows(self, relation: SystemRelation, module: ModuleType, snapshot: Snapshot,
+    def _fixed_rows(self, relation: SystemRelation, module: ModuleType, snapshot: Snapshot,
                      infos: Sequence[ColumnInfo]) -> pa.RecordBatch | None:
         """Those that every snapshot of the database has."""
-        if not hasattr(module, "system_rows"):
+        if not hasattr(module, "fixed_rows"):
             return None if getattr(module, "COMPLETE", False) else static.batch(relation.name, relation.columns)
         key = relation.name, snapshot.database
-        found = self._of_system.get(key)
+        found = self._fixed.get(key)
         if found is None:
-            found = self._of_system[key] = static.of_rows(module.system_rows(snapshot), infos)
+            found = self._fixed[key] = static.of_rows(module.fixed_rows(snapshot), infos)
         return found
 
 

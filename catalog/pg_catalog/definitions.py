@@ -28,8 +28,10 @@ def index_definition(relation: Relation, index: Index, pretty: bool = False, tab
     if not after:
         texts = index_columns(relation, index, pretty)
         keys = len(texts) if index.keys is None else index.keys
-        columns = ", ".join(text + _collate(name) + _order(option) for text, name, option in zip(
-            texts[:keys], (*index.collations, *[""] * keys), (*index.options, *[0] * keys), strict=False))
+        columns = ", ".join(
+            text + _collate(name) + _class_names().get(oid, "") + _order(option) for text, name, oid, option in zip(
+                texts[:keys], (*index.collations, *[""] * keys), (*index.classes, *[0] * keys),
+                (*index.options, *[0] * keys), strict=False))
         after = f"{index.method} ({columns})" + (f" INCLUDE ({', '.join(texts[keys:])})" if texts[keys:] else "")
         predicate = (index.pretty_predicate if pretty else "") or index.predicate
         after += f" WHERE {predicate}" if predicate else ""
@@ -43,6 +45,13 @@ def _order(option: Any) -> str:
 
 def _collate(name: str) -> str:
     return f" COLLATE {quoted(name)}" if name else ""
+
+
+@cache
+def _class_names() -> dict[int, str]:
+    """How the operator classes are shown that a type does not have by default, by OID."""
+    return {oid: f" {name}" for oid, name, default in zip(*column("pg_opclass", "oid", "opcname", "opcdefault"), strict=True)
+            if not default}
 
 
 def index_columns(relation: Relation, index: Index, pretty: bool = False) -> list[str]:

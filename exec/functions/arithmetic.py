@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shoal.catalog import specials as catalog_specials
+from shoal.catalog import specials
 from shoal.catalog.types import storage_type
 from shoal.exec.functions import numeric_types
 from shoal.exec.functions.registry import declare
-from shoal.exec.kernels import decimals, nulls, numbers, specials, views
+from shoal.exec.kernels import decimals, nulls, numbers, special_rules, views
 from shoal.exec.kernels.comparing import raw
 from shoal.exec.kernels.nulls import merged_validity
 from shoal.exec.plan.expr import Call
@@ -25,9 +25,9 @@ _DECIMAL: dict[str, Callable[..., np.ndarray]] = {"add": decimals.add, "sub": de
 
 def numeric_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
     """+ - * / % on numerics, exact at the result's scale."""
-    if call.name == "mod" and specials.held(args[1]):  # a number by an infinity is the number, as by any greater number
+    if call.name == "mod" and special_rules.held(args[1]):  # a number by an infinity is the number, as by any greater number
         divisors = nulls.spread(args[1], rows) if isinstance(args[1], pa.Scalar) else args[1]
-        args = [args[0], catalog_specials.with_infinities(divisors, decimals.POWERS[76])]
+        args = [args[0], specials.with_infinities(divisors, decimals.POWERS[76])]
     return _AWARE[call.name](call, args, rows, context)
 
 
@@ -51,9 +51,9 @@ def _ordinary(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
     return decimals.packed(data, target)
 
 
-_AWARE = {name: specials.aware(rule)(_ordinary) for name, rule in (
-    ("add", specials.total), ("sub", specials.total), ("mul", specials.product), ("div", specials.quotient),
-    ("mod", specials.remainder))}
+_AWARE = {name: special_rules.aware(rule)(_ordinary) for name, rule in (
+    ("add", special_rules.total), ("sub", special_rules.total), ("mul", special_rules.product),
+    ("div", special_rules.quotient), ("mod", special_rules.remainder))}
 
 
 def integer_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
@@ -75,7 +75,7 @@ def float_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Arr
     return views.array_of(data, storage_type(call.type))
 
 
-@specials.aware(specials.itself)
+@special_rules.aware(special_rules.itself)
 def _negated(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
     return decimals.packed(decimals.subtract(0, decimals.unscaled(args[0]), merged_validity(args)), call.type.scale or 0)
 

@@ -16,7 +16,7 @@ from shoal.catalog import specials
 from shoal.catalog.errors import DatetimeOverflow, DivisionByZero, FeatureNotSupported, InvalidParameterValue
 from shoal.catalog.types import FLOAT8, SqlType, numeric, storage_type
 from shoal.exec.functions.registry import declare
-from shoal.exec.functions.text_output import interval_text, offset_text, time_text
+from shoal.exec.functions.text_output import float_text, interval_text, offset_text, time_text
 from shoal.exec.kernels import datetimes, decimals, nulls, views
 from shoal.exec.kernels.comparing import raw
 from shoal.exec.kernels.parameters import column, parameters
@@ -261,12 +261,14 @@ def make_date_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Arra
 
 
 def _clock(hour: np.ndarray, minute: np.ndarray, second: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
-    us = (hour * 60 + minute) * 60 * SECOND_US + np.rint(second * SECOND_US).astype(np.int64)
+    finite = np.isfinite(second)
+    us = (hour * 60 + minute) * 60 * SECOND_US + np.rint(np.where(finite, second, 0.0) * SECOND_US).astype(np.int64)
     bad = (hour < 0) | (minute < 0) | (minute > 59) | ~(second >= 0) | (second > 60) | (us > DAY_US)
     blamed = bad if valid is None else bad & valid
     if blamed.any():
         row = int(np.flatnonzero(blamed)[0])
-        raise DatetimeOverflow(f"time field value out of range: {hour[row]}:{minute[row]:02d}:{second[row]:02g}")
+        shown = f"{second[row]:02g}" if finite[row] else float_text(second[row])
+        raise DatetimeOverflow(f"time field value out of range: {hour[row]}:{minute[row]:02d}:{shown}")
     return us
 
 

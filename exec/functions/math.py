@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shoal.catalog import specials as catalog_specials
+from shoal.catalog import specials
 from shoal.catalog.errors import (
     DivisionByZero,
     InvalidArgumentForLogarithm,
@@ -26,7 +26,7 @@ from shoal.catalog.errors import (
 from shoal.catalog.types import NUMERIC, SqlType, numeric, storage_type
 from shoal.exec.functions import numeric_types
 from shoal.exec.functions.registry import declare
-from shoal.exec.kernels import decimals, numbers, specials, views
+from shoal.exec.kernels import decimals, numbers, special_rules, views
 from shoal.exec.kernels.comparing import raw
 from shoal.exec.kernels.nulls import merged_validity
 from shoal.exec.kernels.parameters import column, parameters
@@ -35,7 +35,7 @@ from shoal.exec.plan.expr import Call
 Args = list[Any]
 
 
-@specials.aware(specials.itself)
+@special_rules.aware(special_rules.itself)
 def _numeric_abs(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     return decimals.packed(np.abs(decimals.unscaled(args[0])), call.type.scale or 0)
 
@@ -58,7 +58,7 @@ def float_rounding_kernel(call: Call, args: Args, rows: int, context: Any) -> pa
     return views.array_of(functions[call.name](views.values(args[0])), pa.float64())
 
 
-@specials.aware(specials.itself)
+@special_rules.aware(special_rules.itself)
 def numeric_rounding_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     """ceil, floor, round, trunc, sign of numerics, to whole numbers."""
     data, scale = decimals.unscaled(args[0]), call.args[0].type.scale or 0
@@ -78,7 +78,7 @@ def numeric_rounding_kernel(call: Call, args: Args, rows: int, context: Any) -> 
 
 
 @parameters(1)
-@specials.aware(specials.itself)
+@special_rules.aware(special_rules.itself)
 def round_digits_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     """round(x, n) and trunc(x, n); n below zero works before the point."""
     array = column(args[0], rows)
@@ -229,7 +229,7 @@ def numeric_function_kernel(call: Call, args: Args, rows: int, context: Any) -> 
         try:
             value = _numeric_function(call.name, [column_[row] for column_ in inputs])
             if not value.is_finite():
-                result[row] = catalog_specials.of_decimal(value)
+                result[row] = specials.of_decimal(value)
                 continue
             if abs(value) >= Decimal(10) ** (76 - scale):
                 raise NumericOutOfRange("value overflows numeric format")
@@ -248,7 +248,7 @@ def _decimals(arg: Any, sql_type: SqlType, rows: int) -> list[Decimal]:
 
 
 def _decimal(value: int, scale: int) -> Decimal:
-    text = catalog_specials.TEXTS.get(value)
+    text = specials.TEXTS.get(value)
     return Decimal(value).scaleb(-scale, _CONTEXT) if text is None else Decimal(text)
 
 
@@ -299,7 +299,7 @@ def _power(x: Decimal, y: Decimal) -> Decimal:
     return _CONTEXT.power(x, y)
 
 
-@specials.aware(specials.quotient)
+@special_rules.aware(special_rules.quotient)
 def div_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     """div(x, y): the quotient, towards zero."""
     valid = merged_validity(args)
@@ -315,7 +315,7 @@ def _spread(data: Any, rows: int) -> np.ndarray:
     return np.full(rows, data, np.int64 if decimals.fits(data, data) else object) if isinstance(data, int) else data
 
 
-@specials.aware(specials.nan)
+@special_rules.aware(special_rules.nan)
 def gcd_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     valid = merged_validity(args)
     function = math.gcd if call.name == "gcd" else math.lcm
@@ -342,7 +342,7 @@ def factorial_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Arra
     return decimals.packed(np.array([math.factorial(value) for value in clean.tolist()], object), 0, valid)
 
 
-@specials.aware(specials.nan)
+@special_rules.aware(special_rules.nan)
 def scale_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     """scale() and min_scale(); without a declared scale the digits that are there count."""
     scale = call.args[0].type.scale or 0
@@ -358,7 +358,7 @@ def scale_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     return views.array_of(np.where(data == 0, 0, result), pa.int32())
 
 
-@specials.aware(specials.itself)
+@special_rules.aware(special_rules.itself)
 def trim_scale_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     shift = (call.type.scale or 0) - (call.args[0].type.scale or 0)
     return decimals.packed(np.asarray(decimals.rescaled(decimals.unscaled(args[0]), shift, views.validity(args[0]))),
@@ -383,7 +383,7 @@ def _bucket_operands(call: Call, args: Args, rows: int, valid: np.ndarray | None
     scale = max(arg.type.scale or 0 for arg in call.args[:3])
     exact = []
     for array, one, expr in zip(arrays, found, call.args, strict=False):
-        plain = array if one is None else catalog_specials.without(array, one)
+        plain = array if one is None else specials.without(array, one)
         given = decimals.rescaled(decimals.unscaled(plain), scale - (expr.type.scale or 0), valid)
         data = _spread(given, rows).astype(object)
         if one is not None:

@@ -21,7 +21,7 @@ from shoal.catalog.types import SqlType, storage_type
 from shoal.exec.kernels import canonical, views
 from shoal.exec.kernels.exactsum import ExactSum, moved, resized
 from shoal.exec.kernels.nulls import validity
-from shoal.exec.kernels.specials import SpecialSums
+from shoal.exec.kernels.special_rules import SpecialSums
 
 SeenBefore = Callable[[], np.ndarray]
 """Gives a boolean for each code: whether earlier batches had rows of the group."""

@@ -17,7 +17,7 @@ from shoal.exec.kernels import canonical, decimals, views
 from shoal.exec.kernels.aggregation import Accumulator, CountRows, SeenBefore, SumFloats, SumIntegers
 from shoal.exec.kernels.exactsum import ExactSum, moved, resized
 from shoal.exec.kernels.nulls import validity
-from shoal.exec.kernels.specials import SpecialSums
+from shoal.exec.kernels.special_rules import SpecialSums
 
 _SMALL = 3_037_000_499  # its square fits int64
 

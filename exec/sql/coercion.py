@@ -80,6 +80,8 @@ def stored(context: Context, expr: Expr, target: SqlType, pos: int, how: CastCon
     """`expr` as one of several that make up a column of `target`: coerced, and of its scale, which a cast to an undeclared
     numeric need not give."""
     made = coerce(context, expr, target, pos, how)
+    if target.name == "_numeric" and made.type.element.scale != target.element.scale:
+        return Cast(target, made, False)
     return held(made, target) if target.name == "numeric" and made.type.scale != target.scale else made
 
 

@@ -40,7 +40,7 @@ from shoal.exec.sql.bound import (
     Truncate,
 )
 from shoal.exec.sql.context import Context, Query, fail
-from shoal.exec.sql.definitions import column_collation, number_sequence
+from shoal.exec.sql.definitions import column_collation, number_sequence, operator_class
 from shoal.exec.sql.queries import bind_subquery
 from shoal.exec.sql.stored_expressions import index_expression, scope_of, with_predicate
 from shoal.exec.sql.views import definition_of
@@ -166,6 +166,7 @@ def bind_create_index(context: Context, tree: d.CreateIndex) -> Bound:
     scope = scope_of(found.handle.name, [Field(i, *info) for i, info in enumerate(infos.items(), 1)])
     columns: list[str] = []
     collations: list[str] = []
+    classes: list[int] = []
     expressions: list[IndexExpression] = []
     for column in tree.columns:
         node = column.expression
@@ -176,13 +177,16 @@ def bind_create_index(context: Context, tree: d.CreateIndex) -> Bound:
             expressions.append(index_expression(context, node, column.text, scope))
         sql_type = infos[name] if name else expressions[-1].type
         columns.append(name or f"({expressions[-1].text})")
+        classes.append(operator_class(column.operator_class, tree.method, sql_type))
         collations.append("" if column.collation is None else column_collation(column.collation, sql_type, False))
     for name in tree.included:
         if name not in infos:
             fail(UndefinedColumn, f'column "{name}" does not exist', -1)
     index = Index(tree.name, (*columns, *tree.included), tree.unique, method=tree.method,
                   options=tuple(column.descending + 2 * column.nulls_first for column in tree.columns),
-                  keys=len(columns) if tree.included else None, collations=tuple(collations) if any(collations) else (),
+                  keys=len(columns) if tree.included else None,
+                  classes=tuple(classes) if any(column.operator_class for column in tree.columns) else (),
+                  collations=tuple(collations) if any(collations) else (),
                   expressions=tuple(expressions))
     if tree.predicate is not None:
         index = with_predicate(context, tree.predicate, tree.predicate_text, scope, index)

@@ -23,7 +23,8 @@ from shoal.catalog.errors import (
     UndefinedObject,
 )
 from shoal.catalog.pg_catalog.views.pg_attribute import collation_oids
-from shoal.catalog.types import INT2, INT4, INT8, SqlType
+from shoal.catalog.pg_catalog.views.pg_index import ANYARRAY, default_classes, operator_classes
+from shoal.catalog.types import INT2, INT4, INT8, TEXT, SqlType
 from shoal.exec.plan.nodes import Field
 from shoal.exec.sql import syntax_ddl as d
 from shoal.exec.sql.bound import Bound, CreateTable, ForeignKey
@@ -195,6 +196,21 @@ def column_collation(written: d.Collation, sql_type: SqlType, place: bool = True
     if name not in BYTEWISE:
         fail(FeatureNotSupported, f'collation "{name}" is not supported', written.pos)
     return "" if name == "default" else name
+
+
+def operator_class(written: tuple[str, ...], method: str, sql_type: SqlType) -> int:
+    """The OID of an index key's operator class, 0 for a type that has none. Raises: UndefinedObject (42704) for an unknown
+    one, DatatypeMismatch (42804) for one of another type."""
+    if not written:
+        return default_classes(method).get(sql_type.oid, 0)
+    named = operator_classes(method).get(written[-1])
+    if named is None:
+        fail(UndefinedObject, f'operator class "{".".join(written)}" does not exist for access method "{method}"', -1)
+    own = TEXT.oid if sql_type.name == "varchar" else sql_type.oid
+    found = next((oid for oid, kind in named if kind == own or (kind == ANYARRAY and sql_type.is_array)), None)
+    if found is None:
+        fail(DatatypeMismatch, f'operator class "{written[-1]}" does not accept data type {bare_type(sql_type).sql}', -1)
+    return found
 
 
 def free_name(parts: Sequence[str], taken: set[str]) -> str:

@@ -63,9 +63,9 @@ def create(g: Grammar) -> Any:
 
 def drop(g: Grammar) -> d.Drop | d.DropOther:
     """DROP after its first word."""
-    from shoal.exec.sql.grammar_privileges import DROPPED_KINDS, drop_other
-    if g.at_word(*DROPPED_KINDS):
-        return drop_other(g)
+    from shoal.exec.sql.grammar_privileges import drop_other
+    if (other := drop_other(g)) is not None:
+        return other
     kind = object_kind(g, "DROP")
     if g.at_word("concurrently"):
         g._advance()
@@ -484,8 +484,9 @@ def _index_column(g: Grammar) -> d.IndexColumn:
         g.name()
     text = g._prev.text if tree is None else g.sql[start:g._prev.end + 1]
     collation = _collation(g)
+    operator_class: tuple[str, ...] = ()
     if g.is_column_id(g._curr) and not g.at_word("asc", "desc", "nulls"):
-        g.qualified_name()  # an operator class
+        operator_class = g.qualified_name()
     descending = False
     if g._curr.text in ("asc", "desc"):
         descending = g._curr.text == "desc"
@@ -494,7 +495,7 @@ def _index_column(g: Grammar) -> d.IndexColumn:
     if g.accept_word("nulls"):
         first = g._curr.text == "first"
         g._advance()
-    return d.IndexColumn(text if tree is None else "", tree, text, collation, descending, first)
+    return d.IndexColumn(text if tree is None else "", tree, text, collation, operator_class, descending, first)
 
 
 def sequence_options(g: Grammar) -> dict[str, Any]:

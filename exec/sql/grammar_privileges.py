@@ -22,8 +22,9 @@ _TARGETS = ("table", "sequence", "schema", "database", "function", "procedure", 
 _IN_SCHEMAS = ("tables", "sequences", "functions", "procedures", "routines", "types", "schemas")
 _SIGNATURES = ("function", "procedure", "routine", "aggregate")
 _ON_TABLES = ("trigger", "rule", "policy")
-DROPPED_KINDS = ("type", "domain", "extension", "role", "user", "group", "database", "collation", "language", "server",
+_KINDS = ("type", "domain", "extension", "role", "user", "group", "database", "collation", "language", "server",
                  "publication", "subscription", "tablespace", "statistics", *_SIGNATURES, *_ON_TABLES)
+_TWO_WORDS = (("foreign", "table"), ("event", "trigger"), ("access", "method"))
 _SAME_ROLE = ("current_user", "current_role", "session_user")
 
 
@@ -150,10 +151,13 @@ def _signature(g: Grammar, arguments: list[list[s.TypeName] | None]) -> s.TableR
     return target
 
 
-def drop_other(g: Grammar) -> d.DropOther:
-    """DROP of one of `DROPPED_KINDS`, which is the current word."""
-    kind = g._curr.text
-    g._advance()
+def drop_other(g: Grammar) -> d.DropOther | None:
+    """DROP after its first word of what there is none of here; None where another kind follows."""
+    words = (g._curr.text, g._next.text if g._next else "")
+    if words not in _TWO_WORDS and not g.at_word(*_KINDS):
+        return None
+    kind = " ".join(words) if words in _TWO_WORDS else words[0]
+    g._advance(kind.count(" ") + 1)
     made = d.DropOther({"user": "role", "group": "role"}.get(kind, kind), if_exists(g))
     while True:
         made.targets.append(_signature(g, made.arguments) if kind in _SIGNATURES else table_ref(g))

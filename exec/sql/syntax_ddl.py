@@ -109,6 +109,7 @@ class IndexColumn:
     expression: Any
     text: str
     collation: Collation | None = None
+    operator_class: tuple[str, ...] = ()
     descending: bool = False
     nulls_first: bool = False
 

@@ -103,11 +103,11 @@ def test_a_new_table_in_memory_takes_the_name(cluster: Cluster) -> None:
     session = replace(cluster.session, database="shoal")
     for _ in range(3):
         assert [field.name for field in cluster.prepare("select * from t", session).fields] == ["a"]
-    cluster.rows("create table memory.public.t (z int)")
+    cluster.rows("create table t (z int)", session=session)
     try:
         assert [field.name for field in cluster.prepare("select * from t", session).fields] == ["z"]
     finally:
-        cluster.rows("drop table memory.public.t")
+        cluster.rows("drop table memory.public.t", session=session)
 
 
 @pytest.mark.parametrize("sql", ["select date 'today'", "select 'now'::timestamp", "select timetz '12:00 Europe/Paris'"])

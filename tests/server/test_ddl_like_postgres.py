@@ -213,6 +213,13 @@ INDEXES = r"""
     (case when x > 0 then 1 else 0 end)
     date_trunc('day', ts)
     extract(year from d)
+    a text_pattern_ops
+    v varchar_pattern_ops desc, a
+    a collate "C" text_pattern_ops desc nulls last
+    x text_pattern_ops
+    x nope_ops
+    ar array_ops
+    lower(v) text_pattern_ops
     """
 """What stands between the outer parentheses of CREATE INDEX."""
 STATEMENTS = r"""
@@ -244,6 +251,10 @@ STATEMENTS = r"""
     drop policy nope on t
     drop statistics nope
     drop type nos.nope
+    drop foreign table nope
+    drop foreign table if exists nope, nope2
+    drop event trigger nope
+    drop access method nope
     drop type if exists nos.nope
     drop domain if exists nos.x
     drop sequence nope
@@ -292,13 +303,15 @@ def lines(text: str) -> list[str]:
 
 
 def asked(info: str, statements: list[tuple[str, str]], table: str) -> dict[str, Any]:
-    """For each (statement on a table `ttt`, question): what the question gives, or the statement's error."""
+    """For each (statement on a table `ttt`, question): what the question gives, or the statement's error; and whether a row
+    can be stored then."""
     found: dict[str, Any] = {}
     with connected(info) as (connection, notices):
         for statement, question in statements:
             connection.execute(table.encode())
             said = outcome(connection, notices, statement)
-            found[statement] = said[0] if len(said) > 3 else outcome(connection, notices, question)[1]
+            found[statement] = said[0] if len(said) > 3 else (
+                outcome(connection, notices, question)[1], outcome(connection, notices, "insert into ttt default values")[0])
             connection.execute("drop table ttt")
     return found
 

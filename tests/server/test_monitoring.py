@@ -37,7 +37,10 @@ def test_activity(url: str) -> None:
         for sql, state, no_transaction in (("SELECT 1 AS a", "idle", True), ("BEGIN", "idle in transaction", False),
                                            ("SELECT 2", "idle in transaction", False)):
             watched.execute(sql)
-            row = watcher.execute(ask, (watched.info.backend_pid,)).fetchone()
+            for _ in range(100):  # PostgreSQL notes that it waits a moment after it has answered
+                row = watcher.execute(ask, (watched.info.backend_pid,)).fetchone()
+                if row is not None and row[5] is not None:
+                    break
             assert row == (state, sql, *rest, no_transaction, True, "client backend")
         with pytest.raises(psycopg.Error):
             watched.execute("SELECT nothing")

@@ -9,9 +9,9 @@ from shoal.catalog.pg_catalog.definitions import index_columns
 from shoal.catalog.pg_catalog.snapshot import Relation, Snapshot
 from shoal.catalog.pg_catalog.static import column
 from shoal.catalog.pg_catalog.views.pg_attribute import attribute, collation_oids, index_infos
-from shoal.catalog.types import NAMES_BY_OID
+from shoal.catalog.types import NAMES_BY_OID, TEXT
 
-_ANYARRAY, _ANYENUM = 2277, 3500
+ANYARRAY, _ANYENUM, VARCHAR = 2277, 3500, 1043
 
 
 def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
@@ -28,8 +28,9 @@ def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
             "indcollation": [collation_oids().get(collation) or attribute(0, 1, info, type_oid)["attcollation"]
                              for (info, type_oid), collation in zip(index_infos(snapshot, relation, index)[:keys],
                                                                     (*index.collations, *[""] * keys), strict=False)],
-            "indclass": list(index.classes or (_default_classes().get(_class_type(snapshot, type_oid), 0) for _, type_oid
-                                               in index_infos(snapshot, relation, index)[:keys])),
+            "indclass": list(index.classes or (
+                default_classes(index.method).get(_class_type(snapshot, type_oid), 0)
+                for _, type_oid in index_infos(snapshot, relation, index)[:keys])),
             "indoption": list(index.options or [0] * keys), "indexprs": _expressions(relation, index),
             "indpred": index.predicate or None}
 
@@ -44,12 +45,24 @@ def _class_type(snapshot: Snapshot, type_oid: int) -> int:
     """The type whose operator classes serve a column: anyenum's for enums, anyarray's for arrays."""
     if type_oid in snapshot.enum_by_oid:
         return _ANYENUM
-    return _ANYARRAY if NAMES_BY_OID.get(type_oid, "").startswith("_") else type_oid
+    return ANYARRAY if NAMES_BY_OID.get(type_oid, "").startswith("_") else type_oid
 
 
 @cache
-def _default_classes() -> dict[int, int]:
-    methods, types, defaults, oids = column("pg_opclass", "opcmethod", "opcintype", "opcdefault", "oid")
-    found = {kind: oid for method, kind, default, oid in zip(methods, types, defaults, oids, strict=True)
-             if method == 403 and default}
-    return {**found, 1043: found[25]}  # varchar is indexed as text
+def default_classes(method: str) -> dict[int, int]:
+    """The OID of the operator class that an index of this access method has for a type, by the type's OID."""
+    number = dict(zip(*column("pg_am", "amname", "oid"), strict=True)).get(method)
+    found = {kind: oid for of, kind, default, oid in zip(
+        *column("pg_opclass", "opcmethod", "opcintype", "opcdefault", "oid"), strict=True) if of == number and default}
+    return {**found, VARCHAR: found[TEXT.oid]} if TEXT.oid in found else found  # varchar is indexed as text
+
+
+@cache
+def operator_classes(method: str) -> dict[str, list[tuple[int, int]]]:
+    """(OID, the type it is for) of the operator classes of an access method, by name."""
+    number = dict(zip(*column("pg_am", "amname", "oid"), strict=True)).get(method)
+    found: dict[str, list[tuple[int, int]]] = {}
+    for of, name, oid, kind in zip(*column("pg_opclass", "opcmethod", "opcname", "oid", "opcintype"), strict=True):
+        if of == number:
+            found.setdefault(name, []).append((oid, kind))
+    return found

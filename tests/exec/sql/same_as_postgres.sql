@@ -577,3 +577,7 @@ select a from t tablesample bernoulli (10)
 select a from t tablesample nothing (10)
 with x as materialized (select a from t) select p.a, q.a from x p, x q
 with x as (select a, sum(b) as s from t group by a) select x.s from x join x y using (a) where y.s > $1
+select 'NaN'::numeric, 'Infinity'::numeric / 2, 'NaN'::numeric(10,2)
+select case when a > 1 then 'NaN'::numeric else a end, coalesce(1.5, 'inf'::numeric), greatest('NaN'::numeric, 2) from t
+select x from (values ('NaN'::numeric), (1), (2.5)) v(x) union select a from t
+select 7::int % 2, 7.5::numeric % a from t
