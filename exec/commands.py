@@ -129,11 +129,12 @@ class Commands:
     def create_table(self, command: b.CreateTable) -> TableHandle | None:
         """The handle of the new table; None where IF NOT EXISTS found one."""
         connector, schema, name = self.target(command.parts, command.temporary)
-        if command.if_not_exists and self.exists(connector, schema, name):
+        beside = len(command.parts) < 3  # a catalog that is named is meant
+        if command.if_not_exists and self.exists(connector, schema, name, beside=beside):
             self.skip(f'relation "{name}" already exists', DuplicateTable.sqlstate)
             return None
         found = self.written(connector)
-        self.require_free(connector, schema, name)
+        self.require_free(connector, schema, name, beside=beside)
         if not isinstance(found, SupportsDefinitions):
             if command.view or command.foreign or command.sequences or command.indexes or command.temporary:
                 self.defining(connector)
@@ -214,20 +215,21 @@ class Commands:
                 raise FeatureNotSupported("a foreign key between columns of different types is not supported")
         return replace(made, references=place, referenced_columns=tuple(columns))
 
-    def exists(self, connector: Connector, schema: str, name: str) -> bool:
-        """Whether a relation of any kind has the name, also in a database that this is beside as it cannot be written."""
+    def exists(self, connector: Connector, schema: str, name: str, *, beside: bool = True) -> bool:
+        """Whether a relation of any kind has the name, also (`beside`) in a database that this one stands in for as it
+        cannot be written."""
         found = self.written(connector)
         own = self.namespace.read_only_home()
-        if own is not None and connector.name == MEMORY and any(
+        if beside and own is not None and connector.name == MEMORY and any(
                 own.table(place, name) is not None
                 for place in {schema, own.default_schema if schema == connector.default_schema else schema}):
             return True
         return found.table(schema, name) is not None or (isinstance(found, SupportsDefinitions) and (
             found.has_sequence(schema, name) or found.index_owner(schema, name) is not None))
 
-    def require_free(self, connector: Connector, schema: str, name: str) -> None:
+    def require_free(self, connector: Connector, schema: str, name: str, *, beside: bool = True) -> None:
         """Raises: DuplicateTable (42P07)."""
-        if self.exists(connector, schema, name):
+        if self.exists(connector, schema, name, beside=beside):
             raise DuplicateTable(f'relation "{name}" already exists')
 
     # --- views, schemas, sequences, indexes
@@ -238,7 +240,7 @@ class Commands:
         definition = TableDefinition(command.columns, "view", view=command.view)
         handle = self.written(connector).table(schema, name)
         if handle is None or not command.replace:
-            self.require_free(connector, schema, name)
+            self.require_free(connector, schema, name, beside=len(command.parts) < 3)
             defining.define(schema, name, definition)
             return
         if handle.kind != "view":
@@ -290,6 +292,9 @@ class Commands:
         if found.handle.kind not in ("table", "materialized_view"):
             raise WrongObjectType(f'cannot create index on relation "{found.handle.name}"',
                                   detail="This operation is not supported for views.")
+        if command.index.unique and (command.index.predicate or any(c.startswith("(") for c in command.index.columns)):
+            raise FeatureNotSupported("unique indexes on expressions or with WHERE are not supported",
+                                      hint="They could not be enforced.")
         defining = self.defining(found.connector)
         schema, name = found.handle.schema, command.index.name
         if name and self.exists(found.connector, schema, name):

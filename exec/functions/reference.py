@@ -12,7 +12,8 @@ _TITLES = {"comparison": "Comparison", "logic": "Logic", "conditional": "Conditi
            "math": "Mathematical functions", "string": "Strings and binary strings", "regex": "Regular expressions",
            "datetime": "Dates, times and intervals", "formatting": "Formatting", "array": "Arrays", "json": "JSON",
            "row": "Rows", "conversion": "Conversions", "subquery": "Subqueries", "sequence": "Sequences",
-           "system": "System information", "catalog": "Objects of the catalog and privileges", "aggregate": "Aggregates", "window": "Window functions",
+           "system": "System information", "catalog": "Objects of the catalog and privileges",
+           "aggregate": "Aggregates", "window": "Window functions",
            "set": "Set-returning functions"}
 
 

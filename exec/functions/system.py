@@ -85,7 +85,8 @@ def session_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Scalar
         "pg_stat_clear_snapshot": lambda: "", "pg_stat_reset": lambda: "", "pg_reload_conf": lambda: True,
         "pg_last_wal_receive_lsn": lambda: None, "pg_last_wal_replay_lsn": lambda: None,
         "inet_server_addr": lambda: None, "inet_client_addr": lambda: None,
-        "inet_server_port": lambda: None, "inet_client_port": lambda: None, "pg_my_temp_schema": lambda: (_temporary(context) or ("", 0))[1]}
+        "inet_server_port": lambda: None, "inet_client_port": lambda: None,
+        "pg_my_temp_schema": lambda: (_temporary(context) or ("", 0))[1]}
     return pa.scalar(answers[call.name](), storage_type(call.type))
 
 

@@ -209,7 +209,8 @@ STATEMENTS: list[str | tuple[str | int, ...]] = [
     ("SELECT $1", 2278), ("SELECT $1", 2249), ("SELECT coalesce($1, $2)", 0, 1700), ("SELECT $1 || $2", 23, 25),
     ("SELECT $1 || $2", 0, 1009), ("SELECT $1 = $2", 1184, 0), ("SELECT $1 IS NULL", 0), ("SELECT $1 IS NULL", 23),
     # near the end: errors and their places
-    "SELECT 1 FROM inferred WHERE nope = $1", "SELECT 1 FROM not_to_be_found_anywhere WHERE x = $1", "SELECT $1 +", "SELECT $1 $2", "SELECT $a",
+    "SELECT 1 FROM inferred WHERE nope = $1", "SELECT 1 FROM not_to_be_found_anywhere WHERE x = $1",
+    "SELECT $1 +", "SELECT $1 $2", "SELECT $a",
     "SELECT 1 WHERE 1", "SELECT i4 + t FROM inferred WHERE i4 = $1",
     "SELECT $1::int4 = $2::date", "SELECT $1::int4 AND true", "SELECT upper($1::int4)", "SELECT $1::date + $2::date",
     "SELECT coalesce($1::int4, $2::text)", "SELECT CASE WHEN $1::int4 THEN 1 END",
