@@ -7,6 +7,7 @@ second one ends at once.
 from __future__ import annotations
 
 import asyncio
+import gc
 import errno
 import logging
 import os
@@ -91,6 +92,7 @@ async def _serve(config: Config, secret: bytes, cluster_port: int | None) -> int
     await engine.start()
     try:
         await warm
+        gc.freeze()  # what is loaded by now stays: looking through it again and again would make statements wait
         port = await _listen(server, host, config.server.port)
         _announce(config, host, port, engine)
         await stop.wait()
