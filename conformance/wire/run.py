@@ -71,7 +71,7 @@ def answers(script: Script, target: Target, replay: Replay = "plain") -> list[li
             letter = group[0].session
             wire = wires.get(letter)
             if wire is None:
-                wire = wires[letter] = Wire(target, replay == "bytewise", numbers, letter)
+                wire = wires[letter] = Wire(target, replay == "bytewise" and not script.whole, numbers, letter)
                 if group[0].operations and group[0].operations[0].name not in ("connect", "pause", "cancel"):
                     wire.start()
             _perform([operation for step in group for operation in step.operations], wire, wires)

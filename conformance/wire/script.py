@@ -60,6 +60,8 @@ class Script:
     """Which server it needs: `plain`, or `secure` (TLS and users with passwords)."""
     live: bool = True
     """False: its answers come from the record only, since no PostgreSQL of version 15 gives them (protocol 3.2)."""
+    whole: bool = False
+    """What is to be seen depends on bytes that arrive together, so they are never sent one by one."""
     steps: list[Step] = field(default_factory=list)
 
     @property
@@ -192,7 +194,7 @@ def read(path: Path) -> list[Script]:
                     line.at += 2
                     head.options[key] = line.value()
                 script = Script(path.stem, str(head.arguments[0]), str(head.options.get("server", "plain")),
-                                head.options.get("live", "yes") != "no")
+                                head.options.get("live", "yes") != "no", head.options.get("whole", "no") == "yes")
                 scripts.append(script)
                 step, asking = None, False
             elif text.startswith("let "):
