@@ -7,8 +7,8 @@ second one ends at once.
 from __future__ import annotations
 
 import asyncio
-import gc
 import errno
+import gc
 import logging
 import os
 import resource
