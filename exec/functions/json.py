@@ -6,7 +6,6 @@ Spec: PostgreSQL 15 documentation, 9.16 "JSON Functions and Operators".
 from __future__ import annotations
 
 import json as python_json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -238,19 +237,7 @@ def _shaped_texts(array: pa.Array, sql_type: SqlType, context: Any) -> list[str 
     lists = shapes.items_of(array)
     flat = lists.flatten()
     items = ["null" if item is None else item for item in as_json_texts(flat, sql_type.element, len(flat), context)]
-    out: list[str | None] = []
-    at = 0
-    for dims in shapes.dims_of(array):
-        if dims is None:
-            out.append(None)
-            continue
-        count = math.prod(shapes.sizes(dims)) if dims else 0
-        texts = items[at:at + count]
-        at += count
-        for size in reversed(shapes.sizes(dims)[1:]):
-            texts = ["[" + ",".join(texts[i:i + size]) + "]" for i in range(0, len(texts), size)]
-        out.append("[" + ",".join(texts) + "]")
-    return out
+    return [None if dims is None else text for dims, text in shapes.nested_texts(array, items, "[]")]
 
 
 def _iso(text: str) -> str:

@@ -6,7 +6,6 @@ text_styles.py. Spec: PostgreSQL 15 documentation, chapter 8 and 20.11.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -349,16 +348,5 @@ def _array_items(texts: pa.StringArray, element: SqlType) -> pa.StringArray:
 
 
 def _shaped_arrays(array: pa.Array, items: list[str]) -> pa.StringArray:
-    out: list[str | None] = []
-    start = 0
-    for dims in shapes.dims_of(array):
-        if dims is None:
-            out.append(None)
-            continue
-        count = math.prod(shapes.sizes(dims)) if dims else 0
-        texts = items[start:start + count]
-        start += count
-        for size in reversed(shapes.sizes(dims)[1:]):
-            texts = ["{" + ",".join(texts[i:i + size]) + "}" for i in range(0, len(texts), size)]
-        out.append(shapes.prefix(dims) + "{" + ",".join(texts) + "}")
-    return pa.array(out, pa.string())
+    nested = shapes.nested_texts(array, items, "{}")
+    return pa.array([None if dims is None else shapes.prefix(dims) + text for dims, text in nested], pa.string())

@@ -8,7 +8,8 @@ Spec: PostgreSQL 15 documentation, 8.15 "Arrays", and its array_in and array_out
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,22 @@ def nested(items: Sequence[Any], dims: Dims) -> list[Any]:
     for size in reversed(sizes(dims)[1:]):
         found = [found[i:i + size] for i in range(0, len(found), size)]
     return found
+
+
+def nested_texts(array: pa.Array, items: Sequence[str], brackets: str) -> Iterator[tuple[Dims | None, str]]:
+    """Shape and text of each array: its share of `items` between `brackets` ("{}"), a level for each dimension; NULL has (None, "")."""
+    opening, closing = brackets
+    at = 0
+    for dims in dims_of(array):
+        if dims is None:
+            yield None, ""
+            continue
+        count = math.prod(sizes(dims)) if dims else 0
+        texts = items[at:at + count]
+        at += count
+        for size in reversed(sizes(dims)[1:]):
+            texts = [opening + ",".join(texts[i:i + size]) + closing for i in range(0, len(texts), size)]
+        yield dims, opening + ",".join(texts) + closing
 
 
 def prefix(dims: Dims) -> str:
