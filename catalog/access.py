@@ -13,10 +13,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from shoal.catalog.connector import Connector, SupportsDatabases, SupportsDefinitions, SupportsWrite, TableHandle, TableName
+from shoal.catalog.connector import (
+    Connector,
+    SupportsDatabases,
+    SupportsDefinitions,
+    SupportsPaths,
+    SupportsWrite,
+    TableHandle,
+    TableName,
+)
 from shoal.catalog.declarations import ColumnInfo
 from shoal.catalog.errors import (
     FeatureNotSupported,
+    InsufficientPrivilege,
     InvalidName,
     InvalidSchemaName,
     SqlError,
@@ -72,6 +81,26 @@ class Namespace:
         if failures:
             raise failures[0]
         raise UndefinedTable(f'relation "{".".join(parts)}" does not exist', hint=self._near(parts))
+
+    def at_path(self, path: str) -> ResolvedTable:
+        """The files that FROM 'path' means, those of the session's own catalog first.
+
+        Raises: UndefinedTable (42P01), InsufficientPrivilege (42501) for a path out of what is mounted.
+        """
+        refused: SqlError | None = None
+        connectors = [c for c in self._connectors() if isinstance(c, SupportsPaths)]
+        for connector in sorted(connectors, key=lambda c: c.name != self.database):
+            try:
+                handle = connector.at_path(path)
+            except InsufficientPrivilege as error:
+                refused = error
+                continue
+            if handle is not None:
+                return ResolvedTable(connector, handle, connector.columns(handle))
+        if refused is not None:
+            raise refused
+        raise UndefinedTable(f'no mounted file is called "{path}"',
+                             hint="Paths are relative to the folders that are mounted; * ? [] and ** match names.")
 
     def column_name(self, parts: tuple[str, ...], name: str) -> str:
         """What a column of the relation `parts` is called here."""

@@ -26,11 +26,13 @@ from shoal.catalog.declarations import (
     ColumnInfo,
     Constraint,
     EnumType,
+    FunctionDefinition,
     Index,
     NumberSequence,
     StoredSize,
     TableDefinition,
     TableKind,
+    TypeDefinition,
     ViewDefinition,
 )
 from shoal.catalog.errors import SqlError
@@ -240,6 +242,17 @@ class SupportsLimit(ABC):
     def apply_limit(self, handle: TableHandle, rows: int) -> LimitResult | None: ...
 
 
+class SupportsPaths(ABC):
+    """A connector whose files can be named by their paths: FROM 'folder/*.parquet'."""
+
+    @abstractmethod
+    def at_path(self, path: str) -> TableHandle | None:
+        """The files that a path or a glob names, as one table; None where nothing mounted is called so.
+
+        Raises: InsufficientPrivilege (42501) for a path out of what is mounted.
+        """
+
+
 class SupportsPieces(ABC):
     """Splits fall into pieces that are cheap to read again for further columns (late materialisation)."""
 
@@ -285,8 +298,15 @@ def plain_text(array: pa.Array, sql_type: SqlType) -> pa.Array:
 class Writer(ABC):
     """One write of one statement: batches are appended, then commit or abort, exactly one of them."""
 
+    after_others: bool = False
+    """Other parts of the statement may change the same rows: the first change of a row counts."""
+
     @abstractmethod
     def append(self, batch: pa.RecordBatch) -> None: ...
+
+    def gone(self, ids: np.ndarray) -> np.ndarray | None:
+        """Which of these rows another part of the same statement has changed or deleted already; None: none."""
+        return None
 
     @abstractmethod
     def commit(self) -> None:
@@ -416,6 +436,24 @@ class SupportsDefinitions(ABC):
 
     @abstractmethod
     def comment_on_schema(self, schema: str, comment: str) -> None: ...
+
+
+class SupportsRoutines(ABC):
+    """Functions and types that users make are kept."""
+
+    @abstractmethod
+    def functions(self, schema: str) -> tuple[FunctionDefinition, ...]: ...
+
+    @abstractmethod
+    def redefine_function(self, schema: str, old: FunctionDefinition | None, new: FunctionDefinition | None) -> None:
+        """Makes `new` in place of `old`; either may be missing. Raises: InvalidSchemaName (3F000)."""
+
+    @abstractmethod
+    def type_definitions(self, schema: str) -> tuple[TypeDefinition, ...]: ...
+
+    @abstractmethod
+    def redefine_type(self, schema: str, old: TypeDefinition | None, new: TypeDefinition | None) -> None:
+        """Makes `new` in place of `old`; either may be missing. Raises: DuplicateObject (42710)."""
 
 
 class SupportsTransactions(ABC):

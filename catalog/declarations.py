@@ -33,6 +33,8 @@ class ColumnInfo:
     """`default` is the expression of a stored generated column."""
     collation: str = ""
     """The name of its own collation; "" for its type's. All that are taken compare by bytes."""
+    domain: tuple[str, str] | None = None
+    """(schema, name) of the domain whose conditions its values meet."""
 
 
 Action = Literal["a", "r", "c", "n", "d"]
@@ -151,6 +153,8 @@ class ViewDefinition:
     database: str = ""
     search_path: tuple[str, ...] = ()
     reads: tuple[ViewRead, ...] = ()
+    check: Literal["", "local", "cascaded"] = ""
+    """WITH CHECK OPTION."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +183,49 @@ class EnumType:
 
     name: str
     labels: tuple[str, ...]
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TypeDefinition:
+    """A type that was made with CREATE TYPE or CREATE DOMAIN."""
+
+    name: str
+    kind: Literal["enum", "composite", "domain"]
+    labels: tuple[str, ...] = ()
+    fields: tuple[tuple[str, SqlType], ...] = ()
+    base: SqlType | None = None
+    """Of a domain, as are the rest."""
+    nullable: bool = True
+    default: str = ""
+    checks: tuple[Constraint, ...] = ()
+    """Conditions over VALUE, as text."""
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionArgument:
+    """`type` and `default` are SQL text. `mode`: pg_proc.proargmodes: in, out, inout, variadic, table column."""
+
+    name: str
+    type: str
+    mode: Literal["i", "o", "b", "v", "t"] = "i"
+    default: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionDefinition:
+    """A function in SQL. `signature`: the types of its input arguments, which tell it from others of its name."""
+
+    name: str
+    signature: tuple[str, ...]
+    arguments: tuple[FunctionArgument, ...]
+    returns: str
+    """SQL text of the type; "" where OUT arguments say it."""
+    returns_set: bool
+    body: str
+    strict: bool = False
+    volatility: Literal["i", "s", "v"] = "v"
     comment: str = ""
 
 

@@ -24,7 +24,7 @@ def shaped_type(plain: pa.DataType) -> pa.DataType:
 
 
 def is_shaped(arg: pa.Array | pa.Scalar) -> bool:
-    return pa.types.is_struct(arg.type)
+    return pa.types.is_struct(arg.type) and arg.type.field(0).name == "items"
 
 
 def struct_of(items: pa.Array, shapes: pa.Array) -> pa.Array:

@@ -7,9 +7,13 @@ between operators:
     numeric(p,s): int64 holding the unscaled value, or decimal128(38,s), or decimal256(76,s); any batch may use
         any of the three whose range holds its values (readers accept all, see kernels/decimals.py); NaN and the
         infinities are values of decimal256 that no number has (see specials.py)
-    text, varchar, bpchar, name, "char", uuid, json, jsonb, unknown: string, or dictionary<int32, string>
+    numeric without a scale: struct<value, scale>, each value with its own scale, or string (see scaled.py)
+    ranges, multiranges, inet, cidr, macaddr, macaddr8: string, PostgreSQL's text form (dates ISO, times in UTC)
+    text, varchar, bpchar, name, "char", uuid, json, jsonb, unknown: string, or dictionary<int32, string>; bit and varbit
+        as texts of zeros and ones
     bytea binary | date date32 | time time64[us] | timestamp timestamp[us] | timestamptz timestamp[us, UTC]
-    interval month_day_nano_interval | record string (PostgreSQL's text form)
+    interval month_day_nano_interval, whose third part counts microseconds here (PostgreSQL's range in nanoseconds would
+        not fit) | record string (PostgreSQL's text form)
     arrays: list<element>, or struct<items: list<element>, dims: list<int32>> in a batch where some value has several
         dimensions or does not begin at 1 (see shaped.py); `storage_type` gives the list
 
@@ -31,20 +35,30 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.catalog import specials
+from shoal.catalog import scaled, specials
 from shoal.catalog.errors import NumericOutOfRange
 
 MAX_INT64_DIGITS = 18
-UNCONSTRAINED_PRECISION, UNCONSTRAINED_SCALE = 38, 16
+
+
+@dataclass(frozen=True, slots=True)
+class UserType:
+    """What makes an enum or a record one of its own: an enum of a source, CREATE TYPE, the rows of a table."""
+
+    oid: int
+    array_oid: int
+    name: str
+    """As format_type() prints it."""
+    labels: tuple[str, ...] = ()
+    """Of an enum, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class SqlType:
     """A PostgreSQL type with its modifiers.
 
-    `name` is pg_type.typname ("int4", "numeric", "_text" for text[]). `precision`/`scale` are always set for
-    numeric, and for numeric[] where its elements' are known; `trim` marks a numeric whose scale was never declared:
-    `scale` is then only the most digits held, and text output drops trailing zeros. `length` is n of
+    `name` is pg_type.typname ("int4", "numeric", "_text" for text[]). `precision`/`scale` are those of numeric (of
+    numeric[]'s elements) where all values have one scale; None where each brings its own. `length` is n of
     varchar(n) and char(n); None means unlimited.
     """
 
@@ -52,15 +66,18 @@ class SqlType:
     precision: int | None = None
     scale: int | None = None
     length: int | None = None
-    trim: bool = False
     modifier: int | None = field(default=None, compare=False)
     """pg_attribute.atttypmod where the other fields do not say it: -1 of a numeric whose digits were computed rather
     than declared, 3 of timestamp(3). It tells clients, and means nothing for values, so types are equal without it."""
     fields: tuple[tuple[str, SqlType], ...] | None = None
     """Names and types of the fields of a record (of an array's elements), where they are known."""
+    user: UserType | None = None
+    """Which enum, and of a record (of an array's elements) which composite type, where it is one."""
 
     @property
     def oid(self) -> int:
+        if self.user is not None:
+            return self.user.array_oid if self.is_array else self.user.oid
         return OIDS[self.name]
 
     @property
@@ -70,10 +87,10 @@ class SqlType:
             return self.modifier
         if self.is_array:
             return self.element.typmod if self.length is not None or self.precision is not None else -1
-        if self.name == "numeric" and not self.trim and self.precision is not None and self.precision <= 1000:
-            return ((self.precision << 16) | (self.scale or 0)) + 4
+        if self.name == "numeric" and self.precision is not None and self.precision <= 1000:
+            return ((self.precision << 16) | ((self.scale or 0) & 0x7FF)) + 4
         if self.length is not None:
-            return self.length + 4
+            return self.length + (0 if self.name in ("bit", "varbit") else 4)
         return -1
 
     @property
@@ -94,9 +111,16 @@ class SqlType:
     def element(self) -> SqlType:
         """The element type of an array type."""
         if self.name != "_numeric":
-            return SqlType(self.name[1:], length=self.length, fields=self.fields)
-        return NUMERIC if self.precision is None else SqlType("numeric", self.precision, self.scale, trim=self.trim,
+            return SqlType(self.name[1:], length=self.length, fields=self.fields, user=self.user)
+        return NUMERIC if self.precision is None else SqlType("numeric", self.precision, self.scale,
                                                               modifier=self.modifier)
+
+    @property
+    def varies(self) -> bool:
+        """A numeric whose values bring each its own scale: one without declared digits, or declared with more than the
+        static forms hold."""
+        return self.name == "numeric" and (
+            self.scale is None or self.precision > 76 or not 0 <= self.scale <= self.precision)  # type: ignore[operator]
 
     @property
     def is_string(self) -> bool:
@@ -116,8 +140,10 @@ class SqlType:
         """The name format_type() prints: "integer", "numeric(15,2)", "character varying(10)", "text[]"."""
         if self.is_array:
             return self.element.sql + "[]"
+        if self.user is not None:
+            return self.user.name
         base = _SQL_NAMES.get(self.name, self.name)
-        if self.name == "numeric" and not self.trim:
+        if self.name == "numeric" and self.scale is not None:
             return f"numeric({self.precision},{self.scale})"
         return f"{base}({self.length})" if self.length is not None else base
 
@@ -137,9 +163,9 @@ class ShapedArray:
     dims: tuple[int, ...]
 
 
-def numeric(precision: int, scale: int, *, trim: bool = False) -> SqlType:
+def numeric(precision: int, scale: int) -> SqlType:
     """numeric(precision, scale); the precision is cut at 76, the most decimal256 holds."""
-    return SqlType("numeric", min(precision, 76), scale, trim=trim)
+    return SqlType("numeric", min(precision, 76), scale)
 
 
 def computed(sql_type: SqlType) -> SqlType:
@@ -150,18 +176,21 @@ def computed(sql_type: SqlType) -> SqlType:
 def array_of(element: SqlType) -> SqlType:
     """The array type with these elements; a numeric's digits and scale are the array's."""
     if element.name == "numeric" and element != NUMERIC:
-        return SqlType("_numeric", element.precision, element.scale, trim=element.trim, modifier=element.typmod)
-    return SqlType("_" + element.name, fields=element.fields)
+        return SqlType("_numeric", element.precision, element.scale, modifier=element.typmod)
+    return SqlType("_" + element.name, fields=element.fields, user=element.user)
 
 
 def item_storage(element: SqlType) -> pa.DataType:
     """What arrays of `element` hold: its storage type, numerics always in the widest form, which any of them may need."""
-    return pa.decimal256(76, element.scale) if element.name == "numeric" else storage_type(element)
+    if element.name != "numeric":
+        return storage_type(element)
+    return pa.string() if element.varies else pa.decimal256(76, element.scale)
 
 
 BOOL, INT2, INT4, INT8 = SqlType("bool"), SqlType("int2"), SqlType("int4"), SqlType("int8")
 FLOAT4, FLOAT8 = SqlType("float4"), SqlType("float8")
-NUMERIC = numeric(UNCONSTRAINED_PRECISION, UNCONSTRAINED_SCALE, trim=True)
+NUMERIC = SqlType("numeric")
+"""Each value brings its own scale."""
 TEXT, VARCHAR, BPCHAR, NAME = SqlType("text"), SqlType("varchar"), SqlType("bpchar"), SqlType("name")
 CHAR, BYTEA, UUID, JSON, JSONB = SqlType("char"), SqlType("bytea"), SqlType("uuid"), SqlType("json"), SqlType("jsonb")
 DATE, TIME, TIMETZ = SqlType("date"), SqlType("time"), SqlType("timetz")
@@ -178,6 +207,7 @@ OIDS: dict[str, int] = {
     "date": 1082, "time": 1083, "timestamp": 1114, "timestamptz": 1184, "interval": 1186, "timetz": 1266,
     "numeric": 1700, "regprocedure": 2202, "regoper": 2203, "regoperator": 2204, "regclass": 2205, "regtype": 2206,
     "record": 2249, "void": 2278, "uuid": 2950, "jsonb": 3802, "regnamespace": 4089, "regrole": 4096, "aclitem": 1033,
+    "jsonpath": 4072, "_jsonpath": 4073,
     "regconfig": 3734, "regdictionary": 3769, "regcollation": 4191, "xid8": 5069, "pg_lsn": 3220,
     "_bool": 1000, "_bytea": 1001, "_char": 1002, "_name": 1003, "_int2": 1005, "_int4": 1007, "_text": 1009,
     "_oid": 1028, "_bpchar": 1014, "_varchar": 1015, "_int8": 1016, "_float4": 1021, "_float8": 1022,
@@ -186,26 +216,48 @@ OIDS: dict[str, int] = {
     "_regtype": 2211, "_aclitem": 1034, "_regproc": 1008, "_int2vector": 1006, "_oidvector": 1013, "_xid": 1011,
     "_regprocedure": 2207, "_regoper": 2208, "_regoperator": 2209, "_regconfig": 3735, "_regdictionary": 3770,
     "_regnamespace": 4090, "_regrole": 4097, "_regcollation": 4192, "_inet": 1041, "_xml": 143, "_tid": 1010, "_cid": 1012,
-    "_xid8": 271, "_pg_lsn": 3221,
+    "_xid8": 271, "_pg_lsn": 3221, "bit": 1560, "varbit": 1562, "_bit": 1561, "_varbit": 1563,
 }
+RANGES: dict[str, str] = {"int4range": "int4", "int8range": "int8", "numrange": "numeric", "daterange": "date",
+                          "tsrange": "timestamp", "tstzrange": "timestamptz"}
+"""The type of a range type's bounds."""
+MULTIRANGES: dict[str, str] = {name.replace("range", "multirange"): name for name in RANGES}
+"""The range type of a multirange type."""
+ORDERED_BY_KEY = frozenset({"timetz", "inet", "cidr", "jsonb", *RANGES, *MULTIRANGES})
+"""Types held as texts whose order is not that of their bytes (see exec/kernels/text_order.py)."""
+OIDS.update({
+    "cidr": 650, "_cidr": 651, "macaddr": 829, "_macaddr": 1040, "macaddr8": 774, "_macaddr8": 775,
+    "int4range": 3904, "_int4range": 3905, "numrange": 3906, "_numrange": 3907, "tsrange": 3908, "_tsrange": 3909,
+    "tstzrange": 3910, "_tstzrange": 3911, "daterange": 3912, "_daterange": 3913, "int8range": 3926, "_int8range": 3927,
+    "int4multirange": 4451, "_int4multirange": 6150, "nummultirange": 4532, "_nummultirange": 6151, "tsmultirange": 4533,
+    "_tsmultirange": 6152, "tstzmultirange": 4534, "_tstzmultirange": 6153, "datemultirange": 4535,
+    "_datemultirange": 6155, "int8multirange": 4536, "_int8multirange": 6157})
 NAMES_BY_OID: dict[int, str] = {oid: name for name, oid in OIDS.items()}
-_TYPLEN = {"bool": 1, "char": 1, "name": 64, "int8": 8, "int2": 2, "int4": 4, "regproc": 4, "oid": 4, "xid": 4, "cid": 4,
+OIDS |= {"enum": 3500, "_enum": 2277}
+"""Of an enum that nobody knows which it is: the pseudo-types anyenum and anyarray."""
+_TYPLEN = {"enum": 4, "bool": 1, "char": 1, "name": 64, "int8": 8, "int2": 2, "int4": 4, "regproc": 4, "oid": 4,
+           "xid": 4, "cid": 4,
            "tid": 6, "float4": 4, "float8": 8, "date": 4, "time": 8, "timestamp": 8, "timestamptz": 8, "interval": 16,
            "timetz": 12, "regclass": 4, "regtype": 4, "regprocedure": 4, "regoper": 4, "regoperator": 4, "void": 4,
            "uuid": 16, "regnamespace": 4, "regrole": 4, "unknown": -2, "regconfig": 4, "regdictionary": 4,
            "regcollation": 4}
-_STRINGS = frozenset({"text", "varchar", "bpchar", "name", "char", "uuid", "json", "jsonb", "unknown", "xml", "inet",
+_STRINGS = frozenset({"bit", "varbit", "enum", "text", "varchar", "bpchar", "name",
+                      "char", "uuid", "json", "jsonb", "jsonpath", "unknown",
+                      "xml", "inet",
                       "record", "aclitem", "pg_node_tree", "pg_lsn", "timetz", "tid", "void"})
+_STRINGS |= {"cidr", "macaddr", "macaddr8", *RANGES, *MULTIRANGES}
+_TYPLEN.update({"macaddr": 6, "macaddr8": 8})
 OID_LIKE = frozenset({"oid", "regproc", "regclass", "regtype", "regprocedure", "regoper", "regoperator", "regnamespace",
                       "regrole", "xid", "xid8", "cid", "regconfig", "regdictionary", "regcollation"})
 """Types stored as int64 object identifiers; the reg* ones print as names (see functions/registers.py)."""
 _CATEGORY = {"bool": "B", "int2": "N", "int4": "N", "int8": "N", "float4": "N", "float8": "N", "numeric": "N",
              "text": "S", "varchar": "S", "bpchar": "S", "name": "S", "char": "Z", "date": "D", "time": "D",
-             "timetz": "D", "timestamp": "D", "timestamptz": "D", "interval": "T", "unknown": "X", "record": "P",
-             "void": "P", **dict.fromkeys(OID_LIKE, "N"), "xid": "U", "cid": "U"}
-PREFERRED = frozenset({"bool", "float8", "text", "timestamptz", "interval", "oid"})
+             "timetz": "D", "timestamp": "D", "timestamptz": "D", "interval": "T", "bit": "V", "varbit": "V", "unknown": "X", "record": "P",
+             "void": "P", "enum": "E", "inet": "I", "cidr": "I", **dict.fromkeys([*RANGES, *MULTIRANGES], "R"),
+             **dict.fromkeys(OID_LIKE, "N"), "xid": "U", "cid": "U"}
+PREFERRED = frozenset({"bool", "varbit", "float8", "text", "timestamptz", "interval", "oid", "inet"})
 """pg_type.typispreferred: wins ties in function and UNION resolution."""
-_SQL_NAMES = {"bool": "boolean", "int2": "smallint", "int4": "integer", "int8": "bigint", "float4": "real",
+_SQL_NAMES = {"bool": "boolean", "varbit": "bit varying", "int2": "smallint", "int4": "integer", "int8": "bigint", "float4": "real",
               "float8": "double precision", "varchar": "character varying", "bpchar": "character", "char": '"char"',
               "time": "time without time zone", "timetz": "time with time zone",
               "timestamp": "timestamp without time zone", "timestamptz": "timestamp with time zone"}
@@ -213,7 +265,7 @@ SQL_ALIASES: dict[str, str] = {
     **{sql: name for name, sql in _SQL_NAMES.items()}, "int": "int4", "decimal": "numeric", "dec": "numeric",
     "float": "float8", "double": "float8", "string": "text", "bigserial": "int8", "serial": "int4",
     "smallserial": "int2", "character varying": "varchar", "nvarchar": "varchar", "character": "bpchar", "char": "bpchar",
-    "timestamp with time zone": "timestamptz", "time with time zone": "timetz", "bit varying": "text"}
+    "timestamp with time zone": "timestamptz", "time with time zone": "timetz", "bit varying": "varbit"}
 """Spellings SQL accepts for a type, to pg_type.typname."""
 
 _DAYS_EPOCH = datetime.date(1970, 1, 1).toordinal()
@@ -228,6 +280,8 @@ _STORAGE: dict[str, pa.DataType] = {
 def storage_type(sql_type: SqlType) -> pa.DataType:
     """The plain Arrow type of a column of `sql_type` (numeric above 18 digits: the decimal form)."""
     if sql_type.name == "numeric":
+        if sql_type.varies:
+            return scaled.SCALED
         assert sql_type.precision is not None and sql_type.scale is not None
         if sql_type.precision <= MAX_INT64_DIGITS:
             return pa.int64()
@@ -292,20 +346,24 @@ def normalize(array: pa.Array | pa.ChunkedArray, sql_type: SqlType) -> pa.Array:
         if isinstance(array, pa.ChunkedArray):  # combine_chunks keeps zero chunks chunked
             array = pa.array([], array.type)
     have, want = array.type, storage_type(sql_type)
+    t = pa.types
+    if t.is_interval(have):
+        return _normalize_interval(array)
     if have == want:
         return array
-    t = pa.types
     if t.is_dictionary(have):
         if sql_type.is_string and (t.is_string(have.value_type) or t.is_large_string(have.value_type)):
             if have.index_type == pa.int32() and t.is_string(have.value_type):
                 return array
             return array.cast(pa.dictionary(pa.int32(), pa.string()))
         return normalize(array.dictionary_decode(), sql_type)
+    if sql_type.varies:
+        return scaled.normalized(array)
     if sql_type.name == "numeric":
         return _normalize_numeric(array, sql_type)
     if sql_type.name == "interval" and t.is_duration(have):
-        nanos = pc.cast(array, pa.duration("ns")).cast(pa.int64())
-        return pa.array([None if v is None else pa.MonthDayNano([0, 0, v]) for v in nanos.to_pylist()], want)
+        micros = pc.cast(array, pa.duration("us"), safe=False).cast(pa.int64())
+        return pa.array([None if v is None else pa.MonthDayNano([0, 0, v]) for v in micros.to_pylist()], want)
     if sql_type.name == "json" or (want == pa.string() and (t.is_nested(have) or t.is_binary(have) or t.is_union(have))):
         return pa.array([None if v is None else v if isinstance(v, str) else json.dumps(v, default=str)
                          for v in array.to_pylist()], pa.string())
@@ -314,6 +372,12 @@ def normalize(array: pa.Array | pa.ChunkedArray, sql_type: SqlType) -> pa.Array:
     if t.is_null(have):
         return pa.nulls(len(array), want)
     return pc.cast(array, want)
+
+
+def _normalize_interval(array: pa.Array) -> pa.Array:
+    """Intervals as Arrow has them, with nanoseconds, to the storage form with microseconds."""
+    parts = [None if v is None else pa.MonthDayNano([v.months, v.days, v.nanoseconds // 1000]) for v in array.to_pylist()]
+    return pa.array(parts, pa.month_day_nano_interval())
 
 
 def _normalize_numeric(array: pa.Array, sql_type: SqlType) -> pa.Array:
@@ -372,9 +436,9 @@ def to_python(value: Any, sql_type: SqlType) -> Any:
 def with_modifiers(sql_type: SqlType, modifiers: list[int]) -> SqlType:
     """`numeric(10,2)` or `varchar(5)` from the bare type and its parenthesised numbers."""
     if not modifiers:
-        return SqlType("bpchar", length=1) if sql_type.name == "bpchar" else sql_type
+        return replace(sql_type, length=1) if sql_type.name in ("bpchar", "bit") else sql_type
     if sql_type.name == "numeric":
-        return numeric(modifiers[0], modifiers[1] if len(modifiers) > 1 else 0)
-    if sql_type.name in ("varchar", "bpchar"):
+        return SqlType("numeric", modifiers[0], modifiers[1] if len(modifiers) > 1 else 0)
+    if sql_type.name in ("varchar", "bpchar", "bit", "varbit"):
         return replace(sql_type, length=modifiers[0])
     return sql_type

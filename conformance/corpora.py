@@ -4,54 +4,88 @@ from __future__ import annotations
 
 import csv
 import decimal
+import importlib
 import os
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 CORPORA = Path(os.environ.get("SHOAL_CORPORA", ROOT.parent / "shared" / "corpora"))
 CACHE = Path(os.environ.get("SHOAL_CACHE", Path.home() / ".cache" / "shoal"))
-TPCH_QUERIES = tuple(f"q{number:02d}" for number in range(1, 23))
-RELATIVE_ERROR, FLOAT_DIGITS = 1e-9, 15
-"""The published answers hold averages as 8-byte floats, written with 15 digits or more; all else must be equal."""
+RELATIVE_ERROR, FLOAT_DIGITS = 1e-12, 13
+"""The published answers hold averages as 8-byte floats, written with 13 digits or more (no trailing
+zeros); all else must be equal."""
 
 
-def tpch_query(name: str) -> str:
-    return (CORPORA / "tpch" / "queries" / f"{name}.sql").read_text()
+@dataclass(frozen=True)
+class Suite:
+    """A benchmark of the TPC: its queries, its data at any scale, its published answers."""
 
+    name: str
+    count: int
+    generator: str = ""
+    """DuckDB's function that makes the data, where the published answers were computed from its data; else the data comes
+    from tpcgen-cli. Generators draw different rows."""
 
-def tpch_data(scale: str) -> Path:
-    """A folder of TPC-H Parquet files at this scale, generated once.
+    @property
+    def queries(self) -> tuple[str, ...]:
+        return tuple(f"q{number:02d}" for number in range(1, self.count + 1))
 
-    DuckDB's generator makes them, since the published answers were computed from its data: other generators draw
-    other addresses and comments.
-    """
-    folder = CACHE / "tpch-bench" / f"sf{scale}"
-    if not folder.exists():
+    def query(self, name: str) -> str:
+        """The text: the corpus', and where that has fewer than all, DuckDB's."""
+        path = CORPORA / self.name / "queries" / f"{name}.sql"
+        if path.exists():
+            return path.read_text()
+        with self._duckdb() as connection:
+            sql = f"SELECT query FROM {self.name}_queries() WHERE query_nr = {int(name[1:])}"
+            return str(connection.execute(sql).fetchone()[0])
+
+    def data(self, scale: str) -> Path:
+        """A folder of Parquet files at this scale, generated once."""
+        folder = CACHE / f"{self.name}-bench" / f"sf{scale}"
+        if not folder.exists():
+            partial = folder.with_name(f"{folder.name}.{os.getpid()}")
+            partial.mkdir(parents=True)
+            if self.generator:
+                with self._duckdb() as connection:
+                    connection.execute(f"CALL {self.generator}(sf = {float(scale)})")
+                    connection.execute(f"EXPORT DATABASE '{partial}' (FORMAT parquet)")
+                for script in partial.glob("*.sql"):
+                    script.unlink()
+            else:
+                program = str(Path(sys.executable).parent / "tpcgen-cli")
+                command = [program, self.name, "parquet", "-s", scale, "-o", str(partial)]
+                subprocess.run(command, check=True, capture_output=True)
+            partial.rename(folder)
+        return folder
+
+    def answer(self, name: str, scale: str) -> list[list[str]] | None:
+        """The published rows, or None where there is no answer for this query and scale."""
+        path = CORPORA / self.name / f"answers-sf{scale}" / f"{name}.csv"
+        if not path.exists():
+            return None
+        with path.open(newline="") as file:
+            return [row or [""] for row in csv.reader(file, delimiter="|")][1:]
+
+    @contextmanager
+    def _duckdb(self) -> Iterator[Any]:
         import duckdb
-        import duckdb_extension_tpch
 
-        extension = next(Path(duckdb_extension_tpch.__file__).parent.rglob("tpch.duckdb_extension"))
-        partial = folder.with_name(f"{folder.name}.{os.getpid()}")
-        partial.mkdir(parents=True)
+        package = importlib.import_module(f"duckdb_extension_{self.name}")
+        assert package.__file__
+        extension = next(Path(package.__file__).parent.rglob(f"{self.name}.duckdb_extension"))
         with duckdb.connect() as connection:
             connection.execute(f"LOAD '{extension}'")
-            connection.execute(f"CALL dbgen(sf = {float(scale)})")
-            connection.execute(f"EXPORT DATABASE '{partial}' (FORMAT parquet)")
-        for script in partial.glob("*.sql"):
-            script.unlink()
-        partial.rename(folder)
-    return folder
+            yield connection
 
 
-def tpch_answer(name: str, scale: str) -> list[list[str]] | None:
-    """The published rows, or None where there is no answer for this scale."""
-    path = CORPORA / "tpch" / f"answers-sf{scale}" / f"{name}.csv"
-    if not path.exists():
-        return None
-    with path.open(newline="") as file:
-        return [row or [""] for row in csv.reader(file, delimiter="|")][1:]
+TPCH = Suite("tpch", 22, "dbgen")
+TPCDS = Suite("tpcds", 99)
 
 
 def difference(rows: Sequence[Sequence[Any]], expected: Sequence[Sequence[str]]) -> str:

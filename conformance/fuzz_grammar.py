@@ -193,7 +193,10 @@ class Generator:
             if kind == "CROSS JOIN":
                 sql = f"{sql} CROSS JOIN {right}"
             elif kind == "FULL JOIN":
-                sql = f"{sql} FULL JOIN {right} ON {self.join_condition(scope, more)}"
+                condition = self.join_condition(scope, more)
+                if condition != "1 = 1" and self.budget > 0 and self.chance(0.3):
+                    condition += f" AND {self.subquery_predicate(scope + more)}"
+                sql = f"{sql} FULL JOIN {right} ON {condition}"
             else:
                 condition = self.join_condition(scope, more)
                 if self.chance(0.35):
@@ -229,12 +232,60 @@ class Generator:
         return f"LATERAL ({inner}) AS {name}", [Column(f"{name}.c{number}", kind) for number, kind in enumerate(kinds)]
 
     def correlated(self, scope: list[Column]) -> tuple[str, list[str]]:
-        source, inner = self.from_clause([], 1)
         kinds = [self.rng.choice(("int", "text", "num")) for _ in range(self.rng.choice((1, 2)))]
+        form = self.rng.random()
+        if form < 0.12:
+            return self.limited(scope, kinds), kinds
+        if form < 0.24:
+            arms = [self.one_of(scope, kinds) for _ in range(2)]
+            word = self.rng.choice(("UNION", "UNION ALL", "INTERSECT", "EXCEPT", "EXCEPT ALL", "INTERSECT ALL"))
+            return f"{arms[0]} {word} {arms[1]}", kinds
+        if form < 0.34:
+            return self.numbered(scope, kinds), kinds
+        source, inner = self.from_clause([], 1)
         aggregated = self.chance(0.4)
         items = ", ".join((self.aggregate(inner, kind) if aggregated else self.expression(inner, kind, 1)) + f" AS c{number}"
                           for number, kind in enumerate(kinds))
         return f"SELECT {items} FROM {source} WHERE {self.join_condition(scope, inner)}", kinds
+
+    def one_of(self, scope: list[Column], kinds: Sequence[str]) -> str:
+        """A SELECT of these kinds whose rows depend on `scope`."""
+        source, inner = self.from_clause([], 1)
+        both = inner + scope if self.chance(0.4) else inner
+        items = ", ".join(f"{self.expression(both, kind, 1)} AS c{number}" for number, kind in enumerate(kinds))
+        condition = self.join_condition(scope, inner) if self.chance(0.6) else self.predicate(inner + scope, 1)
+        distinct = "DISTINCT " if self.chance(0.2) else ""
+        return f"SELECT {distinct}{items} FROM {source} WHERE {condition}"
+
+    def limited(self, scope: list[Column], kinds: Sequence[str]) -> str:
+        """The first rows of those that depend on `scope`, in a full order; how many may depend on it too."""
+        source, inner = self.from_clause([], 1)
+        items = ", ".join(f"{self.expression(inner, kind, 1)} AS c{number}" for number, kind in enumerate(kinds))
+        condition = self.join_condition(scope, inner) if self.chance(0.6) else self.predicate(inner + scope, 1)
+        order = ", ".join(f"{column.sql}{self.direction()}" for column in self.rng.sample(inner, len(inner)))
+        count = self.row_count(scope)
+        offset = f" OFFSET {self.row_count(scope)}" if self.chance(0.4) else ""
+        return f"SELECT {items} FROM {source} WHERE {condition} ORDER BY {order} LIMIT {count}{offset}"
+
+    def row_count(self, scope: list[Column]) -> str:
+        numbers = [column.sql for column in scope if column.kind == "int"]
+        if not numbers or self.chance(0.5):
+            return str(self.rng.choice((0, 1, 2, 3)))
+        return f"abs(coalesce({self.rng.choice(numbers)}, 1)) % 4"
+
+    def numbered(self, scope: list[Column], kinds: Sequence[str]) -> str:
+        """Window functions over rows that depend on `scope`, or grouping sets of them."""
+        source, inner = self.from_clause([], 1)
+        condition = self.join_condition(scope, inner) if self.chance(0.6) else self.predicate(inner + scope, 1)
+        if self.chance(0.5):
+            items = ", ".join(f"{self.aggregate(inner, kind)} AS c{number}" for number, kind in enumerate(kinds))
+            keys = [column.sql for column in self.rng.sample(inner, min(2, len(inner)))]
+            group = f"{self.rng.choice(('ROLLUP', 'CUBE'))} ({', '.join(keys)})"
+            return f"SELECT {items} FROM {source} WHERE {condition} GROUP BY {group}"
+        key = self.rng.choice(inner).sql
+        items = ", ".join(f"min({self.expression(inner, kind, 1)}) OVER (PARTITION BY {key}) AS c{number}"
+                          for number, kind in enumerate(kinds))
+        return f"SELECT {items} FROM {source} WHERE {condition}"
 
     def join_condition(self, left: list[Column], right: list[Column]) -> str:
         """An equality that hash and merge joins take, of columns of one kind on both sides."""
@@ -284,7 +335,10 @@ class Generator:
                 group = ", ".join(numbers)
             sql += f" GROUP BY {group}"
         if self.chance(0.3):
-            sql += f" HAVING {self.aggregate(scope, 'int')} {self.comparison()} {literal(self.rng, 'int')}"
+            sql += f" HAVING {self.aggregate(scope, 'int')} {self.comparison()} "
+            plain = [Column(key, self.kind_of_key(key)) for key in keys if key.startswith("q")]
+            sql += self.scalar_subquery(plain, "int") if plain and self.budget > 0 and self.chance(0.3) else literal(
+                self.rng, "int")
         return sql, [*key_kinds, *kinds]
 
     def kind_of_key(self, key: str) -> str:
@@ -401,8 +455,21 @@ class Generator:
 
     def scalar_subquery(self, scope: list[Column], kind: str) -> str:
         self.budget -= 1
+        form = self.rng.random()
+        if form < 0.15:
+            inner_name = self.alias()
+            arms = [self.one_of(scope, [kind]) for _ in range(2)]
+            word = self.rng.choice(("UNION", "UNION ALL", "INTERSECT", "EXCEPT"))
+            value = f"{self.rng.choice(('min', 'max'))}({inner_name}.c0)"
+            return f"(SELECT {value} FROM ({arms[0]} {word} {arms[1]}) AS {inner_name})"
+        if form < 0.25:
+            inner_name = self.alias()
+            return f"(SELECT max({inner_name}.c0) FROM ({self.limited(scope, [kind])}) AS {inner_name})"
         source, inner = self.from_clause([], self.rng.choice((1, 1, 2)))
         condition = self.join_condition(scope, inner) if self.chance(0.7) else self.predicate(inner + scope, 1)
+        if form < 0.35:
+            guarded = self.expression(inner + scope, kind, 1)
+            return f"(SELECT {self.rng.choice(('min', 'max'))}({guarded}) FROM {source} WHERE {condition})"
         return f"(SELECT {self.aggregate(inner, kind)} FROM {source} WHERE {condition})"
 
     def _int(self, scope: list[Column], depth: int) -> str:
@@ -519,6 +586,9 @@ class Generator:
         where = f" WHERE {correlation}" if self.chance(0.6) else ""
         if self.chance(0.15):
             subject, item = (f"{a}, {self.expression(b, 'text', 0)}" for a, b in ((subject, scope), (item, inner)))
+            if self.chance(0.5):
+                quantifier = self.rng.choice(("ANY", "ALL"))
+                return f"({subject}) {self.comparison()} {quantifier} (SELECT {item} FROM {source}{where})"
             return f"({subject}) {self.rng.choice(('', 'NOT '))}IN (SELECT {item} FROM {source}{where})"
         if self.chance(0.7):
             return f"{subject} {self.rng.choice(('', 'NOT '))}IN (SELECT {item} FROM {source}{where})"

@@ -91,20 +91,29 @@ class ScriptError(Exception):
 
 def parse(text: str, name: str = "script") -> list[Record]:
     """The records of a script, with its comments as records of kind `text`. Raises: ScriptError."""
-    records: list[Record] = []
+    return [Record(line, "text", "\n".join(block)) if _is_text(block[0]) else _record(block, line, name)
+            for line, block in blocks(text, comments=True)]
+
+
+def blocks(text: str, comments: bool = False) -> Iterator[tuple[int, list[str]]]:
+    """The records of a script as lines, each with the number of its first line; and with `comments` what stands between."""
     lines = text.splitlines()
     at = 0
     while at < len(lines):
         start = at
-        while at < len(lines) and (not lines[at].strip() or lines[at].startswith("#")):
+        while at < len(lines) and _is_text(lines[at]):
             at += 1
         if at > start:
-            records.append(Record(start + 1, "text", "\n".join(lines[start:at])))
+            if comments:
+                yield start + 1, lines[start:at]
             continue
         while at < len(lines) and lines[at].strip():
             at += 1
-        records.append(_record(lines[start:at], start + 1, name))
-    return records
+        yield start + 1, lines[start:at]
+
+
+def _is_text(line: str) -> bool:
+    return not line.strip() or line.startswith("#")
 
 
 def _record(block: list[str], line: int, name: str) -> Record:
@@ -173,15 +182,9 @@ def ask(connection: psycopg.Connection, sql: str, bind: Sequence[str | None] | N
         result = connection.pgconn.exec_(sql.encode())
     else:
         result = connection.pgconn.exec_params(sql.encode(), [None if value is None else value.encode() for value in bind])
-    status = pq.ExecStatus
-    if result.status not in (status.TUPLES_OK, status.COMMAND_OK):
-        found = {name: (result.error_field(code) or b"").decode() for name, code in (
-            ("sqlstate", pq.DiagnosticField.SQLSTATE), ("message", pq.DiagnosticField.MESSAGE_PRIMARY),
-            ("hint", pq.DiagnosticField.MESSAGE_HINT), ("position", pq.DiagnosticField.STATEMENT_POSITION))}
-        if not found["sqlstate"]:
-            raise ConnectionError(f"no answer: {result.error_message.decode()}")
-        return Answer(found.pop("sqlstate"), fields=found)
-    types = tuple(_type_name(result.ftype(column)) for column in range(result.nfields))
+    if (failed := failure(result)) is not None:
+        return failed
+    types = tuple(_type_name(connection, result.ftype(column)) for column in range(result.nfields))
     rows = []
     for row in range(result.ntuples):
         values = [result.get_value(row, column) for column in range(result.nfields)]
@@ -189,10 +192,24 @@ def ask(connection: psycopg.Connection, sql: str, bind: Sequence[str | None] | N
     return Answer("", types, tuple(rows))
 
 
-def _type_name(oid: int) -> str:
+def failure(result: pq.abc.PGresult) -> Answer | None:
+    """The error that a statement ended with. Raises: ConnectionError when there was no answer."""
+    status = pq.ExecStatus
+    if result.status in (status.TUPLES_OK, status.COMMAND_OK):
+        return None
+    found = {name: (result.error_field(code) or b"").decode() for name, code in (
+        ("sqlstate", pq.DiagnosticField.SQLSTATE), ("message", pq.DiagnosticField.MESSAGE_PRIMARY),
+        ("hint", pq.DiagnosticField.MESSAGE_HINT), ("position", pq.DiagnosticField.STATEMENT_POSITION))}
+    if not found["sqlstate"]:
+        raise ConnectionError(f"no answer: {result.error_message.decode()}")
+    return Answer(found.pop("sqlstate"), fields=found)
+
+
+def _type_name(connection: psycopg.Connection, oid: int) -> str:
     found = psycopg.adapters.types.get(oid)
-    if found is None:
-        return str(oid)
+    if found is None:  # a type that the script made
+        named = connection.pgconn.exec_(f"SELECT typname FROM pg_catalog.pg_type WHERE oid = {oid}".encode())
+        return (named.get_value(0, 0) or b"").decode() if named.ntuples else str(oid)
     return f"{found.name}[]" if found.array_oid == oid else found.name
 
 

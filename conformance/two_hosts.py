@@ -23,7 +23,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from conformance.corpora import difference, tpch_answer, tpch_data, tpch_query
+from conformance.corpora import TPCH, difference
 
 DEADLINE_S = 30.0
 SCALE = "0.01"
@@ -81,7 +81,7 @@ def check(first: Host, second: Host, folder: Path) -> list[str]:
     for path in (secret, wrong, config):
         path.chmod(0o600)
     program = str(Path(sys.executable).parent / "shoal")
-    data = str(tpch_data(SCALE))
+    data = str(TPCH.data(SCALE))
     port, cluster_port = free_port(), free_port()
     processes: list[subprocess.Popen[str]] = []
 
@@ -109,9 +109,9 @@ def check(first: Host, second: Host, folder: Path) -> list[str]:
                        lambda rows: len(rows) == 2)
         lines = [f"nodes: {nodes}"]
         for name in ("q03", "q05", "q18"):
-            expected = tpch_answer(name, SCALE)
+            expected = TPCH.answer(name, SCALE)
             assert expected is not None
-            problem = _query(first, port, tpch_query(name), expected)
+            problem = _query(first, port, TPCH.query(name), expected)
             assert problem == "", f"{name}: {problem}"
         worked = _until(first, port, "SELECT node_id, count(*) FROM system.runtime.tasks WHERE node_id IN "
                                "(SELECT node_id FROM system.runtime.nodes WHERE kind = 'worker') GROUP BY 1 ORDER BY 1",

@@ -81,6 +81,20 @@ class Commands:
             case b.Alter():
                 from shoal.exec.altering import alter
                 alter(self, command)
+            case b.CreateFunction() | b.DropFunctions() | b.CreateType() | b.ChangeType():
+                from shoal.exec import defining
+                match command:
+                    case b.CreateFunction():
+                        defining.create_function(self, command)
+                    case b.DropFunctions():
+                        defining.drop_functions(self, command)
+                    case b.CreateType():
+                        defining.create_type(self, command)
+                    case _:
+                        defining.change_type(self, command)
+            case b.Several():
+                for part in command.commands:
+                    self.run(part)
             case b.NoEffect():
                 pass
             case _:

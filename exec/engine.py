@@ -223,7 +223,7 @@ class Engine:
                        for f, origin in zip(bound.fields, bound.origins or (None,) * len(bound.fields), strict=True))
         return Prepared(sql, bound, fields, bound.parameters, bound.tag, bound.returns_rows, bound.notices,
                         time.perf_counter() - started,
-                        immediate(bound.plan, bound.parameters) if bound.kind == "select" else None,
+                        None if bound.kind != "select" or bound.own_definitions else immediate(bound.plan, bound.parameters),
                         PlanCache(bound.plan) if bound.kind == "select" and bound.plan is not None else None)
 
     async def execute(self, prepared: Prepared, session: SessionContext, parameters: Sequence[Any] = (), *,
@@ -247,7 +247,7 @@ class Engine:
         record.planning_s = prepared.bind_s
         try:
             match bound.kind:
-                case "select" | "insert" | "update" | "delete":
+                case "select" | "insert" | "update" | "delete" | "merge":
                     assert bound.plan is not None
                     execution: Execution = await self._run(
                         query_id, bound, bound.plan, prepared, session, parameters, record, max_rows, encoding)

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shoal.catalog import specials
+from shoal.catalog import scaled, specials
 from shoal.catalog.errors import FeatureNotSupported, InternalError, SqlError
 from shoal.catalog.shaped import is_shaped
-from shoal.catalog.types import SqlType, storage_type
+from shoal.catalog.types import SqlType, numeric, storage_type
 from shoal.exec.batch import Batch, Selection
 from shoal.exec.evaluation_context import DEFAULT_SETTINGS, EvaluationContext, Names
 from shoal.exec.functions import registry
@@ -244,6 +244,14 @@ class Compiler:
             return Truth(found, None if valid is None else ~valid)
         return mask_node(mask, node.raises, node.cost + 1.0)
 
+    def _call_eq_any(self, expr: Call) -> Node:
+        """x = ANY of a constant array as x IN its elements."""
+        subject, array = expr.args
+        if not isinstance(array, Literal) or not isinstance(array.value, tuple) or not ConstantList.handles(subject.type):
+            return self._call(expr)
+        items = [Literal(array.type.element, value) for value in array.value]
+        return self._call_in(Call(expr.type, "in", (subject, *items))) if items else self._call(expr)
+
     # --- conversions
 
     def _cast(self, expr: Cast) -> Node:
@@ -410,6 +418,13 @@ def _at_scale(item: Expr, subject: SqlType) -> Any:
     assert isinstance(item, Literal)
     if subject.name != "numeric":
         return item.value
+    if item.type.varies:
+        found = scaled.parsed(item.value)
+        assert found is not None
+        value, scale = found
+        if scale < 0:
+            return specials.parsed(item.value)
+        item = Literal(numeric(76, scale), value)
     value, scale = item.value, item.type.scale or 0
     if value in specials.TEXTS:
         return value

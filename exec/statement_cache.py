@@ -90,7 +90,7 @@ def _catalogs_of(prepared: Prepared) -> tuple[str, ...] | None:
     Names are looked for in `memory` first, so a new table there changes what they mean.
     """
     bound = prepared.bound
-    if bound.command is not None or bound.plan is None:
+    if bound.command is not None or bound.plan is None or bound.own_definitions:
         return None
     if prepared.immediate is not None:
         return ()

@@ -25,9 +25,8 @@ from shoal.catalog.errors import (
     ProgramLimitExceeded,
     ProtocolViolation,
 )
-from shoal.catalog.types import NAMES_BY_OID, OID_LIKE, ShapedArray, SqlType
+from shoal.catalog.types import MULTIRANGES, NAMES_BY_OID, OID_LIKE, RANGES, ShapedArray, SqlType
 from shoal.exec.encoding.binary import DAYS_TO_2000, MICROSECONDS_TO_2000
-from shoal.exec.functions.interval_input import MOST_INTERVAL_US
 from shoal.exec.functions.text_input import char_form, parse_value
 from shoal.exec.functions.text_output import offset_text, time_text
 from shoal.exec.kernels.shapes import physical_shape
@@ -100,6 +99,12 @@ def _received(taken: _Taken, sql_type: SqlType, settings: TaskSettings) -> Any:
         return _vector(taken, name, settings)
     if name in OID_LIKE:
         return taken.unpack(">I")
+    if name in RANGES:
+        return _range(taken, name, settings)
+    if name in MULTIRANGES:
+        parts = [_range(_Taken(taken.take(taken.unpack(">I"))), MULTIRANGES[name], settings)
+                 for _ in range(taken.unpack(">I"))]
+        return parse_value("{" + ",".join(parts) + "}", sql_type, settings)
     if name == "record":
         raise FeatureNotSupported("input of anonymous composite types is not implemented")
     convert = _BINARY.get(name)
@@ -109,7 +114,7 @@ def _received(taken: _Taken, sql_type: SqlType, settings: TaskSettings) -> Any:
     return parse_value(found, sql_type, settings) if name in _CHECKED_AS_TEXT else found
 
 
-_CHECKED_AS_TEXT = frozenset({"json", "jsonb", "name", "inet"})
+_CHECKED_AS_TEXT = frozenset({"json", "jsonb", "jsonpath", "name", "inet", "cidr"})
 
 
 def _number(form: str) -> Callable[[_Taken], Any]:
@@ -150,8 +155,6 @@ def _timestamp(taken: _Taken) -> int:
 
 def _interval(taken: _Taken) -> list[int]:
     us, days, months = taken.unpack(">q"), taken.unpack(">i"), taken.unpack(">i")
-    if abs(us) > MOST_INTERVAL_US:
-        raise DatetimeOverflow("interval out of range")
     return [months, days, us]
 
 
@@ -190,12 +193,53 @@ def _inet(taken: _Taken) -> str:
     return f"{ipaddress.ip_address(bytes(taken.byte() for _ in range(size)))}/{bits}"
 
 
+def _hardware(size: int) -> Callable[[_Taken], str]:
+    return lambda taken: ":".join(f"{byte:02x}" for byte in taken.take(size))
+
+
+_EMPTY, _LOWER_INC, _UPPER_INC, _LOWER_INF, _UPPER_INF = 1, 2, 4, 8, 16
+
+
+def _range(taken: _Taken, kind: str, settings: TaskSettings) -> str:
+    """A range's flags and bounds (range_recv) as the text that batches hold."""
+    from shoal.exec.kernels import ranges
+    flags, element = taken.byte(), SqlType(RANGES[kind])
+    if flags & _EMPTY:
+        return "empty"
+
+    def bound(infinite: int) -> Any:
+        if flags & infinite:
+            return None
+        part = _Taken(taken.take(taken.unpack(">I")))
+        if element.name == "numeric":
+            return ranges.bound_key(_numeric(part), "numeric")
+        return _received(part, element, settings)
+    lower = bound(_LOWER_INF)
+    return ranges.text_of(ranges.make(kind, lower, bound(_UPPER_INF), bool(flags & _LOWER_INC), bool(flags & _UPPER_INC)),
+                          kind)
+
+
+def _bits(taken: _Taken) -> str:
+    size = taken.unpack(">i")
+    if size < 0:
+        raise InvalidBinaryRepresentation("invalid length in external bit string")
+    packed = taken.rest()
+    if len(packed) < (size + 7) // 8:
+        raise InvalidBinaryRepresentation("insufficient data left in message")
+    if len(packed) > (size + 7) // 8:
+        raise InvalidBinaryRepresentation("incorrect binary data format")
+    return "".join(format(byte, "08b") for byte in packed)[:size]
+
+
 _BINARY: dict[str, Callable[[_Taken], Any]] = {
     "bool": lambda taken: taken.byte() != 0, "int2": _number(">h"), "int4": _number(">i"), "int8": _number(">q"),
     "float4": _number(">f"), "float8": _number(">d"), "date": _date, "time": _time, "timetz": _timetz,
     "timestamp": _timestamp, "timestamptz": _timestamp, "interval": _interval,
     "uuid": lambda taken: str(uuid.UUID(bytes=taken.take(16))), "bytea": lambda taken: taken.rest().hex(),
-    "char": lambda taken: char_form(taken.byte()), "jsonb": _jsonb, "inet": _inet, "tid": _tid,
+    "bit": _bits, "varbit": _bits, "char": lambda taken: char_form(taken.byte()), "jsonb": _jsonb, "jsonpath": _jsonb,
+    "inet": _inet,
+    "cidr": _inet, "tid": _tid,
+    "macaddr": _hardware(6), "macaddr8": _hardware(8),
     "void": lambda taken: "",
     **dict.fromkeys(("text", "varchar", "bpchar", "name", "json", "unknown", "xml"), _text),
 }

@@ -27,7 +27,7 @@ from shoal.catalog.types import TEXT, SqlType, numeric, storage_type
 from shoal.exec.encoding.binary import DAYS_TO_2000, MICROSECONDS_TO_2000
 from shoal.exec.evaluation_context import EvaluationContext
 from shoal.exec.functions.cast_kernels import conversion
-from shoal.exec.kernels import views
+from shoal.exec.kernels import scaled, views
 from shoal.exec.kernels.constants import array_of_values
 from shoal.exec.plan.fragment import TaskSettings
 from shoal.server import parameters
@@ -338,6 +338,10 @@ def _numeric(array: pa.Array, sql_type: SqlType, context: EvaluationContext, set
         exponent = 4 * np.maximum(weight - place + groups, 0)
         total += digit * np.where(has, 10 ** exponent, 0)
     total = np.where(sign == _NUMERIC_NEGATIVE, -total, total)
+    if sql_type.varies:
+        cut = scaled.rescaled(scaled.Scaled(total, np.full(len(total), 4 * groups)), scale, "trunc")
+        made = scaled.written(scaled.Scaled(cut, scale))
+        return made if valid is None else made.take(pa.array(np.maximum(np.cumsum(valid) - 1, 0), mask=~valid))
     made = _spread(total, valid, pa.int64())
     return conversion(numeric(18, 4 * groups), sql_type, False).run(made, context)
 

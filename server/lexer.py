@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from shoal.catalog.errors import SqlSyntaxError
+from shoal.catalog.errors import SqlError, SqlSyntaxError
 
 Kind = Literal["word", "quoted", "string", "number", "parameter", "symbol"]
 
@@ -114,6 +114,17 @@ class StatementText:
     offset: int
     notices: tuple[str, ...] = ()
     """Of names that were too long."""
+    gap: int = 0
+    """Characters between it and its semicolon, or the end of the string."""
+    closed: bool = False
+    """A semicolon follows."""
+
+    def located(self, error: SqlError) -> None:
+        """Moves an error about the statement's end to where the string says that it ends."""
+        if error.message == "syntax error at end of input":
+            error.position += self.gap
+            if self.closed:
+                error.message = 'syntax error at or near ";"'
 
 
 _PLAIN = re.compile(r"""(?: [^;'"$/\-eE]++ | [eE](?!') | -(?!-) | /(?!\*) | \$(?=\d)
@@ -124,7 +135,11 @@ def split(sql: str) -> list[StatementText]:
     """The statements of a query string; empty ones are left out. Raises: SqlSyntaxError (42601)."""
     if _PLAIN.fullmatch(sql):  # one statement without comments or odd quotes: most strings, and the long ones
         text = sql.strip().rstrip(";").rstrip()
-        return [StatementText(text, sql.index(text))] if text else []
+        if not text:
+            return []
+        offset = sql.index(text)
+        close = sql.find(";", offset + len(text))
+        return [StatementText(text, offset, (), (len(sql) if close < 0 else close) - offset - len(text), close >= 0)]
     found: list[StatementText] = []
     start = end = -1
     depth = 0
@@ -132,13 +147,13 @@ def split(sql: str) -> list[StatementText]:
         if token.kind == "symbol":
             if token.value == ";" and depth == 0:
                 if start >= 0:
-                    found.append(StatementText(sql[start:end], start))
+                    found.append(StatementText(sql[start:end], start, (), token.start - end, True))
                 start = -1
                 continue
             depth += (token.value == "(") - (token.value == ")" and depth > 0)
         start, end = token.start if start < 0 else start, token.end
     if start >= 0:
-        found.append(StatementText(sql[start:end], start))
+        found.append(StatementText(sql[start:end], start, (), len(sql) - end))
     return found
 
 

@@ -74,7 +74,7 @@ def exact_types(values: Sequence[bytes | None], formats: Sequence[int],
             continue  # decode will say what is wrong
         if digits.precision is None or digits.scale is None:
             continue
-        classed = numeric(next(most for most in _PRECISIONS if digits.precision <= most), digits.scale, trim=digits.trim)
+        classed = numeric(next(most for most in _PRECISIONS if digits.precision <= most), digits.scale)
         found[index] = computed(array_of(classed) if sql_type.is_array else classed)
     return tuple(found)
 

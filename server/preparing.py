@@ -32,6 +32,7 @@ def check_syntax(parts: Sequence[Part]) -> None:
             try:
                 parse(part.text)
             except SqlError as error:
+                part.located(error)
                 error.position += part.offset if error.position else 0
                 raise
 
@@ -60,7 +61,11 @@ async def prepare(session: Session, name: str, part: lexer.StatementText, utilit
     if isinstance(utility, DeclareCursor):
         await _plan(session, statement, utility.sql, utility.offset)
     elif utility is None and part.text:
-        await _plan(session, statement, part.text, 0)
+        try:
+            await _plan(session, statement, part.text, 0)
+        except SqlError as error:
+            part.located(error)
+            raise
     elif declared:
         statement.parameters = tuple(item or SqlType("text") for item in declared)
     return statement

@@ -5,6 +5,7 @@ Hop 2 of a query's way.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 from shoal.catalog.errors import SqlError
@@ -26,8 +27,9 @@ def _split_now(sql: str) -> tuple[Part, ...]:
     for statement in lexer.split(sql):
         try:
             text, notices = lexer.shorten(statement.text)
-            found.append((lexer.StatementText(text, statement.offset, notices), grammar.parse(text)))
+            found.append((replace(statement, text=text, notices=notices), grammar.parse(text)))
         except SqlError as error:
+            statement.located(error)
             error.position += statement.offset if error.position else 0
             raise
     return tuple(found)

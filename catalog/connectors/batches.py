@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from shoal.catalog import scaled
 from shoal.catalog.connector import TableHandle
 from shoal.catalog.errors import UndefinedColumn
 from shoal.catalog.types import MAX_INT64_DIGITS, SqlType, storage_type
@@ -46,6 +47,8 @@ def in_pieces(batch: pa.RecordBatch, rows: int) -> Iterator[pa.RecordBatch]:
 
 def column_of(values: Iterable[Any], sql_type: SqlType) -> pa.Array:
     """Python values (Decimal, date, datetime, str ...; ints pass for any type's storage) in storage form."""
+    if sql_type.varies:
+        return scaled.of_texts(pa.array([None if v is None else f"{decimal.Decimal(v):f}" for v in values], pa.string()))
     storage = storage_type(sql_type)
     if sql_type.name == "numeric" and (sql_type.precision or 0) <= MAX_INT64_DIGITS:
         scale = sql_type.scale or 0

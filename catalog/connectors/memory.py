@@ -35,14 +35,26 @@ from shoal.catalog.connector import (
     plain_text,
 )
 from shoal.catalog.connectors.batches import batch_of, require_columns
+from shoal.catalog.connectors.memory_routines import RoutineStore, described
 from shoal.catalog.connectors.memory_segments import segment_of, statistics_of
-from shoal.catalog.connectors.memory_store import TEMPORARY, Counter, Key, Mark, MemorySequence, MemoryStore, Object, Table
+from shoal.catalog.connectors.memory_store import (
+    TEMPORARY,
+    Counter,
+    Key,
+    Mark,
+    MemorySequence,
+    MemoryStore,
+    MemoryType,
+    Object,
+    Table,
+)
 from shoal.catalog.connectors.memory_writers import Delete, Insert, Refill, Update, check_all, check_deferred
 from shoal.catalog.connectors.urls import path_and_options
 from shoal.catalog.declarations import ColumnInfo, Constraint, Index, NumberSequence, TableDefinition, ViewDefinition
 from shoal.catalog.errors import (
     DependentObjectsStillExist,
     DuplicateColumn,
+    DuplicateObject,
     DuplicateSchema,
     DuplicateTable,
     InvalidSchemaName,
@@ -57,7 +69,7 @@ _KEPT_STATES = 4
 """States of tables kept for splits that were made without `begin`."""
 
 
-class MemoryConnector(Connector, SupportsWrite, SupportsSnapshot, SupportsSchemas, SupportsDefinitions,
+class MemoryConnector(RoutineStore, Connector, SupportsWrite, SupportsSnapshot, SupportsSchemas, SupportsDefinitions,
                       SupportsTransactions):
     """Options: `max_bytes`, the most all tables together may hold (53200 beyond)."""
 
@@ -287,7 +299,7 @@ class MemoryConnector(Connector, SupportsWrite, SupportsSnapshot, SupportsSchema
             if inside and not cascade:
                 raise DependentObjectsStillExist(
                     f"cannot drop schema {name} because other objects depend on it",
-                    detail="\n".join(f"{kind_of(version)} {name}.{key[1]} depends on schema {name}"
+                    detail="\n".join(f"{described(version, key)} depends on schema {name}"
                                      for key, version in inside
                                      if not (isinstance(version, MemorySequence) and version.definition.owner)),
                     hint="Use DROP ... CASCADE to drop the dependent objects too.")
@@ -301,7 +313,7 @@ class MemoryConnector(Connector, SupportsWrite, SupportsSnapshot, SupportsSchema
     def define(self, schema: str, name: str, definition: TableDefinition) -> TableHandle:
         self._require_distinct(definition.columns)
         with self.store.lock, self.store.writing(self.session) as session:
-            self._require_free(session, schema, name)
+            self.require_free(session, schema, name)
             self.store.put(session, (schema, name), Table(self.store.new_number(), definition))
         return TableHandle(self.name, schema, name, definition.kind)
 
@@ -313,7 +325,7 @@ class MemoryConnector(Connector, SupportsWrite, SupportsSnapshot, SupportsSchema
         with self.store.lock, self.store.writing(self.session) as session:
             table = self.relation(handle)
             if key != old_key:
-                self._require_free(session, *key)
+                self.require_free(session, *key)
                 self.store.put(session, old_key, None)
             segments = table.segments
             if rewrite is not None:
@@ -340,11 +352,16 @@ class MemoryConnector(Connector, SupportsWrite, SupportsSnapshot, SupportsSchema
                 raise DuplicateColumn(f'column "{column.name}" specified more than once')
             seen.add(column.name)
 
-    def _require_free(self, session: str, schema: str, name: str) -> None:
+    def require_free(self, session: str, schema: str, name: str) -> None:
         """Raises: InvalidSchemaName (3F000), DuplicateTable (42P07)."""
         if schema not in self.store.schema_comments(session) and schema != TEMPORARY + session:
             raise InvalidSchemaName(f'schema "{schema}" does not exist')
-        if self.store.find(session, (schema, name)) is not None or self._index_owner(schema, name) is not None:
+        found = self.store.find(session, (schema, name))
+        if isinstance(found, MemoryType):
+            raise DuplicateObject(f'type "{name}" already exists', hint=(
+                "A relation has an associated type of the same name, so you must use a name that doesn't conflict with any "
+                "existing type."))
+        if found is not None or self._index_owner(schema, name) is not None:
             raise DuplicateTable(f'relation "{name}" already exists')
 
     def _index_owner(self, schema: str, name: str) -> Key | None:
@@ -362,7 +379,7 @@ class MemoryConnector(Connector, SupportsWrite, SupportsSnapshot, SupportsSchema
 
     def define_sequence(self, schema: str, definition: NumberSequence) -> None:
         with self.store.lock, self.store.writing(self.session) as session:
-            self._require_free(session, schema, definition.name)
+            self.require_free(session, schema, definition.name)
             self.store.put(session, (schema, definition.name),
                            MemorySequence(self.store.new_number(), definition, Counter(definition.start)))
 
@@ -373,7 +390,7 @@ class MemoryConnector(Connector, SupportsWrite, SupportsSnapshot, SupportsSchema
             key = (new_schema or schema, name if definition is None else definition.name)
             if definition is None or key != (schema, name):
                 if definition is not None:
-                    self._require_free(session, *key)
+                    self.require_free(session, *key)
                 self.store.put(session, (schema, name), None)
             if definition is not None:
                 self.store.put(session, key, replace(sequence, definition=definition))
@@ -422,8 +439,3 @@ class MemoryConnector(Connector, SupportsWrite, SupportsSnapshot, SupportsSchema
 
     def update(self, handle: TableHandle, text: Text = plain_text) -> Writer:
         return Update(self, handle, text)
-
-
-def kind_of(version: Object) -> str:
-    """What messages call it."""
-    return "sequence" if isinstance(version, MemorySequence) else version.definition.kind.replace("_", " ")

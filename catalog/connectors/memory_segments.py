@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.catalog import shaped, specials
+from shoal.catalog import scaled, shaped, specials
 from shoal.catalog.connector import ColumnStatistics, TableStatistics
 from shoal.catalog.declarations import ColumnInfo
 from shoal.catalog.types import SqlType, to_python
@@ -57,7 +57,9 @@ def concatenated(arrays: Sequence[pa.Array], sql_type: SqlType) -> pa.Array:
         return arrays[0]
     if any(array.type != arrays[0].type for array in arrays):
         arrays = [array.dictionary_decode() if pa.types.is_dictionary(array.type) else array for array in arrays]
-        if sql_type.name == "numeric" and any(array.type != arrays[0].type for array in arrays):
+        if sql_type.varies:
+            arrays = scaled.alike(arrays)
+        elif sql_type.name == "numeric" and any(array.type != arrays[0].type for array in arrays):
             arrays = [_as_decimal(array, sql_type) for array in arrays]
             widest = max((array.type for array in arrays), key=lambda t: t.bit_width)
             arrays = [pc.cast(array, widest) for array in arrays]
@@ -159,7 +161,7 @@ def statistics_of(columns: Sequence[ColumnInfo], segments: Sequence[Segment]) ->
 def _bounds(arrays: Sequence[pa.Array], sql_type: SqlType) -> tuple[Any, Any]:
     """The least and greatest value as Python objects; (None, None) where the type has no order worth knowing."""
     name = sql_type.name
-    if not (sql_type.is_number or name in ("date", "time", "timestamp", "timestamptz") or name in ("text", "varchar")):
+    if sql_type.varies or not (sql_type.is_number or name in ("date", "time", "timestamp", "timestamptz") or name in ("text", "varchar")):
         return None, None
     lows, highs = [], []
     if name == "numeric" and any(array.type != arrays[0].type for array in arrays):

@@ -17,7 +17,7 @@ import numpy as np
 
 from shoal.catalog.connector import TableStatistics
 from shoal.catalog.connectors.memory_segments import Segment
-from shoal.catalog.declarations import NumberSequence, TableDefinition
+from shoal.catalog.declarations import FunctionDefinition, NumberSequence, TableDefinition, TypeDefinition
 from shoal.catalog.errors import ObjectNotInPrerequisiteState, OutOfMemory, SequenceLimit, SerializationFailure
 
 Key = tuple[str, str]
@@ -58,7 +58,27 @@ class MemorySequence:
     counter: Counter
 
 
-Object = Table | MemorySequence
+@dataclass(frozen=True, slots=True, eq=False)
+class MemoryFunction:
+    """Under a name that no relation has (`function_key`)."""
+
+    number: int
+    definition: FunctionDefinition
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MemoryType:
+    """Shares its names with relations, each of which is the type of its rows."""
+
+    number: int
+    definition: TypeDefinition
+
+
+Object = Table | MemorySequence | MemoryFunction | MemoryType
+
+
+def function_key(schema: str, definition: FunctionDefinition) -> Key:
+    return schema, f"\0{definition.name}({', '.join(definition.signature)})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,12 @@ class MemoryWriter(Writer):
             found.append("null" if text is None else text if len(text) <= _SHOWN_BYTES else text[:_SHOWN_BYTES] + "...")
         return ", ".join(found)
 
+    def gone(self, ids: np.ndarray) -> np.ndarray | None:
+        found = np.ones(len(ids), np.bool_)
+        for segment in self.connector.relation(self.handle).segments:
+            found &= ~np.isin(ids, segment.ids)
+        return found
+
     def commit(self) -> None:
         if self.batches:
             with self.store.lock, self.store.writing(self.session) as session:
@@ -97,7 +103,7 @@ class MemoryWriter(Writer):
                 now = self.store.find(session, key)
                 if not isinstance(now, Table) or now.number != self.table.number:
                     raise SerializationFailure(f'table "{self.handle.name}" was dropped by another statement')
-                self.change(Change(self.store, session, self.text), key, now)
+                self.change(Change(self.store, session, self.text, self.after_others), key, now)
         self.batches = []
 
     def abort(self) -> None:
@@ -170,8 +176,8 @@ class Update(MemoryWriter):
 class Change:
     """The changes of one statement, with what they lead to in other tables."""
 
-    def __init__(self, store: MemoryStore, session: str, text: Text) -> None:
-        self.store, self.session, self.text = store, session, text
+    def __init__(self, store: MemoryStore, session: str, text: Text, after_others: bool = False) -> None:
+        self.store, self.session, self.text, self.after_others = store, session, text, after_others
 
     # --- the three changes
 
@@ -186,7 +192,7 @@ class Change:
     def delete(self, key: Key, table: Table, ids: np.ndarray) -> None:
         old = _rows_of(table, ids) if self._referencing(key) else None
         kept, found = without(table.segments, ids)
-        _require_all(found, len(ids))
+        self._require_all(found, len(ids))
         self._put(key, table, kept)
         if old is not None:
             self._after_removal(key, table, old, None)
@@ -198,11 +204,17 @@ class Change:
         self._require_unique(key, table, [values], [segment.columns for segment in kept])
         changed, found = with_updates(table.segments, ids, np.arange(len(ids)), [[column] for column in values], columns,
                                       self.store.new_ids)
-        _require_all(found, len(ids))
+        self._require_all(found, len(ids))
         self._put(key, table, changed)
         self._require_referenced(key, table, [values])
         if old is not None:
             self._after_removal(key, table, old, values)
+
+    def _require_all(self, found: int, wanted: int) -> None:
+        """Raises: SerializationFailure (40001) where others have changed the rows, and no part of the same statement."""
+        if found != wanted and not self.after_others:
+            raise SerializationFailure("could not serialize access due to concurrent update",
+                                       hint="Run the statement again.")
 
     def _put(self, key: Key, table: Table, segments: tuple[Segment, ...]) -> None:
         self.store.put(self.session, key, table.changed(segments), defines=False)
@@ -387,8 +399,3 @@ def _rows_of(table: Table, ids: np.ndarray) -> list[pa.Array]:
     order = pa.array(np.argsort(np.concatenate(found_ids)))
     return [concatenated([part[i] for part in parts], c.type).take(order)
             for i, c in enumerate(table.definition.columns)]
-
-
-def _require_all(found: int, wanted: int) -> None:
-    if found != wanted:
-        raise SerializationFailure("could not serialize access due to concurrent update", hint="Run the statement again.")

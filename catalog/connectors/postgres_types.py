@@ -18,23 +18,25 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.catalog import specials
+from shoal.catalog import scaled, specials
 from shoal.catalog.errors import DataCorrupted, DatetimeOverflow, NumericOutOfRange
 from shoal.catalog.shaped import struct_of
 from shoal.catalog.types import (
     BPCHAR,
     MAX_INT64_DIGITS,
+    MULTIRANGES,
     NUMERIC,
     OIDS,
+    RANGES,
     TEXT,
     SqlType,
     decimal_low_words,
-    numeric,
     storage_type,
 )
 
 _PLAIN = frozenset({"bool", "int2", "int4", "int8", "float4", "float8", "text", "name", "char", "bytea", "uuid", "json",
-                    "jsonb", "date", "time", "timetz", "timestamp", "timestamptz", "interval", "oid"})
+                    "jsonb", "date", "time", "timetz", "timestamp", "timestamptz", "interval", "oid",
+                    "inet", "cidr", "macaddr", "macaddr8", *RANGES, *MULTIRANGES})
 _US_PER_DAY = 86_400_000_000
 _INT32_MAX, _INT64_MAX = (1 << 31) - 1, (1 << 63) - 1
 
@@ -58,13 +60,13 @@ class RemoteColumn:
 
     def to_json(self) -> tuple[Any, ...]:
         t = self.type
-        return (self.name, t.name, t.precision, t.scale, t.length, t.trim, self.native, self.c_order, self.exact_equality,
+        return (self.name, t.name, t.precision, t.scale, t.length, self.native, self.c_order, self.exact_equality,
                 self.comparable, self.few_values)
 
     @staticmethod
     def from_json(fields: Sequence[Any]) -> RemoteColumn:
-        name, type_name, precision, scale, length, trim, *flags = fields
-        return RemoteColumn(name, SqlType(type_name, precision, scale, length, trim), *flags)
+        name, type_name, precision, scale, length, *flags = fields
+        return RemoteColumn(name, SqlType(type_name, precision, scale, length), *flags)
 
 
 def sql_type_of(schema: str, name: str, typmod: int, kind: str) -> tuple[SqlType, bool]:
@@ -75,9 +77,7 @@ def sql_type_of(schema: str, name: str, typmod: int, kind: str) -> tuple[SqlType
         if typmod < 4:
             return NUMERIC, False
         precision, scale = (typmod - 4) >> 16 & 0xFFFF, ((typmod - 4) & 0x7FF ^ 1024) - 1024
-        if scale < 0:
-            return numeric(precision - scale, 0), False
-        return (numeric(max(precision, scale), scale), False) if scale <= 76 else (TEXT, True)
+        return SqlType("numeric", precision, scale), False
     if name in ("varchar", "bpchar"):
         if typmod < 4:
             return (SqlType("varchar") if name == "varchar" else BPCHAR), False
@@ -92,11 +92,13 @@ def sql_type_of(schema: str, name: str, typmod: int, kind: str) -> tuple[SqlType
 def parsed_type(column: RemoteColumn) -> pa.DataType:
     """The Arrow type to ask of the CSV parser for ordinary values; string where `converted` has work to do."""
     name = column.type.name
+    if column.type.varies:
+        return pa.string()
     if name == "numeric":
         precision, scale = column.type.precision or 0, column.type.scale or 0
         if precision > 38:
             return pa.string()
-        if precision <= MAX_INT64_DIGITS and not column.type.trim:
+        if precision <= MAX_INT64_DIGITS:
             return pa.int64() if scale == 0 else pa.string()
         return pa.decimal128(38, scale)
     if column.type.is_array or name in ("bytea", "interval"):
@@ -206,8 +208,10 @@ def _time_us(text: str) -> int:
 
 
 def _numerics(text: pa.Array, sql_type: SqlType, where: str) -> pa.Array:
+    if sql_type.varies:
+        return scaled.of_texts(text)
     precision, scale = sql_type.precision or 0, sql_type.scale or 0
-    if precision <= MAX_INT64_DIGITS and not sql_type.trim:
+    if precision <= MAX_INT64_DIGITS:
         unscaled = _unscaled(text, scale)
         if unscaled is not None:
             return unscaled
@@ -302,10 +306,8 @@ def _intervals(text: pa.Array, where: str) -> pa.Array:
     us = ((number("hours") * 60 + number("minutes")) * 60 + number("seconds")) * 1_000_000 + number("fraction")
     negative = np.asarray(pc.fill_null(pc.equal(pc.struct_field(parts, "sign"), "-"), False))
     us = np.where(negative, -us, us)
-    if len(us) and np.abs(us).max() > _INT64_MAX // 1000:
-        raise DatetimeOverflow(f"{where}: an interval is outside the range that can be held")
     packed = np.zeros(len(text), "<i4,<i4,<i8")
-    packed["f0"], packed["f1"], packed["f2"] = number("years") * 12 + number("months"), number("days"), us * 1000
+    packed["f0"], packed["f1"], packed["f2"] = number("years") * 12 + number("months"), number("days"), us
     bits = None
     if text.null_count:
         bits = pa.py_buffer(np.packbits(np.asarray(text.is_valid()), bitorder="little"))

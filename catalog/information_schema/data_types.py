@@ -60,7 +60,7 @@ def described(snapshot: Snapshot, oid: int, typmod: int = -1, collation: int | N
     if collation in _collations() and _collations()[collation] != "default":
         row |= {"collation_catalog": database, "collation_schema": "pg_catalog", "collation_name": _collations()[collation]}
     array = found.element != 0 and found.length == -1
-    name = "ARRAY" if array else SqlType(NAMES_BY_OID[oid], trim=True).sql if oid in NAMES_BY_OID else found.name
+    name = "ARRAY" if array else SqlType(NAMES_BY_OID[oid]).sql if oid in NAMES_BY_OID else found.name
     return {**row, "data_type": name if found.namespace == _PG_CATALOG else "USER-DEFINED", "udt_catalog": database,
             "udt_schema": _spaces()[found.namespace], "udt_name": found.name, **_sizes(oid, typmod)}
 

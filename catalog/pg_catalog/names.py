@@ -276,7 +276,7 @@ class SessionNames:
     def _type_name(self, oid: int) -> str | None:
         name = NAMES_BY_OID.get(oid)
         if name is not None:
-            return SqlType(name, trim=True).sql
+            return SqlType(name).sql
         if oid in _elements():
             element = self._type_name(_elements()[oid])
             return None if element is None else f"{element}[]"

@@ -17,8 +17,8 @@ from typing import TypeVar
 import pyarrow as pa
 
 from shoal.catalog import access
-from shoal.catalog.connector import Connector, TableHandle, TableName, TableStatistics
-from shoal.catalog.declarations import ColumnInfo, Constraint, EnumType, Index, NumberSequence, StoredSize
+from shoal.catalog.connector import Connector, SupportsRoutines, TableHandle, TableName, TableStatistics
+from shoal.catalog.declarations import ColumnInfo, Constraint, EnumType, Index, NumberSequence, StoredSize, TypeDefinition
 from shoal.catalog.errors import SqlError
 from shoal.catalog.pg_catalog.static import PG_CATALOG_OID, PUBLIC_OID, SystemRelation, column, system_relations
 from shoal.catalog.registry import FEDERATED, SYSTEM, Catalogs
@@ -241,6 +241,13 @@ class Snapshot:
         return [Enum(self.type_oid(namespace, info.name), self.type_oid(namespace, "_" + info.name), namespace, info)
                 for namespace, info in self._of_schemas(lambda connector, schema: connector.enums(schema))]
 
+    @cached_property
+    def made_types(self) -> list[tuple[Namespace, TypeDefinition]]:
+        """Composite types and domains."""
+        return [(namespace, info) for namespace, info in self._of_schemas(
+            lambda connector, schema: connector.type_definitions(schema) if isinstance(connector, SupportsRoutines) else ())
+            if info.kind != "enum"]
+
     def _of_schemas(self, question: Callable[[Connector, str], Sequence[T]]) -> Iterator[tuple[Namespace, T]]:
         for namespace in self.namespaces:
             try:
@@ -278,6 +285,9 @@ class Snapshot:
         found = {}
         for enum in self.enums:
             found[enum.oid], found[enum.array_oid] = (enum.namespace, enum.info.name), (enum.namespace, "_" + enum.info.name)
+        for namespace, info in self.made_types:
+            for name in (info.name, "_" + info.name):
+                found[self.type_oid(namespace, name)] = (namespace, name)
         for relation in self.relations:
             name = relation.table.name
             found[relation.type_oid] = (relation.namespace, name)

@@ -22,10 +22,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shoal.catalog import scaled as form
 from shoal.catalog import specials
 from shoal.catalog.errors import FeatureNotSupported
 from shoal.catalog.shaped import is_shaped
-from shoal.catalog.types import OID_LIKE, OIDS, SqlType
+from shoal.catalog.types import MULTIRANGES, OID_LIKE, OIDS, RANGES, SqlType
 from shoal.exec.encoding.assembling import Placed, at_every_byte, offsets_of, placed_array
 from shoal.exec.evaluation_context import EvaluationContext, Names
 from shoal.exec.functions.rows import field_columns, typed
@@ -121,7 +122,7 @@ def binary_form(array: pa.Array, sql_type: SqlType, settings: TaskSettings) -> F
         return _array(array, sql_type, settings)
     if name == "bytea":
         return varying(array)
-    if name == "jsonb":
+    if name in ("jsonb", "jsonpath"):
         text = to_text(array, sql_type, settings)
         if pa.types.is_dictionary(text.type):
             text = text.dictionary_decode()
@@ -198,9 +199,9 @@ _INTERVAL = np.dtype([("microseconds", ">i8"), ("days", ">i4"), ("months", ">i4"
 
 def _interval(array: pa.Array) -> _Fixed:
     parts = views.values(array)
-    months, days, nanos = parts.dtype.names  # type: ignore[misc]
+    months, days, micros = parts.dtype.names  # type: ignore[misc]
     out = np.empty(len(parts), _INTERVAL)
-    out["microseconds"], out["days"], out["months"] = parts[nanos] // 1000, parts[days], parts[months]
+    out["microseconds"], out["days"], out["months"] = parts[micros], parts[days], parts[months]
     return out, _INTERVAL
 
 
@@ -230,15 +231,72 @@ _FIXED: dict[str, Callable[[pa.Array], _Fixed]] = {
 }
 
 
+_SPECIAL_BYTES = np.frombuffer(b"".join(struct.pack(">ihhHh", 8, 0, 0, sign, scale) for sign, scale in _NUMERIC_SPECIALS),
+                               np.uint8)
+
+
 # --- numeric ---------------------------------------------------------------------------------------------------------
+
+
+def _scaled(array: pa.Array) -> Prefixed:
+    """Each value with its own scale: all of one scale at once."""
+    array = nulls.decoded(array)
+    if pa.types.is_string(array.type):
+        return _long(array)
+    valid = nulls.validity(array)
+    scales, values = views.values(array.field(1)), array.field(0)
+    if valid is not None:
+        values, scales = nulls.with_validity(values, valid), np.where(valid, scales, 0)
+    shown = np.unique(scales).tolist()
+    if len(shown) == 1 and shown[0] >= 0:
+        return _numeric(values, SqlType("numeric", 76, shown[0]))
+    data, begins, lengths = [_SPECIAL_BYTES], np.zeros(len(array), np.int64), np.zeros(len(array), np.int64)
+    total = len(_SPECIAL_BYTES)
+    for scale in shown:
+        where = np.flatnonzero(scales == scale)
+        if scale < 0:
+            begins[where], lengths[where] = _NUMERIC.itemsize * (-1 - scale), _NUMERIC.itemsize
+            continue
+        placed = _numeric(values.take(pa.array(where)), SqlType("numeric", 76, scale)).values
+        data.append(placed.data)
+        begins[where], lengths[where] = placed.begins + total, placed.lengths
+        total += len(placed.data)
+    return Prefixed(Placed(np.concatenate(data), begins, lengths))
+
+
+def _long(texts: pa.Array) -> Prefixed:
+    """Numbers of any length, one by one."""
+    parts: list[bytes] = []
+    for text in texts.to_pylist():
+        pair = None if text is None else form.parsed(text)
+        if pair is None:
+            parts.append(struct.pack(">i", -1))
+        elif pair[1] < 0:
+            parts.append(_SPECIAL_BYTES[_NUMERIC.itemsize * (-1 - pair[1]):][:_NUMERIC.itemsize].tobytes())
+        else:
+            whole, _, fraction = form.plain(*pair).lstrip("-").partition(".")
+            whole, fraction = whole.rjust(-(-len(whole) // 4) * 4, "0"), fraction.ljust(-(-len(fraction) // 4) * 4, "0")
+            digits, weight = whole + fraction, len(whole) // 4 - 1
+            groups = [int(digits[i:i + 4]) for i in range(0, len(digits), 4)]
+            while groups and not groups[0]:
+                groups, weight = groups[1:], weight - 1
+            while groups and not groups[-1]:
+                groups.pop()
+            sign = _NUMERIC_NEGATIVE if pair[0] < 0 else 0
+            parts.append(struct.pack(f">ihhHh{len(groups)}h", 8 + 2 * len(groups), len(groups),
+                                     weight if groups else 0, sign, pair[1], *groups))
+    lengths = np.array([len(part) for part in parts], np.int64)
+    return Prefixed(Placed(np.frombuffer(b"".join(parts), np.uint8), np.cumsum(lengths) - lengths, lengths))
 
 
 def _numeric(array: pa.Array, sql_type: SqlType) -> Prefixed:
     """Base-10000 digits by long division of all rows at once; the value 0 has no digits."""
+    if sql_type.varies:
+        return _scaled(array)
     found = specials.stand_ins(array)
     if found is not None:
         return _numeric_with_specials(array, found, sql_type)
-    scale = sql_type.scale if not pa.types.is_decimal(array.type) else array.type.scale
+    scale = sql_type.scale
     assert scale is not None
     rows, valid = len(array), views.validity(array)
     padding = -scale % 4
@@ -261,7 +319,7 @@ def _numeric(array: pa.Array, sql_type: SqlType) -> Prefixed:
     head["length"], head["digits"] = length, digits
     head["weight"] = np.where(some, count - fraction_groups - 1 - leading, 0)
     head["sign"] = np.where(negative & some, _NUMERIC_NEGATIVE, 0)
-    head["scale"] = _least_scale(groups, trailing, fraction_groups, some) if sql_type.trim else scale
+    head["scale"] = scale
     begins = np.arange(0, rows * table.itemsize * (6 + count), table.itemsize * (6 + count))
     begins += table.itemsize * np.where(some, leading, 0)  # the head goes right before the first digit
     data = table.reshape(-1).view(np.uint8)
@@ -271,8 +329,7 @@ def _numeric(array: pa.Array, sql_type: SqlType) -> Prefixed:
 
 def _numeric_with_specials(array: pa.Array, found: np.ndarray, sql_type: SqlType) -> Prefixed:
     ordinary = _numeric(specials.as_zero(array, found), sql_type).values
-    special = b"".join(struct.pack(">ihhHh", 8, 0, 0, sign, scale) for sign, scale in _NUMERIC_SPECIALS)
-    data = np.concatenate([ordinary.data, np.frombuffer(special, np.uint8)])
+    data = np.concatenate([ordinary.data, _SPECIAL_BYTES])
     kinds = np.where(np.isnan(found), 0, np.where(found > 0, 1, 2))
     begins = np.where(found != 0, len(ordinary.data) + kinds * _NUMERIC.itemsize, ordinary.begins)
     return Prefixed(Placed(data, begins, np.where(found != 0, _NUMERIC.itemsize, ordinary.lengths)))
@@ -286,14 +343,6 @@ def _run_lengths(flags: list[np.ndarray]) -> np.ndarray:
         running = running & flag
         total += running
     return total.astype(np.int64)
-
-
-def _least_scale(groups: list[np.ndarray], trailing: np.ndarray, fraction_groups: int, some: np.ndarray) -> np.ndarray:
-    """Digits after the point without trailing zeros."""
-    stacked = np.stack(groups, axis=1)
-    last = stacked[np.arange(len(some)), np.minimum(trailing, len(groups) - 1)]
-    zeros = (last % 10 == 0).astype(np.int64) + (last % 100 == 0) + (last % 1000 == 0)
-    return np.where(some, np.maximum((fraction_groups - trailing) * 4 - zeros, 0), 0)
 
 
 def _groups(array: pa.Array, padding: int) -> tuple[list[np.ndarray], np.ndarray]:
@@ -469,10 +518,10 @@ def _timetz(text: str) -> bytes:
     return struct.pack(">qi", micros, -zone if sign == "+" else zone)
 
 
-def _inet(text: str) -> bytes:
+def _inet(text: str, network: int = 0) -> bytes:
     interface = ipaddress.ip_interface(text)
     packed = interface.packed
-    return bytes((2 if interface.version == 4 else 3, interface.network.prefixlen, 0, len(packed))) + packed
+    return bytes((2 if interface.version == 4 else 3, interface.network.prefixlen, network, len(packed))) + packed
 
 
 def _tid(text: str) -> bytes:
@@ -485,4 +534,23 @@ def _char(text: str) -> bytes:
     return bytes([int(text[1:], 8)]) if len(text) == 4 else text.encode()[:1] or b"\0"
 
 
-_PER_DISTINCT: dict[str, Callable[[str], bytes]] = {"timetz": _timetz, "inet": _inet, "tid": _tid, "char": _char}
+def _bits(text: str) -> bytes:
+    """How many bits, then the bits, filled up to whole bytes at the right."""
+    size = (len(text) + 7) // 8
+    return struct.pack(">i", len(text)) + int(text.ljust(size * 8, "0") or "0", 2).to_bytes(size, "big")
+
+
+def _hardware(text: str) -> bytes:
+    return bytes.fromhex(text.replace(":", ""))
+
+
+def _range(kind: str) -> Callable[[str], bytes]:
+    def convert(text: str) -> bytes:
+        from shoal.exec.encoding.range_binary import range_bytes
+        return range_bytes(text, kind)
+    return convert
+
+
+_PER_DISTINCT: dict[str, Callable[[str], bytes]] = {
+    "timetz": _timetz, "inet": _inet, "tid": _tid, "char": _char, "bit": _bits, "varbit": _bits,
+    "cidr": lambda text: _inet(text, 1), "macaddr": _hardware, "macaddr8": _hardware, **{kind: _range(kind) for kind in (*RANGES, *MULTIRANGES)}}

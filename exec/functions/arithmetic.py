@@ -15,7 +15,7 @@ from shoal.catalog import specials
 from shoal.catalog.types import storage_type
 from shoal.exec.functions import numeric_types
 from shoal.exec.functions.registry import declare
-from shoal.exec.kernels import decimals, nulls, numbers, special_rules, views
+from shoal.exec.kernels import decimals, nulls, numbers, scaled, special_rules, views
 from shoal.exec.kernels.comparing import raw
 from shoal.exec.kernels.nulls import merged_validity
 from shoal.exec.plan.expr import Call
@@ -25,10 +25,38 @@ _DECIMAL: dict[str, Callable[..., np.ndarray]] = {"add": decimals.add, "sub": de
 
 def numeric_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
     """+ - * / % on numerics, exact at the result's scale."""
+    if scaled.involved(call):
+        return _scaled(call, args, rows)
     if call.name == "mod" and special_rules.held(args[1]):  # a number by an infinity is the number, as by any greater number
         divisors = nulls.spread(args[1], rows) if isinstance(args[1], pa.Scalar) else args[1]
         args = [args[0], specials.with_infinities(divisors, decimals.POWERS[76])]
     return _AWARE[call.name](call, args, rows, context)
+
+
+def _scaled(call: Call, args: list[Any], rows: int) -> pa.Array:
+    """The same where each value has its own scale; quotients always have."""
+    valid, name = merged_validity(args), call.name
+    a, b = (scaled.read(arg, expr.type) for arg, expr in zip(args, call.args, strict=True))
+    if name == "mod" and b.odd is not None and np.isinf(b.odd).any():  # a number by an infinity is the number
+        b = b.spread(rows)
+        assert b.odd is not None
+        infinite = np.isinf(b.odd) & (True if a.odd is None else np.asarray(a.odd == 0))
+        b = scaled.Scaled(np.where(infinite, np.abs(a.values).astype(object) + 1, b.values),
+                          np.where(infinite, a.scales, b.scales), np.where(infinite, 0.0, b.odd))
+    if name == "div":
+        column = scaled.quotient_column(a, b, rows, valid)
+        if column is not None:
+            return column
+    compute = _SCALED[name]
+    found = scaled.with_specials(_RULES[name], name, [a, b], valid, rows, compute)
+    return scaled.written(found.spread(rows), valid)
+
+
+_SCALED: dict[str, Callable[..., scaled.Scaled]] = {
+    "add": lambda a, b, valid: scaled.add(a, b), "sub": lambda a, b, valid: scaled.subtract(a, b),
+    "mul": lambda a, b, valid: scaled.multiply(a, b), "div": scaled.divide, "mod": scaled.remainder}
+_RULES = {"add": special_rules.total, "sub": special_rules.total, "mul": special_rules.product,
+          "div": special_rules.quotient, "mod": special_rules.remainder}
 
 
 def _ordinary(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
@@ -38,22 +66,19 @@ def _ordinary(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
     valid = merged_validity(args)
     if call.name == "mul":
         data: Any = decimals.rescaled(decimals.multiply(a, b, valid), target - sum(scales), valid)
-    elif call.name == "div":
-        data = decimals.divide(a, b, target + scales[1] - scales[0], rows, valid)
     else:
         a = decimals.rescaled(a, target - scales[0], valid)
         b = decimals.rescaled(b, target - scales[1], valid)
         if call.name == "mod":
             b = numbers.nonzero(b, valid)
-            data = np.sign(a) * (abs(a) % abs(b))
+            x, y = (np.asarray(part) for part in decimals.alike(a, b))
+            data = np.sign(x) * (abs(x) % abs(y))
         else:
             data = _DECIMAL[call.name](a, b, valid)
     return decimals.packed(data, target)
 
 
-_AWARE = {name: special_rules.aware(rule)(_ordinary) for name, rule in (
-    ("add", special_rules.total), ("sub", special_rules.total), ("mul", special_rules.product),
-    ("div", special_rules.quotient), ("mod", special_rules.remainder))}
+_AWARE = {name: special_rules.aware(rule)(_ordinary) for name, rule in _RULES.items()}
 
 
 def integer_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
@@ -81,6 +106,10 @@ def _negated(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
 
 
 def neg_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
+    if call.type.varies:
+        given = scaled.read(args[0], call.type)
+        odd = None if given.odd is None else -given.odd
+        return scaled.written(scaled.Scaled(decimals.subtract(0, given.values), given.scales, odd), merged_validity(args))
     if call.type.name == "numeric":
         return _negated(call, args, rows, context)
     data = views.values(args[0])
@@ -119,7 +148,7 @@ _FLOAT_SIGNATURES = ["float4 float4 -> float4", "float4 float8 -> float8", "floa
                      "float8 float8 -> float8"]
 
 for _name, _symbol, _result in (("add", "+", numeric_types.sum_of_two), ("sub", "-", numeric_types.sum_of_two),
-                                ("mul", "*", numeric_types.product), ("div", "/", numeric_types.quotient)):
+                                ("mul", "*", numeric_types.product), ("div", "/", numeric_types.varying)):
     declare(_name, *_INTEGER_SIGNATURES, symbol=_symbol, hidden=True, kernel=integer_kernel, family="arithmetic")
     declare(_name, *_FLOAT_SIGNATURES, symbol=_symbol, hidden=True, kernel=float_kernel, family="arithmetic")
     declare(_name, "numeric numeric", returns=_result, kernel=numeric_kernel, raises=_name == "div", symbol=_symbol,
@@ -128,7 +157,7 @@ for _name, _symbol, _result in (("add", "+", numeric_types.sum_of_two), ("sub", 
 declare("mod", "int2 int2 -> int2", "int4 int4 -> int4", "int8 int8 -> int8", symbol="%", kernel=integer_kernel,
         family="arithmetic",
         doc="The remainder of a truncating division; it has the dividend's sign.", example="mod(9, 4) = 1")
-declare("mod", "numeric numeric", returns=numeric_types.remainder, symbol="%", kernel=numeric_kernel, family="arithmetic")
+declare("mod", "numeric numeric", returns=numeric_types.aligned, symbol="%", kernel=numeric_kernel, family="arithmetic")
 declare("neg", "int2 -> int2", "int4 -> int4", "int8 -> int8", "float4 -> float4", "float8 -> float8", symbol="-",
         hidden=True, kernel=neg_kernel, family="arithmetic")
 declare("neg", "numeric", returns=numeric_types.same, symbol="-", hidden=True, kernel=neg_kernel, raises=False,

@@ -1,5 +1,4 @@
-"""Array functions and operators. `array(...)` is the constructor, `subscript` and `slice` are a[i] and a[i:j],
-`eq_any`/`eq_all` and the like compare a value with every element.
+"""Array functions and operators. `array(...)` is the constructor, `subscript` and `slice` are a[i] and a[i:j].
 
 Spec: PostgreSQL 15 documentation, 9.19 "Array Functions and Operators" and 9.24.
 """
@@ -8,16 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from shoal.catalog.errors import ArraySubscriptError, FeatureNotSupported, NullNotAllowed
-from shoal.catalog.types import BOOL, INT4, SqlType, array_of, storage_type
+from shoal.catalog.types import BOOL, INT4, SqlType, array_of, item_storage, storage_type
 from shoal.exec.functions.registry import declare
 from shoal.exec.functions.text_output import to_text
-from shoal.exec.kernels import arrays, matching, multidimensional, nulls, regex, shapes, views
+from shoal.exec.kernels import arrays, concat, multidimensional, nulls, shapes, sorting, views, windows
 from shoal.exec.kernels.comparing import compare
 from shoal.exec.kernels.parameters import column
 from shoal.exec.plan.expr import Call
@@ -47,7 +47,7 @@ def _array_type(types: Sequence[SqlType]) -> SqlType:
     return types[0] if types[0].is_array else array_of(types[0])
 
 
-def _lists(arg: Any, sql_type: SqlType, rows: int) -> pa.Array:
+def lists_of(arg: Any, sql_type: SqlType, rows: int) -> pa.Array:
     """An array argument as a list column of its storage type: the elements of arrays of any shape."""
     return shapes.items_of(_column(arg, sql_type, rows))
 
@@ -57,6 +57,12 @@ def _column(arg: Any, sql_type: SqlType, rows: int) -> pa.Array:
     want = storage_type(sql_type)
     array = pa.nulls(rows, want) if isinstance(arg, pa.Scalar) and not arg.is_valid else column(arg, rows)
     return array if array.type == want or shapes.is_shaped(array) else array.cast(want)
+
+
+def item_column(arg: Any, sql_type: SqlType, rows: int) -> pa.Array:
+    """A value that is no array as a column."""
+    missing = isinstance(arg, pa.Scalar) and not arg.is_valid
+    return pa.nulls(rows, storage_type(sql_type)) if missing else column(arg, rows)
 
 
 def array_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
@@ -74,7 +80,7 @@ def subscript_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Arra
     else:
         found = arrays.element(array, indices[0], 0 if sql_type.name in _VECTORS else 1)
     want = storage_type(call.type)
-    return found if found.type == want or pa.types.is_decimal(found.type) else found.cast(want)
+    return found if found.type == want or pa.types.is_decimal(found.type) or call.type.varies else found.cast(want)
 
 
 def slice_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
@@ -86,53 +92,6 @@ def slice_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
         return multidimensional.sliced(array, bounds[::2], bounds[1::2])
     found = arrays.sliced(array, bounds[0], bounds[1], 0 if sql_type.name in _VECTORS else 1)
     return found.cast(storage_type(call.type)) if sql_type.name in _VECTORS else found
-
-
-def quantified_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
-    """x op ANY/ALL (array): each element against its row's value, three-valued."""
-    operator, _, quantifier = call.name.rpartition("_")
-    subject, lists = column(args[0], rows), _lists(args[1], call.args[1].type, rows)
-    counts, flat = arrays.flattened(lists)
-    element_type = SqlType({"int2vector": "int8", "oidvector": "int8"}.get(call.args[1].type.name, "")) \
-        if call.args[1].type.name in _VECTORS else call.args[1].type.element
-    owner = np.repeat(np.arange(rows), counts)
-    left = subject.take(pa.array(owner))
-    if len(flat) == 0:
-        hits = np.zeros(0, np.bool_)
-    elif operator in ("like", "not_like", "ilike", "regex_match"):
-        hits = _matches(operator, left, flat)
-    else:
-        left_type = call.args[0].type
-        hits = compare(operator, left, flat, left_type, element_type, context.time_zone)
-    known = nulls.merged_validity([left, flat])
-    wanted = hits if quantifier == "any" else ~hits
-    if known is not None:
-        wanted = wanted & known
-    decided = np.zeros(rows, np.bool_)
-    decided[owner[wanted]] = True
-    unknown = np.zeros(rows, np.bool_)
-    if known is not None:
-        unknown[owner[~known]] = True
-    for array in (lists, subject):
-        valid = views.validity(array)
-        if valid is not None:
-            unknown |= ~valid if array is lists else ~valid & (counts > 0)
-    valid = decided | ~unknown
-    return views.array_of(decided if quantifier == "any" else ~decided, pa.bool_(), valid)
-
-
-def _matches(operator: str, left: pa.Array, patterns: pa.Array) -> np.ndarray:
-    hits = np.zeros(len(left), np.bool_)
-    encoded = patterns.dictionary_encode()
-    codes = views.values(encoded)
-    if patterns.null_count:
-        codes = np.where(np.asarray(encoded.indices.is_valid()), codes, -1)
-    for code, pattern in enumerate(encoded.dictionary.to_pylist()):
-        chosen = np.flatnonzero(codes == code)
-        subset = left.take(pa.array(chosen))
-        hits[chosen] = (regex.matches(subset, regex.compiled(pattern)) if operator == "regex_match"
-                        else matching.like(subset, pattern, ignore_case=operator == "ilike"))
-    return ~hits if operator == "not_like" else hits
 
 
 def concat_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
@@ -152,18 +111,24 @@ def concat_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
 
 
 def contains_kernel(call: Call, args: Args, rows: int, context: Any) -> np.ndarray:
-    left, right = (_lists(arg, expr.type, rows).to_pylist() for arg, expr in zip(args, call.args, strict=True))
-    if call.name == "array_contained":
+    """@>, <@ and &&: elements as numbers that are equal for equal ones, beside their rows' numbers."""
+    left, right = (arrays.flattened(lists_of(arg, expr.type, rows)) for arg, expr in zip(args, call.args, strict=True))
+    if call.name in ("array_contained", "arraycontained"):
         left, right = right, left
-
-    def one(a: list[Any] | None, b: list[Any] | None) -> bool:
-        if a is None or b is None:
-            return False
-        have = {item for item in a if item is not None}
-        if call.name == "array_overlaps":
-            return any(item in have for item in b if item is not None)
-        return all(item is not None and item in have for item in b)
-    return np.fromiter((one(a, b) for a, b in zip(left, right, strict=True)), np.bool_, count=rows)
+    element = call.args[0].type.element if call.args[0].type.is_array else SqlType("int8")
+    both = concat.together([left[1], right[1]])
+    codes = sorting.dense_ranks(sorting.ranks(both, element))[0] if len(both) else np.zeros(0, np.int64)
+    width, border = len(both) + 1, len(left[1])
+    have, wanted = (np.repeat(np.arange(rows), counts) * width + part
+                    for (counts, _), part in ((left, codes[:border]), (right, codes[border:])))
+    known = nulls.validity(left[1])
+    hits = np.isin(wanted, have if known is None else have[known])
+    known = nulls.validity(right[1])
+    hits = hits if known is None else hits & known
+    overlap = call.name in ("array_overlaps", "arrayoverlap")
+    found = np.full(rows, not overlap)
+    found[wanted[hits if overlap else ~hits] // width] = overlap
+    return found
 
 
 def length_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
@@ -199,48 +164,106 @@ def _item(arg: Any, rows: int) -> list[Any]:
 
 
 def search_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
-    """array_position, array_positions, array_remove, array_replace."""
-    sql_type = call.args[0].type
+    """array_position, array_positions, array_remove, array_replace: NULL elements equal NULL."""
+    sql_type, name = call.args[0].type, call.name
     array = _column(args[0], sql_type, rows)
+    dims = shapes.dims_of(array) if shapes.is_shaped(array) else None
+    if dims is not None and name != "array_replace" and any(one is not None and len(one) > 2 for one in dims):
+        what = "removing elements from" if name == "array_remove" else "searching for elements in"
+        raise FeatureNotSupported(f"{what} multidimensional arrays is not supported")
     lists = shapes.items_of(array)
-    items = []
-    for arg, expr in zip(args[1:3], call.args[1:3], strict=True):
-        if expr.type.name == sql_type.element.name:
-            known = not isinstance(arg, pa.Scalar) or arg.is_valid
-            items.append(_item(arrays.as_element(column(arg, rows), expr.type, sql_type.element) if known else arg, rows))
-    name = call.name
-    lows = [1] * rows
-    if shapes.is_shaped(array):
-        dims = shapes.dims_of(array)
-        lows = [one[1] if one else 1 for one in dims]
-        if name != "array_replace" and any(one is not None and len(one) > 2 for one in dims):
-            what = "removing elements from" if name == "array_remove" else "searching for elements in"
-            raise FeatureNotSupported(f"{what} multidimensional arrays is not supported")
+    counts, flat = arrays.flattened(lists)
+    owner, valid = np.repeat(np.arange(rows), counts), nulls.validity(lists)
+    item = _element_column(args[1], call.args[1].type, sql_type.element, rows)
+    hits = _same(flat, item.take(pa.array(owner)), sql_type.element, context)
+    if name == "array_replace":
+        new = _element_column(args[2], call.args[2].type, sql_type.element, rows)
+        places = np.where(hits, len(flat) + owner, np.arange(len(flat)))
+        taken = concat.concatenated([flat, new], sql_type.element).take(pa.array(places))
+        return shapes.with_items(array, arrays.list_array(_offsets(counts), arrays.as_element(
+            taken, sql_type.element, sql_type.element), valid))
+    if name == "array_remove":
+        kept = np.flatnonzero(~hits)
+        found = arrays.list_array(_offsets(np.bincount(owner[kept], minlength=rows)), flat.take(pa.array(kept)), valid)
+        return multidimensional.reshaped(found, array) if dims is not None else found
+    lows = np.ones(rows, np.int64) if dims is None else np.array([one[1] if one else 1 for one in dims], np.int64)
+    place = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts) + lows[owner]
+    if name == "array_positions":
+        numbers = views.array_of(place[hits].astype(np.int32), pa.int32())
+        return arrays.list_array(_offsets(np.bincount(owner[hits], minlength=rows)), numbers, valid)
+    if len(args) > 2:
+        start = item_column(args[2], INT4, rows)
+        if start.null_count:
+            raise NullNotAllowed("initial position must not be null")
+        hits &= place >= views.values(start)[owner]
+    where, first = np.unique(owner[hits], return_index=True)
+    result = np.zeros(rows, np.int32)
+    result[where] = place[hits][first]
+    there = np.zeros(rows, np.bool_)
+    there[where] = True
+    return views.array_of(result, pa.int32(), there)
 
-    def one(values: list[Any] | None, wanted: Any, extra: Any, low: int) -> Any:
-        if values is None:
-            return None
-        if name == "array_position":
-            start = max((low if extra is None else extra) - low, 0)
-            return next((i + low for i in range(start, len(values)) if values[i] == wanted), None)
-        if name == "array_positions":
-            return [i + low for i, value in enumerate(values) if value == wanted]
-        if name == "array_remove":
-            return [value for value in values if value != wanted]
-        return [extra if value == wanted else value for value in values]
-    extras: Any = items[1] if name == "array_replace" else _item(args[2], rows) if len(args) > 2 else [None] * rows
-    if name == "array_position" and len(args) > 2 and any(e is None for e in extras):
-        raise NullNotAllowed("initial position must not be null")
-    found = pa.array([one(*row) for row in zip(lists.to_pylist(), items[0], extras, lows, strict=True)],
-                     storage_type(call.type))
-    if shapes.is_shaped(array) and name in ("array_remove", "array_replace"):
-        return multidimensional.reshaped(found, array)
+
+def _offsets(counts: np.ndarray) -> np.ndarray:
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+
+
+def _element_column(arg: Any, sql_type: SqlType, element: SqlType, rows: int) -> pa.Array:
+    """A value to be compared with elements, or to stand among them, in their storage form."""
+    if isinstance(arg, pa.Scalar) and not arg.is_valid:
+        return pa.nulls(rows, item_storage(element))
+    return arrays.as_element(column(arg, rows), sql_type, element)
+
+
+def _same(left: pa.Array, right: pa.Array, sql_type: SqlType, context: Any) -> np.ndarray:
+    """left IS NOT DISTINCT FROM right."""
+    absent = [~valid if (valid := nulls.validity(array)) is not None else np.zeros(len(array), np.bool_)
+              for array in (left, right)]
+    known = np.flatnonzero(~(absent[0] | absent[1]))
+    found = absent[0] & absent[1]
+    if len(known):
+        picked = pa.array(known)
+        found[known] = compare("eq", left.take(picked), right.take(picked), sql_type, sql_type, context.time_zone)
     return found
+
+
+def bucket_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    """width_bucket(x, thresholds): how many of the ascending thresholds are not above x."""
+    sql_type = call.args[1].type
+    array = _column(args[1], sql_type, rows)
+    if any(dims and len(dims) > 2 for dims in shapes.dims_of(array)):
+        raise ArraySubscriptError("thresholds must be one-dimensional array")
+    counts, flat = arrays.flattened(shapes.items_of(array))
+    if flat.null_count:
+        raise NullNotAllowed("thresholds array must not contain NULLs")
+    item = _element_column(args[0], call.args[0].type, sql_type.element, rows)
+    codes = sorting.ranks(concat.together([flat, item]), sql_type.element)
+    ends = np.cumsum(counts)
+    found = windows.search(codes[:len(flat)], codes[len(flat):], ends - counts, ends, True)
+    return views.array_of(found - (ends - counts), pa.int32())
+
+
+def compared_kernel(operator: str, call: Call, args: Args, rows: int, context: Any) -> np.ndarray:
+    """array_eq and its like: the operators' functions."""
+    left, right = (_column(arg, expr.type, rows) for arg, expr in zip(args, call.args, strict=True))
+    return compare(operator, left, right, call.args[0].type, call.args[1].type, context.time_zone)
+
+
+def chosen_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    """array_larger and array_smaller; btarraycmp gives -1, 0 or 1."""
+    left, right = (_column(arg, expr.type, rows) for arg, expr in zip(args, call.args, strict=True))
+    both = concat.together([left, right])
+    codes = sorting.ranks(both, call.args[0].type)
+    difference = np.sign(codes[:rows] - codes[rows:])
+    if call.name == "btarraycmp":
+        return views.array_of(difference.astype(np.int32), pa.int32())
+    first = difference > 0 if call.name == "array_larger" else difference < 0
+    return both.take(pa.array(np.where(first, np.arange(rows), np.arange(rows, 2 * rows))))
 
 
 def to_string_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     sql_type = call.args[0].type
-    lists = _lists(args[0], sql_type, rows)
+    lists = lists_of(args[0], sql_type, rows)
     counts, flat = arrays.flattened(lists)
     texts = nulls.decoded(to_text(flat, sql_type.element, context.settings, context.names)).to_pylist()
     separators, fillers = _item(args[1], rows), _item(args[2], rows) if len(args) > 2 else [None] * rows
@@ -312,12 +335,6 @@ declare("subscript", "anyarray int4", returns=_element, variadic=True, hidden=Tr
 declare("slice", "anyarray int4 int4", returns=_first, variadic=True, hidden=True, raises=False, kernel=slice_kernel,
         shapes=True, family="array",
         doc="a[i:j] and a[i:j][k:l]; the least and the greatest int4 are open bounds.")
-for _operator in ("eq", "ne", "lt", "le", "gt", "ge", "like", "not_like", "ilike", "regex_match"):
-    for _quantifier in ("any", "all"):
-        declare(f"{_operator}_{_quantifier}", "any anyarray", returns=BOOL, strict=False, hidden=True,
-                kernel=quantified_kernel,
-                raises=_operator == "regex_match",
-                shapes=True, family="array", doc=f"x {_operator} {_quantifier.upper()} (array)")
 declare("concat_op", "anycompatiblearray anycompatiblearray", "anycompatiblearray anycompatible", returns=_first,
         symbol="||",
         strict=False, hidden=True, raises=False, kernel=concat_kernel, shapes=True, family="array")
@@ -368,3 +385,19 @@ declare("array_fill", "anyelement _int4", "anyelement _int4 _int4", returns=_of_
         example="array_fill(11, ARRAY[2])")
 declare("trim_array", "anyarray int4", returns=_first, kernel=trim_kernel, shapes=True, family="array",
         example="trim_array(ARRAY[1,2,3,4,5,6], 2)")
+declare("width_bucket", "anycompatible anycompatiblearray", returns=INT4, kernel=bucket_kernel, shapes=True, family="array",
+        doc="The bucket of a value among ascending thresholds, 0 below the first.",
+        example="width_bucket(5, ARRAY[1, 3, 9])")
+for _name, _symbol in (("array_larger", "larger"), ("array_smaller", "smaller")):
+    declare(_name, "anyarray anyarray", returns=_first, raises=False, kernel=chosen_kernel, shapes=True, family="array",
+            doc=f"The {_symbol} of two arrays.")
+declare("btarraycmp", "anyarray anyarray", returns=INT4, raises=False, kernel=chosen_kernel, shapes=True, family="array",
+        doc="-1, 0 or 1: how two arrays compare.")
+for _name, _operator in (("array_eq", "eq"), ("array_ne", "ne"), ("array_lt", "lt"), ("array_le", "le"), ("array_gt", "gt"),
+                         ("array_ge", "ge")):
+    declare(_name, "anyarray anyarray", returns=BOOL, raises=False, shapes=True, family="array",
+            doc=f"The operator {_operator} of two arrays.", kernel=partial(compared_kernel, _operator))
+for _name, _operator in (("arraycontains", "array_contains"), ("arraycontained", "array_contained"),
+                         ("arrayoverlap", "array_overlaps")):
+    declare(_name, "anyarray anyarray", returns=BOOL, raises=False, shapes=True, family="array",
+            doc=f"The operator {_operator.removeprefix('array_')} of two arrays.", kernel=contains_kernel)

@@ -16,11 +16,12 @@ import pyarrow.compute as pc
 
 from shoal.catalog import specials
 from shoal.catalog.errors import CannotCoerce, FeatureNotSupported, InvalidParameterValue, NumericOutOfRange
-from shoal.catalog.types import OID_LIKE, SqlType, item_storage, storage_type
+from shoal.catalog.types import MULTIRANGES, NUMERIC, OID_LIKE, RANGES, SqlType, item_storage, storage_type
 from shoal.exec.functions import casts, json_text, text_input
+from shoal.exec.functions.bit_casts import BITS, converted
 from shoal.exec.functions.casts import STRING_CATEGORY, bare_sql
-from shoal.exec.functions.text_output import offset_text, time_text, to_text
-from shoal.exec.kernels import concat, decimals, nulls, numbers, shapes, views
+from shoal.exec.functions.text_output import offset_text, scaled_texts, to_text
+from shoal.exec.kernels import concat, decimals, network, nulls, numbers, scaled, shapes, timetz, views
 from shoal.exec.kernels.comparing import without_blanks
 from shoal.exec.kernels.constants import array_of_values
 from shoal.exec.kernels.timezones import (
@@ -69,6 +70,10 @@ def conversion(source: SqlType, target: SqlType, explicit: bool = True) -> Conve
             return found
     if source.is_array and target.is_array:
         return _array_conversion(source, target, explicit)
+    if s in BITS or t in BITS:
+        found = _of_bits(source, target, explicit)
+        if found is not None:
+            return found
     if t in STRING_CATEGORY:
         return _to_string(source, target, explicit)
     if s in STRING_CATEGORY or s == "unknown":
@@ -81,6 +86,14 @@ def conversion(source: SqlType, target: SqlType, explicit: bool = True) -> Conve
     return maker(source, target)
 
 
+def _of_bits(source: SqlType, target: SqlType, explicit: bool) -> Conversion | None:
+    known = ({"int4", "int8", "unknown"} | BITS | STRING_CATEGORY) if target.name in BITS else {"int4", "int8"}
+    other = source.name if target.name in BITS else target.name
+    if other not in known:
+        return None
+    return Conversion(lambda array, context: converted(array, source, target, explicit=explicit))
+
+
 def _group(name: str) -> str:
     return "integer" if name in ("int2", "int4", "int8") else "float" if name in ("float4", "float8") else (
         "oid" if name in OID_LIKE else name)
@@ -91,7 +104,8 @@ def _group(name: str) -> str:
 def _to_string(source: SqlType, target: SqlType, explicit: bool) -> Conversion:
     s, t = source.name, target.name
     limited = t in ("varchar", "bpchar") and target.length is not None
-    if s in STRING_CATEGORY or s == "unknown" or source.is_string:
+    if s in STRING_CATEGORY or s == "unknown" or (source.is_string and s not in RANGES and s not in MULTIRANGES
+                                                  and s not in ("inet", "cidr")):
         if s == "bpchar" and t != "bpchar":
             def strip(array: pa.Array, context: EvaluationContext) -> pa.Array:
                 stripped = without_blanks(array)
@@ -102,13 +116,14 @@ def _to_string(source: SqlType, target: SqlType, explicit: bool) -> Conversion:
                             and t == "varchar"):
             return Conversion(lambda array, context: text_input.length_checked(array, target, explicit), raises=not explicit)
         if t in ("name", "char"):
-            limit = 63 if t == "name" else 1
-            return Conversion(lambda array, context: pc.utf8_slice_codeunits(nulls.decoded(array), 0, limit), raises=False)
+            return Conversion(lambda array, context: text_input.shortened(nulls.decoded(array), target), raises=False)
         return _IDENTITY
 
     def run(array: pa.Array, context: EvaluationContext) -> pa.Array:
         if s == "bool":
             text = pc.if_else(array, "true", "false")
+        elif s == "inet":
+            text = _inet_with_prefix(array)
         else:
             text = to_text(array, source, context.settings, context.names)
         if t == "char" and s == "int4":
@@ -117,8 +132,15 @@ def _to_string(source: SqlType, target: SqlType, explicit: bool) -> Conversion:
     return Conversion(run, raises=limited, stable=s in _STYLED or s in OID_LIKE or source.is_array)
 
 
+def _inet_with_prefix(array: pa.Array) -> pa.Array:
+    """What text(inet) gives: the prefix length is there even where it is the whole address."""
+    texts = nulls.decoded(array)
+    full = pc.if_else(pc.match_substring(texts, ":"), "/128", "/32")
+    return pc.if_else(pc.match_substring(texts, "/"), texts, pc.binary_join_element_wise(texts, full, ""))
+
+
 def _from_string(source: SqlType, target: SqlType) -> Conversion:
-    if target.name in ("record", "xml", "pg_node_tree", "aclitem", "tid", "unknown"):
+    if (target.name == "record" and target.user is None) or target.name in ("xml", "pg_node_tree", "aclitem", "tid", "unknown"):
         return _IDENTITY
     if source.name == "char" and target.name == "int4":
         def code(array: pa.Array, context: EvaluationContext) -> pa.Array:
@@ -161,6 +183,8 @@ def _array_conversion(source: SqlType, target: SqlType, explicit: bool) -> Conve
 def decimal_array(array: pa.Array, sql_type: SqlType) -> pa.Array:
     """A numeric column in the one form that lists of numerics hold."""
     want = item_storage(sql_type)
+    if sql_type.varies:
+        return scaled_texts(array)
     if pa.types.is_decimal(array.type):
         return array if array.type == want else pc.cast(array, want)
     return concat.widened(pa.nulls(len(array), pa.int64()) if pa.types.is_null(array.type) else array, want)
@@ -184,11 +208,47 @@ def _integer_to_float(source: SqlType, target: SqlType) -> Conversion:
 
 
 def _integer_to_numeric(source: SqlType, target: SqlType) -> Conversion:
-    return _rescale(0, target)
+    return _to_scaled(source, target) if target.varies else _rescale(0, target)
 
 
 def _numeric_to_numeric(source: SqlType, target: SqlType) -> Conversion:
-    return _rescale(source.scale or 0, target)
+    if target.varies:
+        return _to_scaled(source, target)
+    return _from_scaled(target) if source.varies else _rescale(source.scale or 0, target)
+
+
+def _to_scaled(source: SqlType, target: SqlType) -> Conversion:
+    def run(array: pa.Array, context: EvaluationContext) -> pa.Array:
+        valid = nulls.validity(array)
+        return scaled.written(_declared(scaled.read(array, source), target, valid), valid)
+    return Conversion(run, raises=target.precision is not None)
+
+
+def _declared(data: scaled.Scaled, target: SqlType, valid: np.ndarray | None) -> scaled.Scaled:
+    """Rounded to the digits that `target` declares, if any. Raises: NumericOutOfRange (22003)."""
+    if target.precision is None or target.scale is None:
+        return data
+    if data.odd is not None and np.isinf(data.odd).any():
+        text_input.check_infinite(target)
+    values = scaled.rescaled(data, np.full(1, target.scale))
+    limit = 10 ** target.precision
+    if len(values) and (int(values.max()) >= limit or int(values.min()) <= -limit):
+        raise NumericOutOfRange("numeric field overflow", detail=text_input.overflow_detail(target))
+    if target.scale < 0:
+        values = scaled.upscaled(values, np.full(1, -target.scale))
+    return scaled.Scaled(values, np.full(len(values), max(target.scale, 0)), data.odd)
+
+
+def _from_scaled(target: SqlType) -> Conversion:
+    scale = target.scale or 0
+
+    def run(array: pa.Array, context: EvaluationContext) -> pa.Array:
+        valid, data = nulls.validity(array), scaled.read(array, NUMERIC)
+        values = scaled.rescaled(data, np.full(1, scale))
+        decimals.check_precision(values, target.precision or 38, valid, text_input.overflow_detail(target))
+        result = decimals.packed(values, scale, valid)
+        return result if data.odd is None else _with_specials(result, data.odd, target)
+    return Conversion(run)
 
 
 def _rescale(scale: int, target: SqlType) -> Conversion:
@@ -202,8 +262,7 @@ def _rescale(scale: int, target: SqlType) -> Conversion:
         data = decimals.unscaled(array)
         result = decimals.rescaled(data, by, valid)
         assert not isinstance(result, int)
-        if not target.trim:
-            decimals.check_precision(result, target.precision or 38, valid, text_input.overflow_detail(target))
+        decimals.check_precision(result, target.precision or 38, valid, text_input.overflow_detail(target))
         if result is data and by == 0 and array.type == pa.int64():
             return array
         return decimals.packed(result, target.scale or 0, valid)
@@ -247,7 +306,28 @@ def _float_to_float(source: SqlType, target: SqlType) -> Conversion:
     return Conversion(run, raises=target.name == "float4")
 
 
+def _float_to_scaled(source: SqlType, target: SqlType) -> Conversion:
+    """The first 15 (of float4: 6) significant digits, without zeros at their end."""
+    digits = _FLOAT_DIGITS[source.name]
+
+    def run(array: pa.Array, context: EvaluationContext) -> pa.Array:
+        valid, floats = views.validity(array), views.values(array).astype(np.float64)
+        odd = np.where(np.isfinite(floats), 0.0, floats)
+        if valid is not None:
+            odd = np.where(valid, odd, 0.0)
+        clean = np.where(np.isfinite(floats) if valid is None else np.isfinite(floats) & valid, floats, 0.0)
+        pairs = [scaled.pair_of(f"{value:.{digits}g}") for value in clean.tolist()]
+        values = np.empty(len(pairs), object)
+        values[:] = [value for value, _ in pairs]
+        scales = np.array([scale for _, scale in pairs], np.int64)
+        data = scaled.Scaled(values, scales, odd if odd.any() else None)
+        return scaled.written(_declared(data, target, valid), valid)
+    return Conversion(run)
+
+
 def _float_to_numeric(source: SqlType, target: SqlType) -> Conversion:
+    if target.varies:
+        return _float_to_scaled(source, target)
     digits = _FLOAT_DIGITS[source.name]
 
     def run(array: pa.Array, context: EvaluationContext) -> pa.Array:
@@ -257,8 +337,7 @@ def _float_to_numeric(source: SqlType, target: SqlType) -> Conversion:
         if odd.any():
             known = ~odd if valid is None else valid & ~odd
         data = decimals.from_float(floats, target.scale or 0, digits, known)
-        if not target.trim:
-            decimals.check_precision(data, target.precision or 38, known, text_input.overflow_detail(target))
+        decimals.check_precision(data, target.precision or 38, known, text_input.overflow_detail(target))
         result = decimals.packed(data, target.scale or 0, known)
         return result if known is valid else _with_specials(result, np.where(odd, floats, 0.0), target)
     return Conversion(run)
@@ -266,11 +345,14 @@ def _float_to_numeric(source: SqlType, target: SqlType) -> Conversion:
 
 def _numeric_to_integer(source: SqlType, target: SqlType) -> Conversion:
     def run(array: pa.Array, context: EvaluationContext) -> pa.Array:
-        valid, found = views.validity(array), specials.stand_ins(array)
+        valid = nulls.validity(array)
+        given = scaled.read(array, source) if source.varies else None
+        found = specials.stand_ins(array) if given is None else given.odd
         if found is not None:
             word = "NaN" if np.isnan(found[found != 0][0]) else "infinity"
             raise FeatureNotSupported(f"cannot convert {word} to {target.sql}")
-        data = decimals.rescaled(decimals.unscaled(array), -(source.scale or 0))
+        data = decimals.rescaled(decimals.unscaled(array), -(source.scale or 0)) if given is None else \
+            scaled.rescaled(given, np.zeros(1, np.int64))
         assert not isinstance(data, int)
         return views.array_of(numbers.checked(data, target.name, valid), storage_type(target), valid)
     return Conversion(run)
@@ -278,13 +360,20 @@ def _numeric_to_integer(source: SqlType, target: SqlType) -> Conversion:
 
 def _numeric_to_float(source: SqlType, target: SqlType) -> Conversion:
     def run(array: pa.Array, context: EvaluationContext) -> pa.Array:
-        valid, found = views.validity(array), specials.stand_ins(array)
-        plain = array if found is None else specials.as_zero(array, found)
-        data = np.asarray(decimals.to_float(decimals.unscaled(plain), source.scale or 0))
+        valid = nulls.validity(array)
+        if source.varies:
+            given = scaled.read(array, source)
+            found, data = given.odd, scaled.to_float(given)
+        else:
+            found = specials.stand_ins(array)
+            plain = array if found is None else specials.as_zero(array, found)
+            data = np.asarray(decimals.to_float(decimals.unscaled(plain), source.scale or 0))
         if target.name == "float4":
             with np.errstate(over="ignore"):
                 data = data.astype(np.float32)
             beyond = np.isinf(data) if valid is None else np.isinf(data) & valid
+            if found is not None:
+                beyond &= found == 0
             if beyond.any():
                 text = to_text(array.take(pa.array(np.flatnonzero(beyond)[:1])), source, context.settings)[0].as_py()
                 raise NumericOutOfRange(f'"{text}" is out of range for type real')
@@ -376,14 +465,14 @@ def _timestamp_to_timestamp(source: SqlType, target: SqlType) -> Conversion:
 def _time_to_interval(source: SqlType, target: SqlType) -> Conversion:
     def run(array: pa.Array, context: EvaluationContext) -> pa.Array:
         data = np.zeros(len(array), "<i4,<i4,<i8")
-        data["f2"] = views.values(array) * 1000
+        data["f2"] = views.values(array)
         return views.array_of(data, storage_type(target), views.validity(array))
     return Conversion(run, raises=False)
 
 
 def _interval_to_time(source: SqlType, target: SqlType) -> Conversion:
     return Conversion(lambda array, context: views.array_of(
-        (views.values(array)["f2"] // 1000) % DAY_US, pa.time64("us"), views.validity(array)), raises=False)
+        views.values(array)["f2"] % DAY_US, pa.time64("us"), views.validity(array)), raises=False)
 
 
 def _time_to_timetz(source: SqlType, target: SqlType) -> Conversion:
@@ -397,17 +486,17 @@ def _timestamptz_to_timetz(source: SqlType, target: SqlType) -> Conversion:
     def run(array: pa.Array, context: EvaluationContext) -> pa.Array:
         us, local = views.values(array), _local(array, source, context)
         valid = views.validity(array)
-        texts = [time_text(int(a) % DAY_US) + offset_text(int(a - b) // SECOND_US) for a, b in zip(local, us, strict=True)]
-        return nulls.with_validity(pa.array(texts, pa.string()), valid)
+        finite = (us != INFINITY) & (us != MINUS_INFINITY)
+        if not finite.all():
+            valid = nulls.both(valid, finite)
+        return timetz.texts_of(local % DAY_US, (local - us) // SECOND_US, valid)
     return Conversion(run, raises=False, stable=True)
 
 
 def _timetz_to_time(source: SqlType, target: SqlType) -> Conversion:
     def run(array: pa.Array, context: EvaluationContext) -> pa.Array:
-        from shoal.exec.functions.datetime_input import parse_timetz
-        values = [None if v is None else parse_timetz(v, 0, "UTC")[0] for v in nulls.decoded(array).to_pylist()]
-        return pa.array(values, pa.time64("us"))
-    return Conversion(run)
+        return views.array_of(timetz.columns_of(array)[0], pa.time64("us"), views.validity(array))
+    return Conversion(run, raises=False)
 
 
 # --- json
@@ -438,12 +527,41 @@ def _jsonb_to_scalar(source: SqlType, target: SqlType) -> Conversion:
             values.append(value)
         if target.name == "bool":
             return pa.array(values, pa.bool_())
-        scale = max((-int(v.as_tuple().exponent) for v in values if v is not None), default=0)
-        scale = max(scale, 0)
-        wide = SqlType("numeric", 76, scale, trim=True)
-        numeric = array_of_values([None if v is None else int(v.scaleb(scale)) for v in values], wide)
-        return numeric if wide == target else conversion(wide, target).run(numeric, context)
+        numeric = array_of_values([None if v is None else f"{v:f}" for v in values], NUMERIC)
+        return numeric if target.varies else conversion(NUMERIC, target).run(numeric, context)
     return Conversion(run)
+
+
+# --- network addresses and ranges
+
+def _per_text(function: Callable[[str], str], raises: bool = False) -> Maker:
+    """A cast of types held as texts, a value at a time."""
+    def run(array: pa.Array, context: EvaluationContext) -> pa.Array:
+        return pa.array([None if text is None else function(text) for text in nulls.decoded(array).to_pylist()], pa.string())
+    return lambda source, target: Conversion(run, raises=raises)
+
+
+def _cidr_to_inet(text: str) -> str:
+    return network.text_of(network.address_of(text), "inet")
+
+
+def _inet_to_cidr(text: str) -> str:
+    value = network.address_of(text)
+    return network.text_of(value._replace(number=value.network), "cidr")
+
+
+def _macaddr_to_macaddr8(text: str) -> str:
+    return network.mac_text(network.widened_mac(network.mac_of(text)), 8)
+
+
+def _macaddr8_to_macaddr(text: str) -> str:
+    number = network.mac_of(text)
+    if number >> 24 & 0xFFFF != 0xFFFE:
+        raise NumericOutOfRange("macaddr8 data out of range to convert to macaddr",
+                                hint="Only addresses that have FF and FE as values in the 4th and 5th bytes from the left, "
+                                     "for example xx:xx:xx:ff:fe:xx:xx:xx, are eligible to be converted from macaddr8 to "
+                                     "macaddr.")
+    return network.mac_text(number >> 40 << 24 | number & 0xFFFFFF, 6)
 
 
 Maker = Callable[[SqlType, SqlType], Conversion]
@@ -461,6 +579,11 @@ _MAKERS: dict[tuple[str, str], Maker] = {
     ("timestamptz", "timetz"): _timestamptz_to_timetz, ("time", "timetz"): _time_to_timetz,
     ("timetz", "time"): _timetz_to_time,
     ("time", "interval"): _time_to_interval, ("interval", "time"): _interval_to_time,
+    ("cidr", "inet"): _per_text(_cidr_to_inet), ("inet", "cidr"): _per_text(_inet_to_cidr),
+    ("macaddr", "macaddr8"): _per_text(_macaddr_to_macaddr8),
+    ("macaddr8", "macaddr"): _per_text(_macaddr8_to_macaddr, raises=True),
+    **{(inner, multi): _per_text(lambda text: "{}" if text == "empty" else f"{{{text}}}")
+       for multi, inner in MULTIRANGES.items()},
     ("json", "jsonb"): _json_to_jsonb, ("jsonb", "json"): _json_to_jsonb,
     **{("jsonb", target): _jsonb_to_scalar for target in ("bool", "integer", "float", "numeric")},
     ("int2vector", "_int2"): lambda source, target: Conversion(lambda array, context: pc.cast(array, storage_type(target)),

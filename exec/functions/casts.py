@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from shoal.catalog.errors import (
     DatatypeMismatch,
-    FeatureNotSupported,
     InvalidParameterValue,
     SqlSyntaxError,
     UndefinedObject,
     did_you_mean,
 )
 from shoal.catalog.types import (
+    MULTIRANGES,
     NUMERIC,
     OID_LIKE,
     OIDS,
@@ -60,7 +60,8 @@ _IMPLICIT: dict[str, str] = {
     "date": "timestamp timestamptz",
     "time": "interval timetz",
     "timestamp": "timestamptz",
-    "oidvector": "_oid", "int2vector": "_int2",
+    "cidr": "inet", "macaddr": "macaddr8", "macaddr8": "macaddr",
+    "oidvector": "_oid", "int2vector": "_int2", "bit": "varbit", "varbit": "bit",
 }
 _ASSIGNMENT: dict[str, str] = {
     "int4": "int2", "int8": "int2 int4", "numeric": "int2 int4 int8", "float4": "int2 int4 int8 numeric",
@@ -68,10 +69,11 @@ _ASSIGNMENT: dict[str, str] = {
     "oid": "int4 int8",
     "text": "char", "varchar": "char", "bpchar": "char",
     "timestamp": "date time", "timestamptz": "date time timestamp timetz", "interval": "time", "timetz": "time",
-    "json": "jsonb", "jsonb": "json",
+    "json": "jsonb", "jsonb": "json", "inet": "cidr",
 }
 _EXPLICIT: dict[str, str] = {
-    "int4": "bool char", "bool": "int4", "char": "int4",
+    **{range_type: multirange for multirange, range_type in MULTIRANGES.items()},
+    "int4": "bool char bit", "int8": "bit", "bit": "int4 int8", "bool": "int4", "char": "int4",
     "jsonb": "bool int2 int4 int8 numeric float4 float8",
 }
 _CONTEXTS: dict[tuple[str, str], CastContext] = {}
@@ -85,7 +87,7 @@ for _source in OID_LIKE - {"xid", "cid"}:
     _CONTEXTS.setdefault((_source, "oid"), "implicit")
 
 BINARY_COERCIBLE = frozenset({("varchar", "text"), ("text", "varchar"), ("text", "bpchar"), ("varchar", "bpchar"),
-                              ("pg_node_tree", "text"), ("oidvector", "_oid"), ("int2vector", "_int2")}
+                              ("pg_node_tree", "text"), ("oidvector", "_oid"), ("int2vector", "_int2"), ("cidr", "inet")}
                              | {("int4", name) for name in OID_LIKE} | {(name, "oid") for name in OID_LIKE}
                              | {("oid", name) for name in OID_LIKE})
 """Pairs whose storage is the same or nearly: a cast costs nothing in resolution."""
@@ -93,6 +95,8 @@ BINARY_COERCIBLE = frozenset({("varchar", "text"), ("text", "varchar"), ("text",
 
 def cast_context(source: SqlType, target: SqlType) -> CastContext | None:
     """The weakest context in which `source` may become `target`; None when no cast exists."""
+    if source.name == "enum" and source.user != target.user and target.name == "enum":
+        return None
     if source.name == target.name or source.name == "unknown":
         return "implicit"
     found = _CONTEXTS.get((source.name, target.name))
@@ -100,7 +104,7 @@ def cast_context(source: SqlType, target: SqlType) -> CastContext | None:
         return found
     if source.is_array and target.is_array:
         return cast_context(source.element, target.element)
-    if target.name in ("record", "void", "unknown"):
+    if target.name in ("record", "void", "unknown") and target.user is None:
         return None
     if target.name in STRING_CATEGORY and target.name != "char":
         return "assignment"
@@ -118,9 +122,9 @@ def can_coerce(source: SqlType, target: SqlType, context: CastContext = "implici
 
 def cast_result(source: SqlType, target: SqlType) -> SqlType:
     """`target` as a cast from `source` really gives it: a numeric without declared scale keeps the source's digits."""
-    if target.name == "numeric" and target.trim and target == NUMERIC and (source.is_integer or source.name == "numeric"):
+    if target == NUMERIC and (source.is_integer or source.name == "numeric"):
         return computed(as_numeric(source))
-    if target.name in ("varchar", "bpchar") and target.length is None and source.name == target.name:
+    if target.name in ("varchar", "bpchar", "bit", "varbit") and target.length is None and source.name == target.name:
         return source
     return target
 
@@ -139,7 +143,7 @@ def common_type(types: Sequence[SqlType], context: str = "UNION") -> SqlType:
     if all(t.name == "numeric" or t.is_integer for t in known) and any(t.name == "numeric" for t in known):
         return computed(merged(known))
     if all(t.name == "_numeric" for t in known):
-        return computed(array_of(loosely_merged([t.element for t in known])))
+        return computed(array_of(merged([t.element for t in known])))
     if all(t.name == "record" for t in known):
         return _common_record(known)
     chosen = first
@@ -160,7 +164,7 @@ def common_type(types: Sequence[SqlType], context: str = "UNION") -> SqlType:
     if chosen.name == "numeric":
         return computed(merged([t for t in known if t.name == "numeric" or t.is_integer]))
     if chosen.name == "_numeric":
-        return computed(array_of(loosely_merged([t.element for t in known])))
+        return computed(array_of(merged([t.element for t in known])))
     if chosen.length is not None and any(t.name != chosen.name or t.length != chosen.length for t in known):
         return replace(chosen, length=None)
     return chosen
@@ -178,13 +182,6 @@ def _common_record(types: Sequence[SqlType]) -> SqlType:
             return RECORD
         merged.append((parts[0][0], known.pop()))
     return replace(RECORD, fields=tuple(merged))
-
-
-def loosely_merged(types: Sequence[SqlType]) -> SqlType:
-    """The type of an array's elements that come from numerics and integers of `types`: where their scales differ, each
-    is shown without the zeros at its end."""
-    found = merged(types)
-    return found if len({as_numeric(t).scale for t in types}) == 1 else replace(found, trim=True)
 
 
 def _bare(sql_type: SqlType) -> str:
@@ -247,11 +244,13 @@ def _named(base: str, quoted: bool, modifiers: list[int]) -> SqlType:
         raise UndefinedObject(f'type "{base}" does not exist', hint=did_you_mean(base, [*SQL_ALIASES, *OIDS]))
     if name == "numeric":
         return _numeric(modifiers)
-    if name in ("varchar", "bpchar") and modifiers:
-        word = "varchar" if name == "varchar" else "char"
+    if name in ("varchar", "bpchar", "bit", "varbit") and modifiers:
+        word = {"bpchar": "char", "varbit": "bit varying"}.get(name, name)
         if modifiers[0] < 1:
             raise InvalidParameterValue(f"length for type {word} must be at least 1")
-        if modifiers[0] > 10_485_760:
+        if word.startswith("bit") and modifiers[0] > 83_886_080:
+            raise InvalidParameterValue(f"length for type {word} cannot exceed 83886080")
+        if word.endswith("char") and modifiers[0] > 10_485_760:
             raise InvalidParameterValue(f"length for type {word} cannot exceed 10485760")
     if name == "bpchar" and not modifiers and bare == "bpchar":
         return SqlType("bpchar")
@@ -266,8 +265,6 @@ def _numeric(modifiers: list[int]) -> SqlType:
         raise InvalidParameterValue(f"NUMERIC precision {precision} must be between 1 and 1000")
     if not -1000 <= scale <= 1000:
         raise InvalidParameterValue(f"NUMERIC scale {scale} must be between -1000 and 1000")
-    if precision > 76 or not 0 <= scale <= precision:
-        raise FeatureNotSupported(f"numeric({precision},{scale}) is not supported: at most 76 digits, scale from 0 on")
     return with_modifiers(SqlType("numeric"), modifiers)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shoal.catalog.types import BOOL
+from shoal.catalog.types import BOOL, MULTIRANGES, RANGES
 from shoal.exec.functions.registry import declare
 from shoal.exec.kernels import nulls, views
 from shoal.exec.kernels.comparing import compare
@@ -60,7 +60,7 @@ def in_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
 
 _SAME = ["bool", "bpchar", "bytea", "char", "date", "float4", "float8", "int2", "int4", "int8", "interval", "jsonb", "name",
          "numeric", "oid", "oidvector", "record", "text", "time", "timestamp", "timestamptz", "timetz", "uuid", "inet",
-         "anyarray"]
+         "anyarray", "bit", "varbit", "macaddr", "macaddr8", *RANGES, *MULTIRANGES]
 _CROSSED = [(a, b) for family in (("int2", "int4", "int8"), ("float4", "float8"), ("date", "timestamp", "timestamptz"),
                                   ("name", "text")) for a in family for b in family if a != b]
 _PAIRS = [(t, t) for t in _SAME] + _CROSSED
@@ -71,6 +71,10 @@ for _name, _symbol in _OPERATORS.items():
         declare(_name, f"{_left} {_right}", returns=BOOL, symbol=_symbol, hidden=True, raises=False,
                 volatility="stable" if "timestamptz" in (_left, _right) and _left != _right else "immutable",
                 kernel=compare_kernel, shapes=True, family="comparison")
+
+for _name, _symbol in (("lt", "~<~"), ("le", "~<=~"), ("ge", "~>=~"), ("gt", "~>~")):  # by bytes, as all comparison here
+    declare(_name, "text text", "bpchar bpchar", returns=BOOL, symbol=_symbol, hidden=True, raises=False,
+            kernel=compare_kernel, family="comparison")
 
 declare("is_distinct", "any any", returns=BOOL, strict=False, hidden=True, raises=False,
         kernel=distinct_kernel,

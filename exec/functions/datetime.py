@@ -5,6 +5,7 @@ Spec: PostgreSQL 15 documentation, 9.9 "Date/Time Functions and Operators".
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -14,10 +15,10 @@ import pyarrow as pa
 
 from shoal.catalog import specials
 from shoal.catalog.errors import DatetimeOverflow, DivisionByZero, FeatureNotSupported, InvalidParameterValue
-from shoal.catalog.types import FLOAT8, SqlType, numeric, storage_type
+from shoal.catalog.types import FLOAT8, NUMERIC, SqlType, numeric, storage_type
 from shoal.exec.functions.registry import declare
-from shoal.exec.functions.text_output import float_text, interval_text, offset_text, time_text
-from shoal.exec.kernels import datetimes, decimals, nulls, views
+from shoal.exec.functions.text_output import float_text, interval_text
+from shoal.exec.kernels import datetimes, decimals, nulls, scaled, timetz, views
 from shoal.exec.kernels.comparing import raw
 from shoal.exec.kernels.parameters import column, parameters
 from shoal.exec.kernels.timezones import (
@@ -35,6 +36,7 @@ from shoal.exec.kernels.timezones import (
 from shoal.exec.plan.expr import Call
 
 Args = list[Any]
+_MOST_DAYS = ((1 << 63) - 1) // DAY_US
 _SUBSECOND = {"epoch": 6, "second": 6, "milliseconds": 3}
 _WITH_FIELDS = ("date", "time", "timestamp", "timestamptz", "interval")
 _STAMPS = ("timestamp", "timestamptz")
@@ -44,13 +46,15 @@ def extract_type(types: Sequence[SqlType], constants: Sequence[Any]) -> SqlType:
     """numeric whose scale the field decides: year and its like have none, epoch six digits."""
     name = constants[0] if constants else None
     if not isinstance(name, str):
-        return numeric(24, 6, trim=True)
+        return NUMERIC
     kind = types[1].name
     unit = datetimes.unit_of(name, kind)
     if kind == "date":
         return numeric(18, 0)
+    if kind == "interval" and unit == "epoch":
+        return numeric(24, 6)
     if unit == "julian":
-        return numeric(38, 20, trim=True)
+        return NUMERIC
     scale = _SUBSECOND.get(unit, 0)
     return numeric(18 if scale else 12, scale)
 
@@ -74,7 +78,14 @@ def extract_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
         if ends is not None and valid is not None:
             data, valid = np.where(valid, data, ends), None
         return views.array_of(data, pa.float64(), valid)
-    exact = decimals.rescaled(found.data.astype(np.int64), (call.type.scale or 0) - found.scale)
+    data = found.data if found.data.dtype == object else found.data.astype(np.int64)
+    if call.type.varies:
+        unit = datetimes.unit_of(name, kind)
+        scale = 20 if unit == "julian" and kind != "date" else _SUBSECOND.get(unit, 0)
+        exact = decimals.rescaled(data, scale - found.scale)
+        return scaled.written(scaled.Scaled(np.asarray(exact), np.full(rows, scale), ends),
+                              valid if valid is None or ends is None else valid | (ends != 0))
+    exact = decimals.rescaled(data, (call.type.scale or 0) - found.scale)
     result = decimals.packed(np.asarray(exact), call.type.scale or 0, valid)
     return result if ends is None else specials.placed(result, ends, call.type.scale or 0)
 
@@ -143,8 +154,8 @@ def add_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
         return views.array_of(_rows(data, rows), pa.int32())
     if pair == ("interval", "interval"):
         a, b = datetimes.parts_of(left), datetimes.parts_of(right)
-        months, days, us = (x + sign * y for x, y in zip(a, b, strict=True))
-        return datetimes.interval_array(months, days, us, rows, valid)
+        months, days = (x + sign * y for x, y in zip(a[:2], b[:2], strict=True))
+        return datetimes.interval_array(months, days, datetimes.exact_sum(a[2], b[2], valid, sign=sign), rows, valid)
     if pair in (("time", "interval"), ("time", "time")):
         return _time_arithmetic(left, right, kinds[1], sign, rows, valid)
     if pair == ("date", "time"):
@@ -153,6 +164,12 @@ def add_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     if kinds[1] != "interval":
         return datetimes.difference(raw(left), raw(right), rows, valid)
     return _plus_interval(left, right, kinds[0], sign, rows, valid, context)
+
+
+def moment_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    """A date at a time of day in the session's zone."""
+    us = date_to_timestamp(_rows(raw(args[0]), rows)) + raw(args[1])
+    return views.array_of(local_to_utc(us, context.time_zone), storage_type(call.type))
 
 
 def _rows(data: Any, rows: int) -> np.ndarray:
@@ -185,7 +202,8 @@ def _plus_interval(left: Any, right: Any, kind: str, sign: int, rows: int, valid
 
 def neg_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     months, days, us = datetimes.parts_of(args[0])
-    return datetimes.interval_array(-months, -days, -us, rows, nulls.merged_validity(args))
+    valid = nulls.merged_validity(args)
+    return datetimes.interval_array(-months, -days, datetimes.exact_sum(0, us, valid, sign=-1), rows, valid)
 
 
 def scale_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
@@ -197,7 +215,8 @@ def scale_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
         if (zero if valid is None or not zero.shape else zero & valid).any():
             raise DivisionByZero("division by zero")
         with np.errstate(all="ignore"):
-            return datetimes.scaled_interval(datetimes.parts_of(interval), 1.0 / np.where(zero, 1.0, number), rows, valid)
+            return datetimes.scaled_interval(datetimes.parts_of(interval), np.where(zero, 1.0, number), rows, valid,
+                                             divide=True)
     return datetimes.scaled_interval(datetimes.parts_of(interval), number, rows, valid)
 
 
@@ -230,12 +249,25 @@ def bin_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     seen = np.ones(rows, np.bool_) if valid is None else valid
     if (months != 0)[seen].any():
         raise FeatureNotSupported("timestamps cannot be binned into intervals containing months or years")
-    stride = days.astype(np.int64) * DAY_US + us
+    if (np.abs(days) > _MOST_DAYS)[seen].any():
+        raise DatetimeOverflow("interval out of range")
+    stride = datetimes.exact_sum(days.astype(np.int64) * DAY_US, us, valid)
     if (stride <= 0)[seen].any():
-        raise InvalidParameterValue("stride must be greater than zero")
+        raise DatetimeOverflow("stride must be greater than zero")
     stride = np.where(stride > 0, stride, 1)
     value, origin = _rows(raw(args[1]), rows), _rows(raw(args[2]), rows)
-    return views.array_of(origin + (value - origin) // stride * stride, storage_type(call.type))
+    finite = datetimes.finite_timestamps(value)
+    if finite is not None:
+        value = np.where(finite, value, origin)
+    known = datetimes.finite_timestamps(origin)
+    if known is not None and not known[seen].all():
+        raise DatetimeOverflow("origin out of range")
+    binned = datetimes.exact_sum(origin, datetimes.exact_sum(value, origin, valid, sign=-1) // stride * stride, valid,
+                                 "timestamp out of range")
+    if (binned < datetimes.MIN_TIMESTAMP)[seen].any():
+        raise DatetimeOverflow("timestamp out of range")
+    result = binned if finite is None else np.where(finite, binned, _rows(raw(args[1]), rows))
+    return views.array_of(result, storage_type(call.type))
 
 
 def age_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
@@ -247,8 +279,8 @@ def age_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     else:
         left, right = (_local(arg, kind, context, rows) for arg in args)
     for side in (left, right):
-        finite = datetimes.finite_timestamps(side)
-        if finite is not None and (~finite if valid is None else ~finite & valid).any():
+        beyond = side == MINUS_INFINITY
+        if (beyond if valid is None else beyond & valid).any():
             raise DatetimeOverflow("timestamp out of range")
     return datetimes.age(left, right, valid)
 
@@ -285,9 +317,31 @@ def make_timestamp_kernel(call: Call, args: Args, rows: int, context: Any) -> pa
     us = days * DAY_US + _clock(hour, minute, _rows(raw(args[5]), rows), valid)
     if call.type.name == "timestamptz":
         if len(args) > 6:
-            return _in_zones(us, column(args[6], rows), local_to_utc, call.type)
+            return _in_zones(us, column(args[6], rows), _from_written_zone, call.type)
         us = local_to_utc(us, context.time_zone)
     return views.array_of(us, storage_type(call.type))
+
+
+_NUMERIC_ZONE = re.compile(r"([+-])(\d+)(?::(\d*))?(?::(\d*))?$")
+_MOST_OFFSET_S = 16 * 3600
+
+
+def _from_written_zone(us: np.ndarray, zone: str) -> Any:
+    """UTC of local times in a zone by name, or by its offset as ISO writes it: +2 is east."""
+    if zone[:1].isdigit():
+        raise InvalidParameterValue(f'invalid input syntax for type numeric time zone: "{zone}"',
+                                    hint='Numeric time zones must have "-" or "+" as first character.')
+    match = _NUMERIC_ZONE.match(zone)
+    if match is None:
+        return local_to_utc(us, zone)
+    digits, minutes, seconds = match[2], match[3] or "", match[4] or ""
+    if not match[3] and ":" not in zone and len(digits) > 2:
+        digits, minutes = digits[:-2], digits[-2:]
+    hours, minute, second = int(digits), int(minutes or 0), int(seconds or 0)
+    offset = hours * 3600 + minute * 60 + second
+    if hours > 15 or minute > 59 or second > 59 or offset >= _MOST_OFFSET_S:
+        raise InvalidParameterValue(f'numeric time zone "{zone}" out of range')
+    return us - (offset if match[1] == "+" else -offset) * SECOND_US
 
 
 def _in_zones(us: np.ndarray, zones: pa.Array, convert: Any, target: SqlType) -> pa.Array:
@@ -305,9 +359,12 @@ def make_interval_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.
                                                   for g in given[:6]] + [np.zeros(rows, np.int64)] * (6 - len(given[:6]))
     if len(given) > 6 and not np.isfinite(given[6][slice(None) if valid is None else valid]).all():
         raise DatetimeOverflow("interval out of range")
-    seconds = np.rint(np.where(np.isfinite(given[6]), given[6], 0.0) * SECOND_US).astype(np.int64) if len(given) > 6 else 0
-    return datetimes.interval_array(years * 12 + months, weeks * 7 + days, (hours * 60 + minutes) * 60 * SECOND_US + seconds,
-                                    rows, valid)
+    with np.errstate(all="ignore"):  # as PostgreSQL 15 does, all sums wrap around
+        seconds = np.rint(np.where(np.isfinite(given[6]), given[6], 0.0) * SECOND_US) if len(given) > 6 else np.zeros(rows)
+        whole = np.where(np.abs(seconds) < 2.0 ** 63, seconds, 0.0).astype(np.int64)
+        us = (hours * 60 + minutes) * 60 * SECOND_US + np.where(np.abs(seconds) < 2.0 ** 63, whole, -1 << 63)
+    return datetimes.interval_array((years * 12 + months).astype(np.int32), (weeks * 7 + days).astype(np.int32), us, rows,
+                                    valid)
 
 
 def justify_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
@@ -367,7 +424,7 @@ def now_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Scalar:
         case "localtimestamp":
             return pa.scalar(local, pa.timestamp("us"))
         case "current_time":
-            return pa.scalar(time_text(local % DAY_US) + offset_text(utc_offset(now, context.time_zone)))
+            return pa.scalar(timetz.text_of(local % DAY_US, utc_offset(now, context.time_zone)))
         case "clock_timestamp":
             return pa.scalar(time.time_ns() // 1000, pa.timestamp("us", "UTC"))
         case "timeofday":
@@ -397,8 +454,9 @@ def overlaps_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array
         end, end_valid = _nullable(args[first + 1], rows)
         if call.args[first + 1].type.name == "interval":
             months, days, us = datetimes.parts_of(column(args[first + 1], rows))
-            end, end_valid = datetimes.plus_interval(start, months, days, us,
-                                                     start_valid & end_valid), start_valid & end_valid
+            end_valid = start_valid & end_valid
+            end = (start + us) % DAY_US if call.args[first].type.name == "time" else datetimes.plus_interval(
+                start, months, days, us, end_valid)
         swap = ~start_valid | (start_valid & end_valid & (start > end))
         ends.append([(np.where(swap, end, start), np.where(swap, end_valid, start_valid)),
                      (np.where(swap, start, end), np.where(swap, start_valid, end_valid))])
@@ -418,7 +476,7 @@ def overlaps_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array
 def _nullable(arg: Any, rows: int) -> tuple[np.ndarray, np.ndarray]:
     array = column(arg, rows)
     valid = views.validity(array)
-    data = views.values(array)
+    data = timetz.order_keys(*timetz.columns_of(array))[0] if array.type == pa.string() else views.values(array)
     return data, np.ones(rows, np.bool_) if valid is None else valid
 
 
@@ -465,7 +523,7 @@ declare("make_timestamp", "int4 int4 int4 int4 int4 float8 -> timestamp", kernel
 declare("make_timestamptz", "int4 int4 int4 int4 int4 float8 -> timestamptz",
         "int4 int4 int4 int4 int4 float8 text -> timestamptz",
         volatility="stable", kernel=make_timestamp_kernel, family="datetime")
-declare("make_interval", *("int4 " * n + "-> interval" for n in range(1, 7)),
+declare("make_interval", *("int4 " * n + "-> interval" for n in range(7)),
         "int4 int4 int4 int4 int4 int4 float8 -> interval",
         kernel=make_interval_kernel, family="datetime", doc="make_interval(years, months, weeks, days, hours, mins, secs)")
 for _name in ("justify_days", "justify_hours", "justify_interval"):
@@ -487,10 +545,12 @@ declare("current_time", "-> timetz", volatility="stable", raises=False, kernel=n
 declare("localtime", "-> time", volatility="stable", raises=False, kernel=now_kernel, family="datetime")
 declare("localtimestamp", "-> timestamp", volatility="stable", raises=False, kernel=now_kernel, family="datetime")
 declare("to_timestamp", "float8 -> timestamptz", kernel=from_epoch_kernel, family="datetime", doc="Seconds since 1970.")
-for _type in (*_STAMPS, "time"):
+declare("timestamp", "date time -> timestamp", kernel=add_kernel, family="datetime", doc="A date at a time of day.")
+declare("timestamptz", "date time -> timestamptz", volatility="stable", kernel=moment_kernel, family="datetime")
+for _type in (*_STAMPS, "time", "timetz"):
     declare("overlaps", f"{_type} {_type} {_type} {_type} -> bool", strict=False, raises=False, kernel=overlaps_kernel,
             family="datetime")
-for _type in _STAMPS:
+for _type in (*_STAMPS, "time"):
     declare("overlaps", f"{_type} interval {_type} interval -> bool", f"{_type} interval {_type} {_type} -> bool",
             f"{_type} {_type} {_type} interval -> bool", strict=False, raises=False, kernel=overlaps_kernel,
             family="datetime")

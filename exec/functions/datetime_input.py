@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from shoal.catalog.errors import DatetimeOverflow, InvalidDatetimeFormat, InvalidTimeZoneDisplacement, SqlError
 from shoal.exec.kernels.calendar import JULIAN_1970, days_from_civil, month_length
 from shoal.exec.kernels.timezones import (
-    ABBREVIATIONS,
     DATE_INFINITY,
     DATE_MINUS_INFINITY,
     DAY_US,
@@ -93,9 +92,10 @@ def _checked_date(year: int, month: int, day: int, text: str) -> int:
 
 
 def _clock(hour: int, minute: int, second: int, fraction: str, text: str) -> int:
-    if minute > 59 or second > 60 or hour > 24 or (hour == 24 and (minute or second or fraction.strip("0"))):
+    us = ((hour * 60 + minute) * 60 + second) * SECOND_US + _fraction_us(fraction)
+    if minute > 59 or second > 60 or hour > 24 or us > DAY_US:
         raise _range(text)
-    return ((hour * 60 + minute) * 60 + second) * SECOND_US + _fraction_us(fraction)
+    return us
 
 
 def _fraction_us(digits: str) -> int:
@@ -250,7 +250,7 @@ class _Reader:
         if self.kind in ("time", "timetz") and moment.us is None and len(digits) in (4, 6) and self.month is None:
             moment.us = _clock(int(digits[:2]), int(digits[2:4]), int(digits[4:] or 0), "", self.text)
             return
-        if self.month is None and self.day is None and moment.days is None and len(digits) in (6, 8):
+        if self.month is None and self.day is None and moment.days is None and len(digits) >= 6:
             self._set_year(digits[:-4])
             self.month, self.day = int(digits[-4:-2]), int(digits[-2:])
             return
@@ -273,8 +273,6 @@ class _Reader:
             moment.special = ("-" if word == "infinity" and self.text.strip().startswith("-") else "") + word
         elif word in _WEEKDAYS or word in ("at", "on", "t"):
             return
-        elif word in ABBREVIATIONS:
-            moment.zone = word
         else:
             try:
                 zone_of(word)
@@ -284,6 +282,9 @@ class _Reader:
 
     def _finish(self) -> Moment:
         moment = self.moment
+        if self.kind in ("time", "timetz") and isinstance(moment.zone, str) and not self._has_date() and not isinstance(
+                zone_of(moment.zone), int):
+            raise _bad(self.text, self.kind)  # its offset depends on the date
         if self.half and moment.us is not None:
             hour = moment.us // (3600 * SECOND_US)
             if not 0 <= hour <= 12:
@@ -386,7 +387,9 @@ def parse_timestamp(text: str, now_us: int, zone: str, with_zone: bool, order: s
         if moment.special == "epoch":
             return 0
         local = _special_us(moment, now_us, zone)
-        return int(local_to_utc(local, zone)) if with_zone else local
+        if moment.special == "now" or not with_zone:
+            return now_us if with_zone else local
+        moment.days, moment.us = divmod(local, DAY_US)
     if moment.days is None:
         raise _bad(text, kind)
     us = moment.days * DAY_US + (moment.us or 0)

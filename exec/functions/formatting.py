@@ -5,7 +5,7 @@ Spec: PostgreSQL 15 documentation, 9.8 "Data Type Formatting Functions".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from decimal import Context, Decimal
 from typing import Any
 
@@ -13,29 +13,21 @@ import numpy as np
 import pyarrow as pa
 
 from shoal.catalog import specials
-from shoal.catalog.errors import InvalidTextRepresentation
-from shoal.catalog.types import NUMERIC, SqlType, numeric
+from shoal.catalog.scaled import decimal_of
+from shoal.catalog.types import NUMERIC
 from shoal.exec.functions.registry import declare
-from shoal.exec.kernels import decimals, strings, views
+from shoal.exec.functions.text_output import scaled_texts
+from shoal.exec.kernels import decimals, nulls, strings, views
 from shoal.exec.kernels.constants import array_of_values
-from shoal.exec.kernels.formatting import format_clock, interval_clock, read_clock, timestamp_clock
-from shoal.exec.kernels.number_formats import format_number, number_format, read_number
+from shoal.exec.kernels.date_reading import read_clock, read_date
+from shoal.exec.kernels.formatting import format_clock, interval_clock, timestamp_clock
+from shoal.exec.kernels.number_formats import format_number, read_number
 from shoal.exec.kernels.parameters import column, parameters
-from shoal.exec.kernels.timezones import DAY_US, INFINITY, MINUS_INFINITY, SECOND_US, local_to_utc, utc_to_local, zone_of
+from shoal.exec.kernels.timezones import INFINITY, MINUS_INFINITY, SECOND_US, local_to_utc, utc_to_local, zone_of
 from shoal.exec.plan.expr import Call
 
 Args = list[Any]
 _CONTEXT = Context(prec=120)
-
-
-def number_type(types: Sequence[SqlType], constants: Sequence[Any]) -> SqlType:
-    """to_number's scale: the template's digits after the point, where the template is a literal."""
-    template = constants[1] if len(constants) > 1 else None
-    if not isinstance(template, str):
-        return NUMERIC
-    parsed = number_format(template)
-    scale = parsed.fraction + parsed.shift
-    return numeric(min(max(parsed.whole, 1) + scale, 76), scale, trim=True)
 
 
 def _distinct(data: np.ndarray, valid: np.ndarray | None, function: Callable[[Any], str | None]) -> pa.Array:
@@ -72,12 +64,19 @@ def to_char_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
             return format_clock(clock, template)
         return _distinct(us, valid, zoned)
     if kind == "interval":
-        texts = {key: format_clock(interval_clock(key[0], key[1], key[2] // 1000), template)
+        texts = {key: format_clock(interval_clock(key[0], key[1], key[2]), template)
                  for key in set(views.values(array).tolist())}
         return pa.array([texts[key] for key in views.values(array).tolist()], pa.string())
     if kind in ("float4", "float8"):
-        return strings.mapped(array, lambda value: format_number(value, template), pa.string())
-    data = np.asarray(decimals.unscaled(array, specials_too=True) if kind == "numeric" else views.values(array))
+        digits = 6 if kind == "float4" else 15
+        return strings.mapped(array, lambda value: format_number(value, template, digits=digits), pa.string())
+    if kind != "numeric":
+        return _distinct(views.values(array), valid, lambda value: format_number(value, template))
+    if call.args[0].type.varies:
+        texts = nulls.decoded(scaled_texts(array)).dictionary_encode()
+        words = [format_number(decimal_of(text), template) for text in texts.dictionary.to_pylist()]
+        return pa.array(words, pa.string()).take(texts.indices)
+    data = np.asarray(decimals.unscaled(array, specials_too=True))
     scale = call.args[0].type.scale or 0
     return _distinct(data, valid, lambda value: format_number(
         Decimal(specials.TEXTS[value]) if value in specials.TEXTS else Decimal(value).scaleb(-scale, _CONTEXT), template))
@@ -97,7 +96,7 @@ def from_text_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Arra
     """to_date and to_timestamp."""
     template, array = args[1], column(args[0], rows)
     if call.type.name == "date":
-        return strings.mapped(array, lambda text: read_clock(text, template)[0] // DAY_US, pa.int32()).cast(pa.date32())
+        return strings.mapped(array, lambda text: read_date(text, template), pa.int32()).cast(pa.date32())
 
     def instant(text: str) -> int:
         local, offset = read_clock(text, template)
@@ -107,13 +106,9 @@ def from_text_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Arra
 
 @parameters(1)
 def to_number_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
-    scale = call.type.scale or 0
-
-    def one(text: str) -> int:
+    def one(text: str) -> str | None:
         value = read_number(text, args[1])
-        if value is None:
-            raise InvalidTextRepresentation('invalid input syntax for type numeric: " "')
-        return int(value.scaleb(scale, _CONTEXT).to_integral_value(context=_CONTEXT))
+        return None if value is None else f"{value:f}"
     array = column(args[0], rows)
     encoded = array.dictionary_encode()
     values = array_of_values([one(text) for text in encoded.dictionary.to_pylist()], call.type)
@@ -128,5 +123,5 @@ declare("to_date", "text text -> date", kernel=from_text_kernel, family="formatt
         example="to_date('05 Dec 2000', 'DD Mon YYYY')")
 declare("to_timestamp", "text text -> timestamptz", volatility="stable", kernel=from_text_kernel, family="formatting",
         example="to_timestamp('05 Dec 2000', 'DD Mon YYYY')")
-declare("to_number", "text text", returns=number_type, typed_by_constants=True, kernel=to_number_kernel, family="formatting",
+declare("to_number", "text text", returns=NUMERIC, kernel=to_number_kernel, family="formatting",
         example="to_number('12,454.8-', '99G999D9S')")

@@ -29,8 +29,7 @@ _TOKEN = re.compile(r"""
 """, re.VERBOSE)
 _CLOCK = re.compile(r"(\d+):(\d+)(?::(\d+)(\.\d*)?|(\.\d*))?")
 _AMOUNT = re.compile(r"([+-]?\d*)(?:(-)(\d+)|(\.\d*))?")
-MOST_INTERVAL_US = (1 << 63) // 1000 - 1
-"""Storage counts nanoseconds."""
+_INT32, _INT64 = 1 << 31, 1 << 63
 
 
 class _Bad(Exception):
@@ -63,12 +62,19 @@ class _Parts:
         else:
             self.years += whole * _YEARS[unit]
             self.months += round(fraction * _YEARS[unit] * 12)
-        if max(abs(self.years), abs(self.months), abs(self.days)) >= 1 << 31 or abs(self.us) >= 1 << 63:
+        if not (-_INT32 <= self.years < _INT32 and -_INT32 <= self.months < _INT32 and -_INT32 <= self.days < _INT32
+                and -_INT64 <= self.us < _INT64):
             raise _Beyond
 
     def _fraction_of_days(self, days: float) -> None:
         self.days += int(days)
         self.us += _rounded((days - int(days)) * DAY_US)
+
+    def negate(self) -> None:
+        """Turns all parts around. Raises: _Beyond where one has no opposite."""
+        if -_INT32 in (self.years, self.months, self.days) or self.us == -_INT64:
+            raise _Beyond
+        self.years, self.months, self.days, self.us = -self.years, -self.months, -self.days, -self.us
 
     def values(self) -> list[int]:
         return [self.years * 12 + self.months, self.days, self.us]
@@ -95,7 +101,7 @@ def parse_interval(text: str, fields: Sequence[str] = (), style: str = "postgres
         raise InvalidDatetimeFormat(f'invalid input syntax for type interval: "{text}"') from None
     except _Beyond:
         raise IntervalFieldOverflow(f'interval field value out of range: "{text}"') from None
-    if abs(found[0]) >= 1 << 31 or abs(found[2]) > MOST_INTERVAL_US:
+    if not -_INT32 <= found[0] < _INT32:
         raise DatetimeOverflow("interval out of range")
     return found
 
@@ -121,7 +127,7 @@ def _decoded(text: str, fields: tuple[str, ...], style: str) -> list[int]:
     parts = _Parts()
     seen: set[str] = set()
     unit = ""
-    ago = waiting = False
+    ago = False
     for kind, token in reversed(tokens):
         now: set[str]
         if kind == "word":
@@ -131,9 +137,8 @@ def _decoded(text: str, fields: tuple[str, ...], style: str) -> list[int]:
                 continue
             if word[:10] not in _SHORTENED:
                 raise _Bad
-            unit, waiting = _SHORTENED[word[:10]], True
+            unit = _SHORTENED[word[:10]]
             continue
-        waiting = False
         if kind == "time" or (kind == "signed" and ":" in token):
             us = _clock(token.lstrip("+-"), fields)
             parts.add("microsecond", -us if token.startswith("-") or negative else us, 0.0)
@@ -143,10 +148,11 @@ def _decoded(text: str, fields: tuple[str, ...], style: str) -> list[int]:
         if now & seen:
             raise _Bad
         seen |= now
-    if not seen or waiting:
+    if not seen:
         raise _Bad
-    values = parts.values()
-    return [-value for value in values] if ago else values
+    if ago:
+        parts.negate()
+    return parts.values()
 
 
 _SHORTENED = {word[:10]: unit for word, unit in _UNITS.items()}
@@ -173,7 +179,7 @@ def _amount(parts: _Parts, token: str, unit: str, negative: bool) -> tuple[set[s
     else:
         fraction = float("0" + match[4] + "0") if match[4] else 0.0
         fraction = -fraction if minus else fraction
-    if abs(whole) >= 1 << 63:
+    if not -_INT64 <= whole < _INT64:
         raise _Beyond
     if negative:
         whole, fraction = -abs(whole), -abs(fraction)
@@ -194,7 +200,10 @@ def _clock(token: str, fields: tuple[str, ...]) -> int:
     if minutes > 59 or seconds > 60:
         raise _Beyond
     rest = round(float("0" + fraction + "0") * SECOND_US) if fraction else 0
-    return (hours * 3600 + minutes * 60 + seconds) * SECOND_US + rest
+    us = (hours * 3600 + minutes * 60 + seconds) * SECOND_US + rest
+    if us >= _INT64:
+        raise _Beyond
+    return us
 
 
 _ISO_NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")

@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from decimal import Context, Decimal, InvalidOperation, Overflow
-from decimal import DivisionByZero as DecimalDivisionByZero
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from shoal.catalog import specials
+from shoal.catalog import scaled as form
 from shoal.catalog.errors import (
-    DivisionByZero,
     InvalidArgumentForLogarithm,
     InvalidArgumentForPower,
     InvalidArgumentForWidthBucket,
     NumericOutOfRange,
 )
-from shoal.catalog.types import NUMERIC, SqlType, numeric, storage_type
+from shoal.catalog.types import NUMERIC, storage_type
 from shoal.exec.functions import numeric_types
 from shoal.exec.functions.registry import declare
-from shoal.exec.kernels import decimals, numbers, special_rules, views
+from shoal.exec.kernels import decimals, numbers, scaled, special_rules, views
 from shoal.exec.kernels.comparing import raw
 from shoal.exec.kernels.nulls import merged_validity
 from shoal.exec.kernels.parameters import column, parameters
@@ -35,8 +32,16 @@ from shoal.exec.plan.expr import Call
 Args = list[Any]
 
 
-@special_rules.aware(special_rules.itself)
 def _numeric_abs(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    if call.type.varies:
+        data = scaled.read(args[0], call.type)
+        odd = None if data.odd is None else np.abs(data.odd)
+        return scaled.written(scaled.Scaled(np.abs(data.values), data.scales, odd), views.validity(args[0]))
+    return _fixed_abs(call, args, rows, context)
+
+
+@special_rules.aware(special_rules.itself)
+def _fixed_abs(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     return decimals.packed(np.abs(decimals.unscaled(args[0])), call.type.scale or 0)
 
 
@@ -61,6 +66,8 @@ def float_rounding_kernel(call: Call, args: Args, rows: int, context: Any) -> pa
 @special_rules.aware(special_rules.itself)
 def numeric_rounding_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     """ceil, floor, round, trunc, sign of numerics, to whole numbers."""
+    if call.type.varies:
+        return _scaled_rounding(call.name, scaled.read(args[0], call.type), np.zeros(1, np.int64), views.validity(args[0]))
     data, scale = decimals.unscaled(args[0]), call.args[0].type.scale or 0
     assert not isinstance(data, int)
     match call.name:
@@ -77,10 +84,39 @@ def numeric_rounding_kernel(call: Call, args: Args, rows: int, context: Any) -> 
     return decimals.packed(np.asarray(result), 0, views.validity(args[0]) if result.dtype == object else None)
 
 
-@parameters(1)
-@special_rules.aware(special_rules.itself)
+_HOW = {"ceiling": "ceil"}
+
+
+def _scaled_rounding(name: str, data: scaled.Scaled, digits: np.ndarray, valid: np.ndarray | None) -> pa.Array:
+    """ceil, floor, round, trunc at so many digits after the point, which may be below 0; and sign."""
+    if name == "sign":
+        values, odd = np.sign(data.values), None
+        if data.odd is not None:
+            values = np.where(np.isinf(data.odd), np.sign(data.odd), values).astype(np.int64)
+            odd = np.where(np.isnan(data.odd), np.nan, 0.0)
+        return scaled.written(scaled.Scaled(values, np.zeros(len(values), np.int64), odd), valid)
+    digits = np.clip(digits, -form.MOST_WHOLE_DIGITS, form.MOST_SCALE)
+    values, shown = scaled.rescaled(data, digits, _HOW.get(name, name)), np.maximum(digits, 0)
+    if len(digits) and int(digits.min()) < 0:
+        values = scaled.upscaled(values, np.maximum(-digits, 0))
+    return scaled.written(scaled.Scaled(values, np.broadcast_to(shown, len(values)), data.odd), valid)
+
+
+def _each_rounded(call: Call, args: Args, rows: int) -> pa.Array:
+    """round(x, n) and trunc(x, n) where n varies or no static scale holds the results."""
+    data, valid = scaled.read(args[0], call.args[0].type).spread(rows), merged_validity(args)
+    digits = np.broadcast_to(np.asarray(raw(args[1]), np.int64), rows)
+    return _scaled_rounding(call.name, data, np.clip(digits, -2000, 2000), valid)
+
+
 def round_digits_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     """round(x, n) and trunc(x, n); n below zero works before the point."""
+    return _each_rounded(call, args, rows) if call.type.varies else _all_rounded(call, args, rows, context)
+
+
+@parameters(1)
+@special_rules.aware(special_rules.itself)
+def _all_rounded(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     array = column(args[0], rows)
     scale, target = call.args[0].type.scale or 0, call.type.scale or 0
     digits = max(min(int(args[1]), 1000), -1000)
@@ -197,7 +233,7 @@ def float_pair_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Arr
         if call.name in ("power", "pow"):
             if ((a == 0) & (b < 0)).any():
                 raise InvalidArgumentForPower("zero raised to a negative power is undefined")
-            if ((a < 0) & ~np.isinf(a) & (np.floor(b) != b) & ~np.isinf(b)).any():
+            if ((a < 0) & (np.floor(b) != b) & ~np.isinf(b) & ~np.isnan(b)).any():
                 raise InvalidArgumentForPower("a negative number raised to a non-integer power yields a complex result")
             result = np.power(a, b)
             numbers.check_float_result(result, (a, b), None)
@@ -214,94 +250,26 @@ def pi_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Scalar:
     return pa.scalar(math.pi)
 
 
-_CONTEXT = Context(prec=120)
-_NAN = Decimal("NaN")
-
-
 def numeric_function_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
-    """sqrt, exp, ln, log, power of numerics, each value in decimal arithmetic of 120 digits."""
-    scale = call.type.scale or 0
-    inputs = [_decimals(arg, expr.type, rows) for arg, expr in zip(args, call.args, strict=True)]
+    """sqrt, exp, ln, log, power of numerics."""
+    from shoal.exec.kernels.scaled_functions import computed
     valid = merged_validity(args)
-    result = np.zeros(rows, object)
-    step = Decimal(1).scaleb(-scale)
-    for row in range(rows) if valid is None else np.flatnonzero(valid).tolist():
-        try:
-            value = _numeric_function(call.name, [column_[row] for column_ in inputs])
-            if not value.is_finite():
-                result[row] = specials.of_decimal(value)
-                continue
-            if abs(value) >= Decimal(10) ** (76 - scale):
-                raise NumericOutOfRange("value overflows numeric format")
-            result[row] = int(value.quantize(step, rounding="ROUND_HALF_UP", context=_CONTEXT).scaleb(scale, _CONTEXT))
-        except (Overflow, InvalidOperation, DecimalDivisionByZero):
-            raise NumericOutOfRange("value overflows numeric format") from None
-    return decimals.packed(result, scale, valid, specials_too=True)
+    operands = [scaled.read(arg, expr.type) for arg, expr in zip(args, call.args, strict=True)]
+    return scaled.written(computed(call.name, operands, rows, valid), valid)
 
 
-def _decimals(arg: Any, sql_type: SqlType, rows: int) -> list[Decimal]:
-    data = decimals.unscaled(arg, specials_too=True)
-    scale = sql_type.scale or 0
-    if isinstance(data, int):
-        return [_decimal(data, scale)] * rows
-    return [_decimal(value, scale) for value in data.tolist()]
-
-
-def _decimal(value: int, scale: int) -> Decimal:
-    text = specials.TEXTS.get(value)
-    return Decimal(value).scaleb(-scale, _CONTEXT) if text is None else Decimal(text)
-
-
-def _numeric_function(name: str, values: list[Decimal]) -> Decimal:
-    x = values[0]
-    if name not in ("power", "pow") and any(value.is_nan() for value in values):
-        return _NAN
-    match name:
-        case "sqrt":
-            if x < 0:
-                raise InvalidArgumentForPower("cannot take square root of a negative number")
-            return x.sqrt(_CONTEXT)
-        case "exp":
-            return x.exp(_CONTEXT)  # 0 of -Infinity
-        case "power" | "pow":
-            return _power(x, values[1])
-    # of two errors PostgreSQL reports that of the base, but where one is infinite the negative one
-    for value in sorted(values) if any(value.is_infinite() for value in values) else values:
-        if value == 0:
-            raise InvalidArgumentForLogarithm("cannot take logarithm of zero")
-        if value < 0:
-            raise InvalidArgumentForLogarithm("cannot take logarithm of a negative number")
-    if name == "ln":
-        return x.ln(_CONTEXT)
-    if len(values) == 2:
-        if x.is_infinite():
-            return _NAN if values[1].is_infinite() else Decimal(0)
-        if values[1].is_infinite():
-            return values[1]
-        base = x.ln(_CONTEXT)
-        if not base:
-            raise DivisionByZero("division by zero")
-        return _CONTEXT.divide(values[1].ln(_CONTEXT), base)
-    return x.log10(_CONTEXT)
-
-
-def _power(x: Decimal, y: Decimal) -> Decimal:
-    if x.is_nan() or y.is_nan():
-        return Decimal(1) if y == 0 or x == 1 else _NAN
-    if x == 0 and y < 0:
-        raise InvalidArgumentForPower("zero raised to a negative power is undefined")
-    if x < 0 and y != y.to_integral_value():
-        raise InvalidArgumentForPower("a negative number raised to a non-integer power yields a complex result")
-    if y == 0:
-        return Decimal(1)
-    if y.is_infinite():
-        return Decimal(1) if abs(x) == 1 else Decimal("Infinity") if (abs(x) > 1) == (y > 0) else Decimal(0)
-    return _CONTEXT.power(x, y)
+def div_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    """div(x, y): the quotient, towards zero."""
+    if not scaled.involved(call):
+        return _aligned_div(call, args, rows, context)
+    valid = merged_validity(args)
+    operands = [scaled.read(arg, expr.type) for arg, expr in zip(args, call.args, strict=True)]
+    found = scaled.with_specials(special_rules.quotient, "div", operands, valid, rows, scaled.truncated_quotient)
+    return scaled.written(found.spread(rows), valid)
 
 
 @special_rules.aware(special_rules.quotient)
-def div_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
-    """div(x, y): the quotient, towards zero."""
+def _aligned_div(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     valid = merged_validity(args)
     scale = max(arg.type.scale or 0 for arg in call.args)
     a, b = (_spread(decimals.rescaled(decimals.unscaled(arg), scale - (expr.type.scale or 0), valid), rows)
@@ -315,8 +283,23 @@ def _spread(data: Any, rows: int) -> np.ndarray:
     return np.full(rows, data, np.int64 if decimals.fits(data, data) else object) if isinstance(data, int) else data
 
 
-@special_rules.aware(special_rules.nan)
 def gcd_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    """gcd and lcm."""
+    if not scaled.involved(call):
+        return _aligned_gcd(call, args, rows, context)
+    valid, function = merged_validity(args), math.gcd if call.name == "gcd" else math.lcm
+    operands = [scaled.read(arg, expr.type) for arg, expr in zip(args, call.args, strict=True)]
+
+    def compute(a: scaled.Scaled, b: scaled.Scaled, known: np.ndarray | None) -> scaled.Scaled:
+        x, y, scales = scaled.aligned(a.spread(rows), b.spread(rows))
+        values = np.empty(rows, object)
+        values[:] = [function(int(u), int(v)) for u, v in zip(x.tolist(), y.tolist(), strict=True)]
+        return scaled.Scaled(values, scales)
+    return scaled.written(scaled.with_specials(special_rules.nan, call.name, operands, valid, rows, compute), valid)
+
+
+@special_rules.aware(special_rules.nan)
+def _aligned_gcd(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     valid = merged_validity(args)
     function = math.gcd if call.name == "gcd" else math.lcm
     if call.type.name == "numeric":
@@ -336,33 +319,25 @@ def factorial_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Arra
     seen = data if valid is None else data[valid]
     if len(seen) and int(seen.min()) < 0:
         raise NumericOutOfRange("factorial of a negative number is undefined")
-    if len(seen) and int(seen.max()) > 56:
+    if len(seen) and int(seen.max()) > 32_177:
         raise NumericOutOfRange("value overflows numeric format")
     clean = data if valid is None else np.where(valid, data, 0)
-    return decimals.packed(np.array([math.factorial(value) for value in clean.tolist()], object), 0, valid)
+    values = np.empty(rows, object)
+    values[:] = [math.factorial(value) for value in clean.tolist()]
+    return scaled.written(scaled.Scaled(values, np.zeros(rows, np.int64)), valid)
 
 
-@special_rules.aware(special_rules.nan)
 def scale_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
-    """scale() and min_scale(); without a declared scale the digits that are there count."""
-    scale = call.args[0].type.scale or 0
-    if call.name == "scale" and not call.args[0].type.trim:
-        return views.array_of(np.full(rows, scale), pa.int32())
-    data = np.asarray(decimals.unscaled(args[0]))
-    result, rest = np.full(rows, scale), data
-    for _ in range(scale):
-        short = (rest % 10 == 0) & (result > 0)
-        if not short.any():
-            break
-        rest, result = np.where(short, rest // 10, rest), result - short
-    return views.array_of(np.where(data == 0, 0, result), pa.int32())
+    """scale() and min_scale(); NULL of NaN and the infinities."""
+    data = scaled.read(args[0], call.args[0].type)
+    scales = data.scales if call.name == "scale" else scaled.least_scales(data)
+    return views.array_of(scales, pa.int32(), None if data.odd is None else data.odd == 0)
 
 
-@special_rules.aware(special_rules.itself)
 def trim_scale_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
-    shift = (call.type.scale or 0) - (call.args[0].type.scale or 0)
-    return decimals.packed(np.asarray(decimals.rescaled(decimals.unscaled(args[0]), shift, views.validity(args[0]))),
-                           call.type.scale or 0)
+    data = scaled.read(args[0], call.args[0].type)
+    scales = scaled.least_scales(data)
+    return scaled.written(scaled.Scaled(scaled.rescaled(data, scales), scales, data.odd), views.validity(args[0]))
 
 
 def _bucket_operands(call: Call, args: Args, rows: int, valid: np.ndarray | None) -> list[np.ndarray]:
@@ -372,7 +347,8 @@ def _bucket_operands(call: Call, args: Args, rows: int, valid: np.ndarray | None
         floats = [np.asarray(raw(array), np.float64) for array in arrays]
         found: list[np.ndarray | None] = [np.where(np.isfinite(data), 0.0, data) for data in floats]
     else:
-        floats, found = [], [specials.stand_ins(array) for array in arrays]
+        read = [scaled.read(array, expr.type) for array, expr in zip(arrays, call.args, strict=False)]
+        floats, found = [], [data.odd for data in read]
     seen = [one if one is None or valid is None else one[valid] for one in found]
     if any(one is not None and np.isnan(one).any() for one in seen):
         raise InvalidArgumentForWidthBucket("operand, lower bound, and upper bound cannot be NaN")
@@ -380,16 +356,24 @@ def _bucket_operands(call: Call, args: Args, rows: int, valid: np.ndarray | None
         raise InvalidArgumentForWidthBucket("lower and upper bounds must be finite")
     if floats:
         return floats
-    scale = max(arg.type.scale or 0 for arg in call.args[:3])
+    scale = np.full(1, max(int(data.scales.max(initial=0)) for data in read))
     exact = []
-    for array, one, expr in zip(arrays, found, call.args, strict=False):
-        plain = array if one is None else specials.without(array, one)
-        given = decimals.rescaled(decimals.unscaled(plain), scale - (expr.type.scale or 0), valid)
-        data = _spread(given, rows).astype(object)
+    for given, one in zip(read, found, strict=True):
+        data = scaled.rescaled(given, scale).astype(object)
         if one is not None:
-            data[one > 0], data[one < 0] = 1 << 1000, -1 << 1000
+            data[one > 0], data[one < 0] = 1 << 600_000, -1 << 600_000
         exact.append(data)
     return exact
+
+
+def _numeric_bucket(part: int, whole: int) -> int:
+    """floor(part / whole) + 1 of the quotient as numeric division rounds it."""
+    if part < 10 ** 15:
+        return part // whole + 1
+    none = np.zeros(1, np.int64)
+    a, b = (scaled.Scaled(np.array([value], object), none) for value in (part, whole))
+    found = scaled.divide(a, b, None)
+    return int(scaled.rescaled(found, none, "floor")[0]) + 1
 
 
 def width_bucket_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
@@ -411,7 +395,7 @@ def width_bucket_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.A
         elif v >= b:
             out[row] = n + 1
         elif isinstance(v, int):
-            out[row] = (v - a) * n // (b - a) + 1
+            out[row] = _numeric_bucket((v - a) * n, b - a)
         else:
             out[row] = int((v - a) / (b - a) * n) + 1
     return views.array_of(out, pa.int32())
@@ -436,14 +420,14 @@ for _name in ("round", "trunc"):
 for _name in ("sqrt", "exp", "ln", "log", "log10"):
     declare(_name, "float8 -> float8", family="math", kernel=float_kernel, symbol="|/" if _name == "sqrt" else "",
             example=f"{_name}(2)")
-    declare(_name, "numeric", returns=numeric_types.quotient_of_one, kernel=numeric_function_kernel, family="math")
-declare("log", "numeric numeric", returns=numeric_types.quotient, kernel=numeric_function_kernel, family="math",
+    declare(_name, "numeric", returns=numeric_types.varying, kernel=numeric_function_kernel, family="math")
+declare("log", "numeric numeric", returns=numeric_types.varying, kernel=numeric_function_kernel, family="math",
         example="log(2.0, 64.0)")
 for _name in ("power", "pow"):
     declare(_name, "float8 float8 -> float8", symbol="^" if _name == "power" else "", kernel=float_pair_kernel,
             family="math",
             example=f"{_name}(9, 3)")
-    declare(_name, "numeric numeric", returns=numeric_types.quotient, symbol="^" if _name == "power" else "",
+    declare(_name, "numeric numeric", returns=numeric_types.varying, symbol="^" if _name == "power" else "",
             kernel=numeric_function_kernel, family="math")
 declare("cbrt", "float8 -> float8", symbol="||/", kernel=float_kernel, family="math", example="cbrt(27)")
 for _name in ["degrees", "radians", "sin", "cos", "tan", "cot", "asin", "acos", "atan", "sind", "cosd", "tand", "cotd",
@@ -458,8 +442,8 @@ declare("div", "numeric numeric", returns=numeric_types.whole, kernel=div_kernel
 declare("div_truncated", "numeric numeric", returns=numeric_types.whole, kernel=div_kernel, family="math", hidden=True)
 for _name in ("gcd", "lcm"):
     declare(_name, "int4 int4 -> int4", "int8 int8 -> int8", kernel=gcd_kernel, family="math", example=f"{_name}(1071, 462)")
-    declare(_name, "numeric numeric", returns=numeric_types.merged, kernel=gcd_kernel, family="math")
-declare("factorial", "int8", returns=numeric(76, 0), kernel=factorial_kernel, family="math", example="factorial(5)")
+    declare(_name, "numeric numeric", returns=numeric_types.aligned, kernel=gcd_kernel, family="math")
+declare("factorial", "int8", returns=NUMERIC, kernel=factorial_kernel, family="math", example="factorial(5)")
 declare("scale", "numeric -> int4", kernel=scale_kernel, family="math", raises=False)
 declare("min_scale", "numeric -> int4", kernel=scale_kernel, family="math", raises=False)
 declare("trim_scale", "numeric", returns=NUMERIC, kernel=trim_scale_kernel, family="math", raises=False)

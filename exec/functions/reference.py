@@ -9,8 +9,10 @@ from shoal.exec.functions.registry import POLYMORPHIC, Function, all_functions
 
 _TITLES = {"comparison": "Comparison", "logic": "Logic", "conditional": "Conditional expressions",
            "arithmetic": "Arithmetic",
-           "math": "Mathematical functions", "string": "Strings and binary strings", "regex": "Regular expressions",
+           "math": "Mathematical functions", "string": "Strings", "binary": "Binary strings",
+           "bit": "Bit strings", "regex": "Regular expressions",
            "datetime": "Dates, times and intervals", "formatting": "Formatting", "array": "Arrays", "json": "JSON",
+           "range": "Ranges and multiranges", "network": "Network addresses",
            "row": "Rows", "conversion": "Conversions", "subquery": "Subqueries", "sequence": "Sequences",
            "system": "System information", "catalog": "Objects of the catalog and privileges",
            "aggregate": "Aggregates", "window": "Window functions",

@@ -1,6 +1,6 @@
 """Regular expressions: the ~ operators, SIMILAR TO, regexp_* functions.
 
-Spec: PostgreSQL 15 documentation, 9.7.2 and 9.7.3; patterns are translated to RE2 or Python's re (kernels/regex.py).
+Spec: PostgreSQL 15 documentation, 9.7.2 and 9.7.3; their meaning is in kernels/regex.py.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from shoal.catalog.errors import InvalidParameterValue
 from shoal.catalog.types import BOOL
 from shoal.exec.functions.registry import declare
 from shoal.exec.kernels import regex, strings
-from shoal.exec.kernels.backtracking import Guarded
 from shoal.exec.kernels.parameters import column, parameters
 from shoal.exec.plan.expr import Call
 
@@ -77,18 +76,17 @@ def first_match_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Ar
     """regexp_match, regexp_like, substring(text FROM pattern)."""
     array = column(args[0], rows)
     if call.name == "substring":
-        if len(args) > 2:
-            return strings.mapped(array, _similar_substring(args[1], args[2]))
-        search = regex.compiled(args[1]).python.search
+        found = regex.compiled(args[1] if len(args) == 2 else regex.similar_to_regex(args[1], args[2]))
+        group = 1 if found.groups else 0
 
         def part(value: str) -> str | None:
-            match = search(value)
-            return None if match is None else match[1] if match.re.groups else match[0]
+            match = found.search(value)
+            return None if match is None else match[group]
         return strings.mapped(array, part)
     pattern = regex.compiled(args[1], _flags(args[2] if len(args) > 2 else "", call.name))
     if call.name == "regexp_like":
         return regex.matches(array, pattern)
-    find = pattern.python.search
+    find = pattern.search
 
     def groups(value: str) -> list[str | None] | None:
         match = find(value)
@@ -96,32 +94,16 @@ def first_match_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Ar
     return strings.mapped(array, groups, pa.list_(pa.string()))
 
 
-def _similar_substring(pattern: str, escape: str) -> Any:
-    """SUBSTRING(x SIMILAR p ESCAPE e): the part between the two escape-quote marks."""
-    pieces = pattern.split(escape + '"') if escape else [pattern]
-    if len(pieces) == 3:
-        bodies = [regex.similar_to_regex(piece, escape)[4:-2] for piece in pieces]
-        source = f"(?s)^(?:{bodies[0].replace('*', '*?')})({bodies[1]})(?:{bodies[2]})\\Z"
-    else:
-        source = f"(?s){regex.similar_to_regex(pattern, escape)}"
-    search = Guarded(source).search
-
-    def one(value: str) -> str | None:
-        match = search(value)
-        return None if match is None else match[1] if match.re.groups else match[0]
-    return one
-
-
 @parameters(1, 2, 3)
 def count_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     start = _start(args[2]) if len(args) > 2 else 1
     pattern = regex.compiled(args[1], _flags(args[3] if len(args) > 3 else "", call.name))
-    return strings.mapped(column(args[0], rows), lambda value: sum(1 for _ in regex.occurrences(value, pattern, start)),
+    return strings.mapped(column(args[0], rows), lambda value: sum(1 for _ in pattern.finditer(value, start - 1)),
                           pa.int32())
 
 
 def _nth(value: str, pattern: regex.Pattern, start: int, number: int) -> Any:
-    for i, match in enumerate(regex.occurrences(value, pattern, start), 1):
+    for i, match in enumerate(pattern.finditer(value, start - 1), 1):
         if i == number:
             return match
     return None
@@ -141,9 +123,9 @@ def instr_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
 
     def one(value: str) -> int:
         match = _nth(value, pattern, start, number)
-        if match is None or group > pattern.python.groups or match.start(group) < 0:
+        if match is None or group > pattern.groups or match.start(group) < 0:
             return 0
-        return int((match.end(group) if end_option else match.start(group)) + start)
+        return int((match.end(group) if end_option else match.start(group)) + 1)
     return strings.mapped(column(args[0], rows), one, pa.int32())
 
 
@@ -154,10 +136,12 @@ def substr_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     _start(start)
     if number < 1:
         raise InvalidParameterValue(f'invalid value for parameter "n": {number}')
+    if group < 0:
+        raise InvalidParameterValue(f'invalid value for parameter "subexpr": {group}')
 
     def one(value: str) -> str | None:
         match = _nth(value, pattern, start, number)
-        return None if match is None or group > pattern.python.groups else match[group]
+        return None if match is None or group > pattern.groups else match[group]
     return strings.mapped(column(args[0], rows), one)
 
 
@@ -172,6 +156,7 @@ for _name, _symbol in (("regex_match", "~"), ("regex_not_match", "!~"), ("regex_
             family="regex")
 declare("similar", "text text", returns=BOOL, hidden=True, kernel=similar_kernel, family="regex",
         doc="text SIMILAR TO pattern.")
+declare("similar_escape", "text text -> text", kernel=similar_escape_kernel, family="regex")
 declare("similar_to_escape", "text -> text", "text text -> text", kernel=similar_escape_kernel, family="regex")
 declare("substring", "text text -> text", "text text text -> text", kernel=first_match_kernel, family="regex",
         doc="The part that matches a regular expression (with three arguments: an SQL one with escape).",

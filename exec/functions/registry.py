@@ -168,6 +168,8 @@ def _fit(function: Function, arguments: Sequence[SqlType]) -> int | None:
             if want in ("anyarray", "anycompatiblearray") and not have.is_array and have.name not in ("int2vector",
                                                                                                       "oidvector"):
                 return None
+            if want.endswith("nonarray") and have.is_array:
+                return None
             score += 1
         elif not (want in ("text", "varchar") and have.name in ("varchar", "text", "unknown")):
             return None

@@ -6,11 +6,12 @@ Spec: PostgreSQL 15 documentation, 10.2 "Operators" and 10.3 "Functions"; polymo
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from shoal.catalog.errors import AmbiguousFunction, DatatypeMismatch, UndefinedFunction, did_you_mean
-from shoal.catalog.types import OIDS, PREFERRED, TEXT, SqlType, array_of, computed
+from shoal.catalog.types import NAMES_BY_OID, OIDS, PREFERRED, TEXT, SqlType, array_of, computed
 from shoal.exec.functions import registry
 from shoal.exec.functions.casts import BINARY_COERCIBLE, bare_sql, can_coerce, cast_result, common_type
 from shoal.exec.functions.registry import POLYMORPHIC, Function, Resolution, named_type
@@ -33,6 +34,10 @@ def resolve_function(name: str, arguments: Sequence[SqlType], constants: Sequenc
     Raises: UndefinedFunction (42883), AmbiguousFunction (42725).
     """
     overloads = [f for f in registry.find(name) if not f.hidden]
+    if not overloads:
+        named = _operator_called(name, arguments)
+        if named is not None:
+            return named
     candidates = list(_candidates(overloads, arguments))
     if len(arguments) == 1 and not any(c.declared[0] == arguments[0].name for c in candidates):
         cast = _as_cast(name, arguments[0])
@@ -74,6 +79,36 @@ def resolve_operator(symbol: str, left: SqlType | None, right: SqlType, constant
         raise AmbiguousFunction(f"operator is not unique: {spelled}", hint=(
             "Could not choose a best candidate operator. You might need to add explicit type casts."))
     return _resolution(chosen, arguments, constants)
+
+
+@cache
+def _operators_by_function() -> dict[str, list[tuple[str, str, str]]]:
+    """The operators that PostgreSQL's functions implement: by the function's name the symbol and the operands' types
+    (no left one for prefix operators)."""
+    from shoal.catalog.pg_catalog.static import column
+    names = dict(zip(*column("pg_proc", "oid", "proname"), strict=True))
+    found: dict[str, list[tuple[str, str, str]]] = {}
+    for symbol, left, right, code in zip(*column("pg_operator", "oprname", "oprleft", "oprright", "oprcode"), strict=True):
+        if right in NAMES_BY_OID and (not left or left in NAMES_BY_OID):
+            found.setdefault(names.get(code, ""), []).append((symbol, NAMES_BY_OID.get(left, ""), NAMES_BY_OID[right]))
+    return found
+
+
+def _operator_called(name: str, arguments: Sequence[SqlType]) -> Resolution | None:
+    """What int4pl(a, b) means: the operator that PostgreSQL implements by a function of that name."""
+    if not 1 <= len(arguments) <= 2:
+        return None
+    for symbol, left, right in _operators_by_function().get(name, ()):
+        declared = (left, right) if left else (right,)
+        if len(declared) != len(arguments) or not all(
+                _accepts(want, have) for want, have in zip(declared, arguments, strict=True)):
+            continue
+        operands = [have if have.name == want else named_type(want) for want, have in zip(declared, arguments, strict=True)]
+        try:
+            return resolve_operator(symbol, operands[0] if left else None, operands[-1])
+        except UndefinedFunction:
+            return None
+    return None
 
 
 def _candidates(overloads: Sequence[Function], arguments: Sequence[SqlType]) -> Iterator[_Candidate]:
@@ -225,7 +260,7 @@ def _target(want: str, have: SqlType, stands_for: dict[str, SqlType]) -> SqlType
         if want.endswith("array") and not want.endswith("nonarray"):
             if have.is_array and have.element == element:
                 return have
-            return array_of(replace(element, trim=True) if element.name == "numeric" else element)
+            return array_of(element)
         return element
     if want == have.name:
         return have

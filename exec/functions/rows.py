@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from shoal.catalog.types import TEXT, SqlType
 from shoal.exec.functions import json_text
 from shoal.exec.functions.cast_kernels import conversion
-from shoal.exec.functions.json import as_json_texts
+from shoal.exec.functions.json_building import as_json_texts
 from shoal.exec.functions.registry import declare
 from shoal.exec.functions.text_output import to_text
 from shoal.exec.kernels import nulls
@@ -26,8 +26,13 @@ from shoal.exec.kernels.parameters import column
 from shoal.exec.plan.expr import Call, Literal
 
 _SPECIAL = r'["\\(),\s]'
-_FIELD = re.compile(r'"((?:[^"\\]|\\.|"")*)"|((?:[^",\\()]|\\.)*)')
+FIELD = re.compile(r'"((?:[^"\\]|\\.|"")*)"|((?:[^",\\()]|\\.)*)')
 _ESCAPED = re.compile(r'\\(.)|""', re.DOTALL)
+
+
+def unescaped(text: str) -> str:
+    """The characters of a part of a field as written."""
+    return _ESCAPED.sub(lambda m: m.group(1) or '"', text)
 
 
 def row_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
@@ -52,7 +57,7 @@ def fields_of(text: str, count: int) -> list[str | None]:
     found: list[str | None] = []
     at = 1
     while at < len(text):
-        match = _FIELD.match(text, at)
+        match = FIELD.match(text, at)
         assert match is not None
         quoted, plain = match.groups()
         if quoted is not None:

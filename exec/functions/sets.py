@@ -7,20 +7,19 @@ Spec: PostgreSQL 15 documentation, 9.25 "Set Returning Functions".
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from shoal.catalog import specials
 from shoal.catalog.errors import InsufficientResources, InvalidParameterValue
 from shoal.catalog.keywords import CATEGORIES, KEYWORDS
 from shoal.catalog.types import SqlType, storage_type
-from shoal.exec.functions import json_text, numeric_types
+from shoal.exec.functions import numeric_types
 from shoal.exec.functions.arrays import split_text
 from shoal.exec.functions.registry import declare
-from shoal.exec.kernels import arrays, datetimes, decimals, nulls, regex, shapes, views
+from shoal.exec.kernels import arrays, datetimes, decimals, nulls, regex, scaled, shapes, views
 from shoal.exec.kernels.timezones import local_to_utc, utc_to_local
 from shoal.exec.plan.expr import Call
 
@@ -30,6 +29,7 @@ _MAX_ROWS = 1 << 24
 """A series that cannot be computed piece by piece is refused beyond this length rather than held in memory at once."""
 
 _MAX_STEPS = 1 << 20
+_DAY_US = 86_400_000_000
 
 
 def _element(types: Sequence[SqlType]) -> SqlType:
@@ -54,16 +54,23 @@ class Series:
     start: np.ndarray
     step: np.ndarray
     pack: Callable[[np.ndarray], pa.Array]
+    scales: tuple[np.ndarray, np.ndarray, int] | None = None
+    """Of numerics with scales of their own: that of each first value, of all others, and the one computed at."""
 
     def values(self, rows: np.ndarray, within: np.ndarray) -> pa.Array:
         """The values number `within` of the input rows `rows`."""
-        return self.pack(self.start.take(rows) + within * self.step.take(rows))
+        data = self.start.take(rows) + within * self.step.take(rows)
+        if self.scales is None:
+            return self.pack(data)
+        first, later, common = self.scales
+        shown = np.where(within == 0, first.take(rows), later.take(rows))
+        return scaled.written(scaled.Scaled(scaled.rescaled(scaled.Scaled(data, np.full(len(data), common)), shown), shown))
 
 
-def _check_series(args: Args, known: np.ndarray) -> None:
+def _check_series(args: Sequence[scaled.Scaled], known: np.ndarray) -> None:
     """Raises: InvalidParameterValue (22023) for NaN and infinities."""
     for arg, name in zip(args, ("start value", "stop value", "step size"), strict=False):
-        found = specials.stand_ins(arg) if isinstance(arg, pa.Array) else None
+        found = arg.odd
         if found is not None and found[known].any():
             word = "NaN" if np.isnan(found[known & (found != 0)][0]) else "infinity"
             raise InvalidParameterValue(f"{name} cannot be {word}")
@@ -74,12 +81,16 @@ def series_of(call: Call, args: Args, rows: int, context: Any) -> Series | None:
     known = _known(args, rows)
     name = call.type.name
     if name == "numeric":
-        scale = call.type.scale or 0
-        _check_series(args, known)
-        given = [np.asarray(decimals.rescaled(decimals.unscaled(arg), scale - (expr.type.scale or 0)))
-                 for arg, expr in zip(args, call.args, strict=True)]
-        step = given[2] if len(given) > 2 else np.full(rows, decimals.POWERS[scale])
-        return _series(given[0], given[1], step, known, lambda data: decimals.packed(data, scale))
+        given = [scaled.read(arg, expr.type).spread(rows) for arg, expr in zip(args, call.args, strict=True)]
+        _check_series(given, known)
+        if len(given) < 3:
+            given.append(scaled.Scaled(np.ones(rows, np.int64), np.zeros(rows, np.int64)))
+        common = max(int(data.scales.max(initial=0)) for data in given)
+        start, stop, step = (scaled.rescaled(data, np.full(1, common)) for data in given)
+        found = _series(start, stop, step, known, lambda data: decimals.packed(data, common))
+        if not call.type.varies:
+            return found
+        return replace(found, scales=(given[0].scales, np.maximum(given[0].scales, given[2].scales), common))
     storage = storage_type(call.type)
     if name in ("timestamp", "timestamptz"):
         months, days, us = (np.asarray(part) for part in datetimes.parts_of(args[2]))
@@ -138,6 +149,9 @@ def _calendar_series(call: Call, args: Args, rows: int, context: Any) -> Rows:
 
 
 def _time_steps(start: int, stop: int, months: int, days: int, us: int, sign: int, zone: str) -> np.ndarray:
+    longest = abs(months) * 31 * _DAY_US + abs(days) * _DAY_US + abs(us)
+    if (stop - start) * sign > longest * (_MAX_STEPS + 1):  # known without taking them
+        raise InsufficientResources(f"a series of more than {_MAX_STEPS} steps by the calendar is not supported")
     out: list[int] = []
     current = np.array([start], np.int64)
     while (int(current[0]) - stop) * sign <= 0:
@@ -210,44 +224,9 @@ def regex_kernel(call: Call, args: Args, rows: int, context: Any) -> Rows:
             found.append(regex.split(text, regex.compiled(source, flags)))
             continue
         pattern = regex.compiled(source, flags.replace("g", ""))
-        matches = [regex.groups_of(match) for match in pattern.python.finditer(text)]
+        matches = [regex.groups_of(match) for match in pattern.finditer(text)]
         found.append(matches if "g" in flags else matches[:1])
     return _from_lists(found, pa.string() if call.name == "regexp_split_to_table" else pa.list_(pa.string()))
-
-
-def json_kernel(call: Call, args: Args, rows: int, context: Any) -> Rows:
-    """json[b]_array_elements[_text], json[b]_object_keys, json[b]_each[_text]."""
-    name = call.name
-    binary = name.startswith("jsonb")
-    dump: Callable[[Any], str] = json_text.dump if binary else json_text.dump_compact
-
-    def text(value: Any) -> str | None:
-        return None if value is None else value if isinstance(value, str) else dump(value)
-    found: list[list[Any] | None] = []
-    for source in args[0].to_pylist():
-        if source is None:
-            found.append(None)
-            continue
-        value = json_text.load(source)
-        if "array" in name:
-            if not isinstance(value, list):
-                kind = "an object" if isinstance(value, dict) else "a scalar"
-                raise InvalidParameterValue(f"cannot extract elements from {kind}")
-            found.append([(text(item) if name.endswith("text") else dump(item),) for item in value])
-            continue
-        if not isinstance(value, dict):
-            kind = "a non-object" if "keys" not in name else "an array" if isinstance(value, list) else "a scalar"
-            raise InvalidParameterValue(f"cannot call {name} on {kind}")
-        items = list(value.items())
-        if binary:
-            items.sort(key=lambda item: (len(item[0].encode()), item[0].encode()))
-        if name.endswith("keys"):
-            found.append([(key,) for key, _ in items])
-        else:
-            found.append([(key, text(item) if name.endswith("text") else dump(item)) for key, item in items])
-    counts = np.array([len(items) if items else 0 for items in found], np.int64)
-    width = 2 if "each" in name else 1
-    return counts, tuple(pa.array([row[i] for items in found if items for row in items], pa.string()) for i in range(width))
 
 
 def keywords_kernel(call: Call, args: Args, rows: int, context: Any) -> Rows:
@@ -276,16 +255,6 @@ declare("string_to_table", "text text -> text", "text text text -> text", kind="
 declare("regexp_split_to_table", "text text -> text", "text text text -> text", kind="set", kernel=regex_kernel,
         family="set")
 declare("regexp_matches", "text text -> _text", "text text text -> _text", kind="set", kernel=regex_kernel, family="set")
-for _type in ("json", "jsonb"):
-    declare(f"{_type}_array_elements", f"{_type} -> {_type}", kind="set", kernel=json_kernel, family="set",
-            columns=(("value", _type),))
-    declare(f"{_type}_array_elements_text", f"{_type} -> text", kind="set", kernel=json_kernel, family="set",
-            columns=(("value", "text"),))
-    declare(f"{_type}_object_keys", f"{_type} -> text", kind="set", kernel=json_kernel, family="set")
-    declare(f"{_type}_each", f"{_type} -> record", kind="set", kernel=json_kernel, family="set",
-            columns=(("key", "text"), ("value", _type)))
-    declare(f"{_type}_each_text", f"{_type} -> record", kind="set", kernel=json_kernel, family="set",
-            columns=(("key", "text"), ("value", "text")))
 declare("pg_get_keywords", "-> record", kind="set", raises=False, volatility="stable", kernel=keywords_kernel, family="set",
         columns=(("word", "text"), ("catcode", "char"), ("barelabel", "bool"), ("catdesc", "text"), ("baredesc", "text")))
 declare("_pg_expandarray", "anyarray -> record", kind="set", raises=False, kernel=expand_kernel, family="set",

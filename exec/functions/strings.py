@@ -14,11 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.catalog.errors import CharacterNotInRepertoire, InvalidEscape, InvalidParameterValue, ProgramLimitExceeded
+from shoal.catalog.errors import FeatureNotSupported, InvalidEscape, InvalidParameterValue, ProgramLimitExceeded
 from shoal.catalog.types import BOOL, TEXT, SqlType
 from shoal.exec.functions.registry import declare
 from shoal.exec.functions.text_output import to_text
 from shoal.exec.kernels import matching, nulls, strings, views
+from shoal.exec.kernels.arrays import flattened
 from shoal.exec.kernels.comparing import without_blanks
 from shoal.exec.kernels.parameters import column, parameters
 from shoal.exec.plan.expr import Call
@@ -30,17 +31,18 @@ Args = list[Any]
 def like_kernel(call: Call, args: Args, rows: int, context: Any) -> np.ndarray:
     array = column(args[0], rows)
     if call.args[0].type.name == "bytea":
-        pattern, array = bytes.fromhex(args[1]).decode("latin-1"), strings.mapped(array, lambda v: v.decode("latin-1"),
-                                                                                  pa.string())
+        pattern = bytes.fromhex(args[1]).decode("latin-1")
+        array = strings.mapped(array, lambda v: v.decode("latin-1"), pa.string())
     else:
         pattern = args[1]
     found = matching.like(array, pattern, ignore_case="ilike" in call.name)
-    return ~found if call.name.startswith("not_") else found
+    return ~found if call.name.startswith("not") else found
 
 
 @parameters(1)
 def like_escape_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
-    escape = args[1]
+    binary = call.type.name == "bytea"
+    escape = bytes.fromhex(args[1]).decode("latin-1") if binary else args[1]
     if len(escape) > 1:
         raise InvalidEscape("invalid escape string", hint="Escape string must be empty or one character.")
 
@@ -56,6 +58,8 @@ def like_escape_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Ar
                 out += "\\\\" if pattern[i] == "\\" else pattern[i]
             i += 1
         return out
+    if binary:
+        return strings.mapped(column(args[0], rows), lambda v: one(v.decode("latin-1")).encode("latin-1"), pa.binary())
     return strings.mapped(column(args[0], rows), one)
 
 
@@ -105,6 +109,32 @@ def concat_ws_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Arra
     return pc.utf8_slice_codeunits(_joined(parts), len(separator), None)
 
 
+def _spread_items(call: Call, args: Args, rows: int, context: Any) -> list[list[str | None] | None]:
+    """The texts of the items of each row's last argument, an array."""
+    array = args[-1] if isinstance(args[-1], pa.Array) else nulls.spread(args[-1], rows)
+    counts, items = flattened(array)
+    texts = column(as_text(items, call.args[-1].type.element, len(items), context), len(items)).to_pylist()
+    ends = np.cumsum(counts).tolist()
+    valid = array.is_valid().to_pylist()
+    return [texts[end - count:end] if ok else None for end, count, ok in zip(ends, counts.tolist(), valid, strict=True)]
+
+
+def concat_variadic_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    """concat(VARIADIC array), concat_ws(separator, VARIADIC array)."""
+    spread = _spread_items(call, args, rows, context)
+    separators = column(args[0], rows).to_pylist() if len(args) > 1 else [""] * rows
+    return pa.array([None if items is None or separator is None else separator.join(t for t in items if t is not None)
+                     for items, separator in zip(spread, separators, strict=True)], pa.string())
+
+
+def format_variadic_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    """format(template, VARIADIC array)."""
+    from shoal.exec.kernels.format_strings import format_row
+    spread = _spread_items(call, args, rows, context)
+    return pa.array([None if template is None else format_row(template, items or [])
+                     for template, items in zip(column(args[0], rows).to_pylist(), spread, strict=True)], pa.string())
+
+
 @parameters(1)
 def starts_with_kernel(call: Call, args: Args, rows: int, context: Any) -> np.ndarray:
     return views.values(pc.starts_with(column(args[0], rows), args[1]))
@@ -124,26 +154,13 @@ def length_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
 
 def case_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     kernels: dict[str, Callable[[pa.Array], pa.Array]] = {
-        "lower": pc.utf8_lower, "upper": pc.utf8_upper, "reverse": pc.utf8_reverse, "initcap": strings.initcap}
+        "lower": pc.utf8_lower, "upper": strings.upper, "reverse": pc.utf8_reverse, "initcap": strings.initcap}
     return kernels[call.name](args[0])
 
 
 @parameters(1, 2)
 def substring_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     return strings.substring(column(args[0], rows), args[1], args[2] if len(args) > 2 else None)
-
-
-@parameters(1, 2, 3)
-def overlay_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
-    array, replacement, start = column(args[0], rows), args[1], args[2]
-    count = args[3] if len(args) > 3 else len(replacement)
-    head = strings.substring(array, 1, max(start - 1, 0) if start > 0 else _negative())
-    tail = strings.substring(array, start + count, None)
-    return pc.binary_join_element_wise(head, replacement, tail, "")
-
-
-def _negative() -> int:
-    return -1  # PostgreSQL, too, reports this as a negative substring length
 
 
 @parameters(1)
@@ -177,7 +194,7 @@ def repeat_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     array, count = column(args[0], rows), max(args[1], 0)
     longest = pc.max(pc.binary_length(array)).as_py() or 0
     if longest * count > (1 << 30) - 1:
-        raise InvalidParameterValue("requested length too large")
+        raise ProgramLimitExceeded("requested length too large")
     return pc.binary_repeat(array, count)
 
 
@@ -202,7 +219,8 @@ def chr_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
         if code < 0 or code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
             if code < 0:
                 raise InvalidParameterValue("character number must be positive")
-            raise ProgramLimitExceeded(f"requested character too large for encoding: {code}")
+            word = "too large" if code > 0x10FFFF else "not valid"
+            raise ProgramLimitExceeded(f"requested character {word} for encoding: {code}")
         return chr(code)
     return strings.mapped(args[0], one, pa.string())
 
@@ -215,30 +233,6 @@ def md5_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
 
 def sha_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     return strings.mapped(args[0], lambda v: hashlib.new(call.name, v).digest())
-
-
-@parameters(1)
-def encode_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
-    from shoal.exec.kernels.encodings import encode
-    return strings.mapped(column(args[0], rows), lambda v: encode(v, args[1]), pa.string())
-
-
-@parameters(1)
-def decode_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
-    from shoal.exec.kernels.encodings import decode
-    return strings.mapped(column(args[0], rows), lambda v: decode(v, args[1]), pa.binary())
-
-
-@parameters(1)
-def convert_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
-    from shoal.exec.kernels.encodings import codec
-    name, array = codec(args[1]), column(args[0], rows)
-    try:
-        if call.name == "convert_from":
-            return strings.mapped(array, lambda v: v.decode(name), pa.string())
-        return strings.mapped(array, lambda v: v.encode(name), pa.binary())
-    except UnicodeError:
-        raise CharacterNotInRepertoire(f'invalid byte sequence for encoding "{args[1].upper()}"') from None
 
 
 def to_hex_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
@@ -261,30 +255,26 @@ def format_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     return pa.array(format_rows(texts[0], texts[1:]), pa.string())
 
 
-@parameters(1, 2)
-def byte_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
-    at = args[1]
-
-    def one(value: bytes) -> Any:
-        if not 0 <= at < len(value):
-            from shoal.catalog.errors import ArraySubscriptError
-            raise ArraySubscriptError(f"index {at} out of valid range, 0..{len(value) - 1}")
-        if call.name == "get_byte":
-            return value[at]
-        return value[:at] + bytes([args[2] & 0xFF]) + value[at + 1:]
-    return strings.mapped(column(args[0], rows), one, pa.int32() if call.name == "get_byte" else pa.binary())
-
-
-def bit_count_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
-    return strings.mapped(args[0], lambda v: int.from_bytes(v, "big").bit_count(), pa.int64())
-
-
 @parameters(1)
-def normalize_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+def normalize_kernel(call: Call, args: Args, rows: int, context: Any) -> Any:
+    """normalize, is_normalized."""
     form: Any = args[1].upper() if len(args) > 1 else "NFC"
     if form not in ("NFC", "NFD", "NFKC", "NFKD"):
         raise InvalidParameterValue(f"invalid normalization form: {args[1]}")
+    if call.name == "is_normalized":
+        return strings.mapped(column(args[0], rows), lambda v: unicodedata.is_normalized(form, v), pa.bool_())
     return strings.mapped(column(args[0], rows), lambda v: unicodedata.normalize(form, v))
+
+
+@parameters(1)
+def parse_ident_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    from shoal.exec.kernels.identifiers import identifier_parts
+    strict = args[1] if len(args) > 1 else True
+    return strings.mapped(column(args[0], rows), lambda v: identifier_parts(v, strict), pa.list_(pa.string()))
+
+
+def to_ascii_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    raise FeatureNotSupported("encoding conversion from UTF8 to ASCII not supported")
 
 
 def unistr_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
@@ -295,14 +285,17 @@ def unistr_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
 for _name, _symbol in (("like", "~~"), ("not_like", "!~~"), ("ilike", "~~*"), ("not_ilike", "!~~*")):
     declare(_name, "text text", "name text", "bpchar text", returns=BOOL, symbol=_symbol, hidden=True, kernel=like_kernel,
             family="string", raises=False)
-declare("like", "bytea bytea", returns=BOOL, symbol="~~", hidden=True, kernel=like_kernel, family="string")
-declare("like_escape", "text text -> text", kernel=like_escape_kernel, family="string",
+for _name, _symbol in (("like", "~~"), ("not_like", "!~~")):
+    declare(_name, "bytea bytea", returns=BOOL, symbol=_symbol, hidden=True, kernel=like_kernel, family="string")
+declare("like_escape", "text text -> text", "bytea bytea -> bytea", kernel=like_escape_kernel, family="string",
         doc="A LIKE pattern with another escape character, rewritten for backslash.")
 declare("concat_op", "text text -> text", symbol="||", hidden=True, raises=False, kernel=concat_op_kernel, family="string")
 declare("concat_op", "bytea bytea -> bytea", symbol="||", hidden=True, raises=False, kernel=concat_op_kernel,
         family="string")
 declare("concat_op", "text anynonarray", "anynonarray text", returns=TEXT, symbol="||", hidden=True, raises=False,
         volatility="stable", kernel=concat_op_kernel, family="string")
+for _name in ("like", "notlike"):
+    declare(_name, "text text", "name text", "bytea bytea", returns=BOOL, kernel=like_kernel, family="string", raises=False)
 declare("starts_with", "text text", returns=BOOL, symbol="^@", raises=False, kernel=starts_with_kernel, family="string",
         example="starts_with('alphabet', 'alph')")
 
@@ -319,8 +312,6 @@ for _name in ("lower", "upper", "initcap", "reverse"):
 for _name in ("substr", "substring"):
     declare(_name, "text int4 -> text", "text int4 int4 -> text", "bytea int4 -> bytea", "bytea int4 int4 -> bytea",
             kernel=substring_kernel, family="string", example=f"{_name}('alphabet', 3, 2)")
-declare("overlay", "text text int4 -> text", "text text int4 int4 -> text", kernel=overlay_kernel, family="string",
-        example="overlay('Txxxxas', 'hom', 2, 4)")
 declare("position", "text text -> int4", "bytea bytea -> int4", raises=False, kernel=position_kernel, family="string",
         doc="position(needle IN text) is position(text, needle).", example="position('high', 'ig')")
 declare("strpos", "text text -> int4", raises=False, kernel=position_kernel, family="string", example="strpos('high', 'ig')")
@@ -348,15 +339,17 @@ declare("concat_ws", "text any -> text", variadic=True, shapes=True, strict=Fals
         kernel=concat_ws_kernel,
         family="string", doc="The text of all but the first argument, NULLs left out, the first between them.",
         example="concat_ws(',', 'abcde', 2, NULL, 22)")
+declare("concat_variadic", "anyarray -> text", hidden=True, volatility="stable", raises=False, strict=False,
+        kernel=concat_variadic_kernel, family="string")
+declare("concat_ws_variadic", "text anyarray -> text", hidden=True, volatility="stable", raises=False, strict=False,
+        kernel=concat_variadic_kernel, family="string")
+declare("format_variadic", "text anyarray -> text", hidden=True, volatility="stable", strict=False,
+        kernel=format_variadic_kernel, family="string")
 declare("ascii", "text -> int4", raises=False, kernel=ascii_kernel, family="string", example="ascii('x')")
 declare("chr", "int4 -> text", kernel=chr_kernel, family="string", example="chr(65)")
 declare("md5", "text -> text", "bytea -> text", raises=False, kernel=md5_kernel, family="string", example="md5('abc')")
 for _name in ("sha224", "sha256", "sha384", "sha512"):
     declare(_name, "bytea -> bytea", raises=False, kernel=sha_kernel, family="string")
-declare("encode", "bytea text -> text", kernel=encode_kernel, family="string", example="encode('123\\000\\001', 'base64')")
-declare("decode", "text text -> bytea", kernel=decode_kernel, family="string", example="decode('MTIz', 'base64')")
-declare("convert_from", "bytea name -> text", kernel=convert_kernel, family="string")
-declare("convert_to", "text name -> bytea", kernel=convert_kernel, family="string")
 declare("to_hex", "int4 -> text", "int8 -> text", raises=False, kernel=to_hex_kernel, family="string",
         example="to_hex(2147483647)")
 declare("quote_ident", "text -> text", raises=False, kernel=quote_kernel, family="string", example="quote_ident('Foo bar')")
@@ -367,8 +360,11 @@ declare("format", "text -> text", kernel=format_kernel, family="string")
 declare("format", "text any -> text", variadic=True, shapes=True, strict=False, volatility="stable", kernel=format_kernel,
         family="string",
         doc="sprintf-like: %s, %I, %L, %%, with positions and widths.", example="format('Hello %s, %1$s', 'World')")
-declare("get_byte", "bytea int4 -> int4", kernel=byte_kernel, family="string")
-declare("set_byte", "bytea int4 int4 -> bytea", kernel=byte_kernel, family="string")
-declare("bit_count", "bytea -> int8", raises=False, kernel=bit_count_kernel, family="string")
 declare("normalize", "text -> text", "text text -> text", kernel=normalize_kernel, family="string")
+declare("is_normalized", "text -> bool", "text text -> bool", kernel=normalize_kernel, family="string",
+        doc="x IS NFC NORMALIZED is is_normalized(x, 'NFC').")
+declare("to_ascii", "text -> text", "text name -> text", "text int4 -> text", kernel=to_ascii_kernel, family="string",
+        doc="Not from UTF8, the only encoding here.")
 declare("unistr", "text -> text", kernel=unistr_kernel, family="string")
+declare("parse_ident", "text -> _text", "text bool -> _text", kernel=parse_ident_kernel, family="string",
+        doc="A qualified identifier as its parts; `true`: nothing may follow it.", example="parse_ident('\"Some\".Table')")

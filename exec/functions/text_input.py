@@ -7,27 +7,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shoal.catalog import scaled as form
 from shoal.catalog import specials
 from shoal.catalog.errors import (
     ArraySubscriptError,
-    FeatureNotSupported,
     InvalidTextRepresentation,
     NumericOutOfRange,
     ProgramLimitExceeded,
     StringTooLong,
 )
-from shoal.catalog.types import NUMERIC, OID_LIKE, ShapedArray, SqlType, array_of, numeric, storage_type
+from shoal.catalog.types import MULTIRANGES, NUMERIC, OID_LIKE, RANGES, ShapedArray, SqlType, array_of, numeric, storage_type
 from shoal.exec.functions import datetime_input
-from shoal.exec.functions.casts import loosely_merged
 from shoal.exec.functions.interval_input import parse_interval
 from shoal.exec.functions.json_text import canonical_jsonb, checked_json
-from shoal.exec.kernels import decimals, nulls, shapes, views
+from shoal.exec.functions.numeric_types import merged
+from shoal.exec.kernels import decimals, multidimensional, nulls, shapes, views
 from shoal.exec.kernels.constants import array_of_values
 from shoal.exec.kernels.encodings import from_hex
 
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 _SPACE = " \t\n\r\v\f"
 _INTEGER = re.compile(r"[+-]?\d+")
-_NUMBER = re.compile(r"([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?")
 _FLOAT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:inf|infinity)|nan", re.IGNORECASE)
 _BOOLEANS = {word[:n]: value for word, least, value in (
     ("true", 1, True), ("yes", 1, True), ("on", 2, True), ("1", 1, True),
@@ -45,6 +45,7 @@ _BOOLEANS = {word[:n]: value for word, least, value in (
 _RANGES = {"int2": 1 << 15, "int4": 1 << 31, "int8": 1 << 63}
 _UUID = re.compile(r"(?:[0-9a-f]{4}-?){7}[0-9a-f]{4}")
 _NAME_BYTES = 63
+_ADDRESSES = frozenset({"inet", "cidr", "macaddr", "macaddr8"})
 
 
 def invalid(text: str, sql_type: SqlType) -> InvalidTextRepresentation:
@@ -86,10 +87,45 @@ def parse_value(text: str, target: SqlType, settings: TaskSettings, names: Names
         return parse_array(text, target, settings, names)
     if name in OID_LIKE:
         return _identifier(text, target, names)
+    if target.user is not None:
+        from shoal.exec.functions import user_types
+        if name == "enum":
+            return user_types.enum_label(text, target)
+        from shoal.exec.evaluation_context import EvaluationContext
+        return user_types.parse_record(text, target, EvaluationContext(settings, names))
+    if name in _ADDRESSES:
+        from shoal.exec.kernels import network
+        if name.startswith("macaddr"):
+            short = name == "macaddr"
+            return network.mac_text(network.parsed_mac(text) if short else network.parsed_mac8(text), 6 if short else 8)
+        return network.text_of(network.parsed(text, name), name)
+    if name in RANGES:
+        return parse_range(text, name, settings)
+    if name in MULTIRANGES:
+        from shoal.exec.kernels import ranges
+        inner = MULTIRANGES[name]
+        parts = [parse_range(part, inner, settings) for part in ranges.multirange_parts(text)]
+        return ranges.multirange_text(ranges.normalized(ranges.range_of(part, inner) for part in parts), name)
     if name in ("int2vector", "oidvector"):
         element = SqlType("int2" if name == "int2vector" else "oid")
         return [parse_value(part, element, settings) for part in text.split()]
     return _string(text, target)
+
+
+def parse_range(text: str, kind: str, settings: TaskSettings) -> str:
+    """The canonical text of a range literal. Raises: what its bounds' type raises, InvalidTextRepresentation (22P02),
+    DataException (22000) for bounds in the wrong order."""
+    from shoal.exec.kernels import ranges
+    element = SqlType(RANGES[kind])
+
+    def bound(part: str) -> str:
+        if element.name == "numeric":
+            if specials.parsed(part) is None:
+                number_of(part, NUMERIC)
+                return part.strip(_SPACE)
+            return specials.TEXTS[specials.parsed(part)]  # type: ignore[index]
+        return ranges.bound_text(parse_value(part, element, settings), element.name)
+    return ranges.text_of(ranges.parsed(text, kind, bound), kind)
 
 
 def _integer(text: str, target: SqlType) -> int:
@@ -109,12 +145,25 @@ def _float(text: str, target: SqlType) -> float:
         raise invalid(text, target)
     value = float(body)
     if target.name == "float4":
-        with np.errstate(over="ignore"):
-            value = float(np.float32(value))
+        value = _single(body, value)
     named = body.lstrip("+-")[:1].lower() in "in"
     if not named and (value in (float("inf"), float("-inf")) or (value == 0 and body.strip("+-0.eE") and _nonzero(body))):
         raise NumericOutOfRange(f'"{text}" is out of range for type {target.sql}')
     return value
+
+
+def _single(number: str, value: float) -> float:
+    """The float4 nearest to a number in text, whose float8 is `value`: that may lie halfway where the number does not."""
+    with np.errstate(over="ignore"):
+        near = np.float32(value)
+        if float(near) == value or not np.isfinite(near):
+            return float(near)
+        other = np.nextafter(near, np.float32(np.inf if value > float(near) else -np.inf))
+    if (float(near) + float(other)) / 2 == value:
+        exact, halfway = Decimal(number), Decimal(value)
+        if exact != halfway:
+            return max(float(near), float(other)) if exact > halfway else min(float(near), float(other))
+    return float(near)
 
 
 def _nonzero(number: str) -> bool:
@@ -122,43 +171,46 @@ def _nonzero(number: str) -> bool:
     return any(digit in "123456789" for digit in mantissa)
 
 
-def split_number(text: str, target: SqlType) -> tuple[int, int]:
-    """(integer, scale): the exact value integer / 10**scale of a decimal number's text; scale is never negative."""
-    body = text.strip(_SPACE)
-    match = _NUMBER.fullmatch(body)
-    if match is None or not (match[2] or match[3]):
+def number_of(text: str, target: SqlType) -> tuple[int, int]:
+    """(integer, scale): the value integer / 10**scale of a decimal number's text; below 0 the scales of special values."""
+    found = form.parsed(text)
+    if found is None:
         raise invalid(text, target)
-    whole, fraction, exponent = match[2], match[3] or "", int(match[4] or 0)
-    if abs(exponent) > 500:
-        raise NumericOutOfRange("value overflows numeric format")
-    value = int((whole + fraction) or "0")
-    scale = len(fraction) - exponent
-    if scale < 0:
-        value, scale = value * 10 ** -scale, 0
-    return (-value if match[1] == "-" else value), scale
+    return found
 
 
 def numeric_literal_type(text: str) -> SqlType:
-    """numeric(p, s) with exactly the digits written; the unconstrained one for NaN and the infinities."""
-    if specials.parsed(text) is not None:
-        return NUMERIC
-    value, scale = split_number(text, numeric(38, 16, trim=True))
-    digits = max(len(str(abs(value))), scale, 1)
-    if digits > 76:
-        raise FeatureNotSupported("numeric values of more than 76 digits are not supported")
-    return numeric(digits, scale)
+    """numeric(p, s) with exactly the digits written; the one of any scale for NaN, infinities and too many digits."""
+    value, scale = number_of(text, NUMERIC)
+    digits = max(len(form.digits_of(abs(value))), scale, 1)
+    return numeric(digits, scale) if scale >= 0 and digits <= 76 else NUMERIC
 
 
-def _numeric(text: str, target: SqlType) -> int:
+def _numeric(text: str, target: SqlType) -> int | str:
+    value, scale = number_of(text, target)
+    if target.varies:
+        if target.scale is None or target.precision is None:
+            return form.plain(value, scale)
+        if scale < 0:
+            if scale != form.NAN:
+                check_infinite(target)
+            return form.plain(value, scale)
+        by = target.scale - scale
+        value = value * 10 ** by if by >= 0 else int(decimals.divide_rounded(value, 10 ** -by))
+        if abs(value) >= 10 ** target.precision:
+            raise NumericOutOfRange("numeric field overflow", detail=overflow_detail(target))
+        return form.plain(value * 10 ** max(-target.scale, 0), max(target.scale, 0))
     special = specials.parsed(text)
     if special is not None:
         if special != specials.NAN:
             check_infinite(target)
         return special
-    value, scale = split_number(text, target)
-    result = decimals.rescaled(value, (target.scale or 0) - scale)
+    if value and len(form.digits_of(abs(value))) - scale > 100:
+        raise NumericOutOfRange("numeric field overflow", detail=overflow_detail(target))
+    by = (target.scale or 0) - scale
+    result = value * 10 ** by if by >= 0 else decimals.divide_rounded(value, 10 ** -by)
     assert isinstance(result, int)
-    if not target.trim and target.precision is not None and abs(result) >= decimals.POWERS[target.precision]:
+    if target.precision is not None and abs(result) >= decimals.POWERS[target.precision]:
         raise NumericOutOfRange("numeric field overflow", detail=overflow_detail(target))
     if abs(result) >= decimals.POWERS[76]:
         raise NumericOutOfRange("value overflows numeric format")
@@ -184,6 +236,9 @@ def _string(text: str, target: SqlType) -> str:
     if name in ("varchar", "bpchar") and target.length is not None:
         text = text[:target.length]
         return text.ljust(target.length) if name == "bpchar" else text
+    if name in ("bit", "varbit"):
+        from shoal.exec.functions.bit_casts import fitted, parse_bits
+        return fitted(parse_bits(text), target, explicit=True)
     if name == "char":
         octal = re.fullmatch(r"\\([0-7]{3})", text)
         return char_form(int(octal[1], 8) & 0xFF if octal else text.encode()[0] if text else 0)
@@ -201,8 +256,9 @@ def _string(text: str, target: SqlType) -> str:
         return checked_json(text)
     if name == "jsonb":
         return canonical_jsonb(text)
-    if name == "inet":
-        return _inet(text, target)
+    if name == "jsonpath":
+        from shoal.exec.functions.jsonpath_syntax import canonical
+        return canonical(text)
     if name == "tid":
         return _tid(text, target)
     if name == "void":
@@ -215,26 +271,20 @@ def char_form(byte: int) -> str:
     return "" if byte == 0 else chr(byte) if byte < 128 else f"\\{byte:03o}"
 
 
+def shortened(array: pa.Array, target: SqlType) -> pa.Array:
+    """Texts as values of type name (63 bytes) or "char" (one)."""
+    if target.name == "name" and (pc.max(pc.binary_length(array)).as_py() or 0) <= _NAME_BYTES:
+        return array
+    encoded = array.dictionary_encode()
+    values = [_string(value, target) for value in encoded.dictionary.to_pylist()]
+    return pa.array(values, pa.string()).take(encoded.indices)
+
+
 def _tid(text: str, target: SqlType) -> str:
     match = re.fullmatch(r"\s*\(\s*(\d+)\s*,\s*(\d+)\s*\)\s*", text)
     if match is None or int(match[1]) >= 1 << 32 or int(match[2]) >= 1 << 16:
         raise invalid(text, target)
     return f"({int(match[1])},{int(match[2])})"
-
-
-def _inet(text: str, target: SqlType) -> str:
-    import ipaddress
-    try:
-        address = ipaddress.ip_interface(text.strip())
-    except ValueError:
-        raise invalid(text, target) from None
-    full = 32 if address.version == 4 else 128
-    shown = str(address.ip)
-    if address.version == 6:
-        packed = address.ip.packed
-        if not any(packed[:10]) and (packed[10:12] == b"\xff\xff" or (not any(packed[10:12]) and any(packed[12:14]))):
-            shown = f"::{'ffff:' if packed[10] else ''}{'.'.join(map(str, packed[12:]))}"
-    return shown if address.network.prefixlen == full else f"{shown}/{address.network.prefixlen}"
 
 
 _ESCAPED = re.compile(r"\\(\\|[0-3][0-7]{2})")
@@ -292,14 +342,14 @@ def parse_array(text: str, target: SqlType, settings: TaskSettings, names: Names
 
 
 def numeric_array_type(text: str) -> SqlType:
-    """numeric[] with the digits that these elements have; where their scales differ, zeros at the end are not shown.
-    Raises: what parse_array raises."""
+    """numeric[] of the digits that these elements have, of any where their scales differ. Raises: what parse_array
+    raises."""
     return numeric_items_type([item for item in _array_texts(text)[0] if item is not None])
 
 
 def numeric_items_type(items: Sequence[str]) -> SqlType:
     """numeric[] with the digits of these elements."""
-    return array_of(loosely_merged([numeric_literal_type(item) for item in items]) if items else NUMERIC)
+    return array_of(merged([numeric_literal_type(item) for item in items]) if items else NUMERIC)
 
 
 def _array_texts(text: str) -> tuple[list[str | None], tuple[int, ...]]:
@@ -312,7 +362,7 @@ def _array_texts(text: str) -> tuple[list[str | None], tuple[int, ...]]:
     if match:
         for bound in re.findall(r"\[([^]]*)\]", match[1]):
             low, _, high = bound.rpartition(":")
-            bounds.append((int(low or 1), int(high)))
+            bounds.append((_wrapped(int(low or 1)), _wrapped(int(high))))
             if bounds[-1][1] < bounds[-1][0]:
                 raise ArraySubscriptError("upper bound cannot be less than lower bound")
     body = text[match.end() if match else 0:].strip(_SPACE)
@@ -331,7 +381,13 @@ def _array_texts(text: str) -> tuple[list[str | None], tuple[int, ...]]:
     for _ in shape[1:]:
         whole = [item for items in whole for item in items]
     lows = [low for low, _ in bounds] or [1] * len(shape)
+    multidimensional.check_bounds(shape, lows)
     return whole, tuple(n for pair in zip(shape, lows, strict=True) for n in pair)
+
+
+def _wrapped(bound: int) -> int:
+    """A bound in 32 bits, as PostgreSQL reads it."""
+    return (bound + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
 def _nested(body: str, position: int, malformed: Any, depth: int) -> tuple[list[Any], int]:
@@ -417,6 +473,8 @@ def _parse_plain(array: pa.Array, target: SqlType) -> pa.Array | None:
     if pc.all(plain).as_py() is False:
         return None
     try:
+        if target.varies:
+            return None if target.precision is not None else form.of_texts(array)
         if name == "numeric":
             if pc.max(pc.utf8_length(array)).as_py() not in range(30):
                 return None

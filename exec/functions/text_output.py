@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shoal.catalog import scaled as form
 from shoal.catalog import specials
-from shoal.catalog.types import OID_LIKE, SqlType
+from shoal.catalog.types import MULTIRANGES, OID_LIKE, RANGES, SqlType
 from shoal.exec.functions import text_styles
 from shoal.exec.kernels import decimals, digits, nulls, shapes, views
 from shoal.exec.kernels.calendar import civil_from_days
@@ -43,6 +44,9 @@ def to_text(array: pa.Array, sql_type: SqlType, settings: TaskSettings, names: N
     """
     kind, styles = sql_type.name, settings.styles
     if sql_type.is_string:
+        if kind in RANGES or kind in MULTIRANGES:
+            from shoal.exec.functions.range_text import styled
+            return styled(array, kind, settings)
         return array
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
@@ -86,7 +90,54 @@ def _spread(words: list[str], codes: np.ndarray, valid: np.ndarray | None) -> pa
 
 # --- numbers
 
+def scaled_texts(array: pa.Array) -> pa.StringArray:
+    """Each value with its own scale: all of one scale at once."""
+    array = nulls.decoded(array)
+    if pa.types.is_string(array.type):
+        return array
+    valid = nulls.validity(array)
+    scales = views.values(array.field(1))
+    values = array.field(0)
+    shown = np.unique(scales if valid is None else scales[valid]).tolist()
+    if len(shown) > 40:
+        pairs = zip(np.asarray(decimals.unscaled(values)).tolist(), scales.tolist(), strict=True)
+        return pa.array([form.plain(value, scale) for value, scale in pairs], pa.string(),
+                        mask=None if valid is None else ~valid)
+    if valid is not None:
+        values = nulls.with_validity(values, valid)
+    if len(shown) == 1 and shown[0] >= 0:
+        return _of_scale(values, shown[0])
+    pieces, places = [pa.array([None], pa.string())], np.zeros(len(array), np.int64)
+    total = 1
+    for scale in shown:
+        mask = scales == scale
+        where = np.flatnonzero(mask if valid is None else mask & valid)
+        some = values.take(pa.array(where))
+        pieces.append(_of_scale(some, scale) if scale >= 0 else pa.array([form.SPECIAL_TEXTS[scale]] * len(where)))
+        places[where] = np.arange(total, total + len(where))
+        total += len(where)
+    return pa.concat_arrays(pieces).take(pa.array(places))
+
+
+def _of_scale(values: pa.Array, scale: int) -> pa.StringArray:
+    """Unscaled integers (int64 or decimals without a scale) with a point put in."""
+    if scale == 0:
+        return pc.cast(values, pa.string())
+    if pa.types.is_int64(values.type) and scale <= 38:
+        return digits.decimals(views.values(values), scale, views.validity(values))
+    if pa.types.is_decimal(values.type) and scale <= values.type.precision:
+        arrow = pa.decimal128(38, scale) if values.type.byte_width == 16 else pa.decimal256(76, scale)
+        buffers = values.buffers()
+        return _numeric(pa.Array.from_buffers(arrow, len(values), buffers, offset=values.offset),
+                        SqlType("numeric", arrow.precision, scale))
+    whole = np.asarray(decimals.unscaled(values)).tolist()
+    mask = None if not values.null_count else ~np.asarray(values.is_valid())
+    return pa.array([form.plain(value, scale) for value in whole], pa.string(), mask=mask)
+
+
 def _numeric(array: pa.Array, sql_type: SqlType) -> pa.StringArray:
+    if sql_type.varies:
+        return scaled_texts(array)
     found = specials.stand_ins(array)
     if found is not None:
         text = _numeric(specials.without(array, found), sql_type)
@@ -109,8 +160,6 @@ def _numeric(array: pa.Array, sql_type: SqlType) -> pa.StringArray:
             tiny &= valid
         if tiny.any():
             text = _replace(text, tiny, [_plain(int(v), scale) for v in wide[tiny]])
-    if sql_type.trim:
-        text = pc.utf8_rtrim(pc.utf8_rtrim(text, characters="0"), characters=".")
     return text
 
 
@@ -267,10 +316,16 @@ def _timestamps_with_zone(array: pa.Array, zone: str) -> pa.StringArray:
     return joined
 
 
+def _sizes(us: np.ndarray) -> np.ndarray:
+    """Absolute values, also of the smallest int64."""
+    size = np.abs(us)
+    return size.view(np.uint64) if len(size) and int(size.min()) < 0 else size
+
+
 def _intervals(array: pa.Array) -> pa.StringArray:
     """What interval_text gives, for a whole column."""
     fields, valid = views.values(array), views.validity(array)
-    months, days, us = fields["f0"].astype(np.int64), fields["f1"], fields["f2"] // 1000
+    months, days, us = fields["f0"].astype(np.int64), fields["f1"], fields["f2"]
     years = np.trunc(months / 12).astype(np.int64)
     begun = after_negative = np.zeros(len(fields), np.bool_)
     pieces: list[Any] = []
@@ -286,7 +341,7 @@ def _intervals(array: pa.Array) -> pa.StringArray:
     timed = (us != 0) | ~begun
     if timed.any():
         lead = _spread(["", " ", "-", " -", "+", " +"], begun + np.where(us < 0, 2, np.where(after_negative, 4, 0)), None)
-        piece = pc.binary_join_element_wise(lead, text_styles.clock(np.abs(us)), "")
+        piece = pc.binary_join_element_wise(lead, text_styles.clock(_sizes(us)), "")
         pieces.append(piece if timed.all() else pc.if_else(pa.array(timed), piece, ""))
     text = pc.binary_join_element_wise(*pieces, "") if pieces else pa.array([], pa.string())
     return text if valid is None else pc.if_else(pa.array(valid), text, pa.scalar(None, pa.string()))

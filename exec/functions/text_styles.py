@@ -195,7 +195,7 @@ def intervals(array: pa.Array, style: str) -> pa.StringArray:
     fields, valid, form = np.ascontiguousarray(views.values(array)), views.validity(array), _INTERVALS[style]
     encoded = pa.Array.from_buffers(pa.binary(16), len(fields), [None, pa.py_buffer(fields)]).dictionary_encode()
     distinct = np.frombuffer(encoded.dictionary.buffers()[1], fields.dtype, len(encoded.dictionary))
-    texts = pa.array([form(months, days, nanos // 1000) for months, days, nanos in distinct.tolist()], pa.string())
+    texts = pa.array([form(*parts) for parts in distinct.tolist()], pa.string())
     return texts.take(pa.array(views.values(encoded), mask=None if valid is None else ~valid))
 
 

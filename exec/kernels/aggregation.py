@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pyarrow as pa
 
-from shoal.catalog.errors import NumericOutOfRange
+from shoal.catalog.errors import DatetimeOverflow
 from shoal.catalog.types import SqlType, storage_type
-from shoal.exec.kernels import canonical, views
+from shoal.exec.kernels import canonical, datetimes, views
 from shoal.exec.kernels.exactsum import ExactSum, moved, resized
 from shoal.exec.kernels.nulls import validity
 from shoal.exec.kernels.special_rules import SpecialSums
@@ -163,41 +163,6 @@ class SumIntegers(Accumulator):
         return self._sum.nbytes
 
 
-class SumFloats(Accumulator):
-    """sum of float4 and float8, kept in float8."""
-
-    def __init__(self, sql_type: SqlType, filtered: bool) -> None:
-        self._type = sql_type
-        self._sums, self._presence = np.zeros(0), Presence(filtered)
-
-    def resize(self, size: int) -> None:
-        self._sums = resized(self._sums, size)
-        self._presence.resize(size)
-
-    def move(self, where: np.ndarray, size: int) -> None:
-        self._sums = moved(self._sums, where, size)
-        self._presence.move(where, size)
-
-    def update(self, codes: np.ndarray, columns: Sequence[pa.Array], before: SeenBefore) -> None:
-        array = columns[0]
-        rows = self._presence.keep(codes, validity(array), len(self._sums), before)
-        values = views.values(array).astype(np.float64, copy=False)
-        if rows is not None:
-            codes, values = codes.take(rows), values.take(rows)
-        had_infinity = not np.isfinite(self._sums).all()
-        with np.errstate(over="ignore", invalid="ignore"):
-            np.add.at(self._sums, codes, values)
-        if not had_infinity and not np.isfinite(self._sums).all() and np.isfinite(values).all():
-            raise NumericOutOfRange("value out of range: overflow")
-
-    def finish(self, codes: np.ndarray) -> pa.Array:
-        return views.array_of(self._sums.take(codes), storage_type(self._type), self._presence.mask(codes))
-
-    @property
-    def nbytes(self) -> int:
-        return self._sums.nbytes
-
-
 class SumIntervals(Accumulator):
     """sum of intervals, field by field; `average` divides as PostgreSQL's interval / count does."""
 
@@ -229,29 +194,18 @@ class SumIntervals(Accumulator):
     def finish(self, codes: np.ndarray) -> pa.Array:
         found = [part.integers(codes) for part in self._parts]
         months, days, micros = (np.zeros(0) if part is None else part for part in found)
-        if any(part is None for part in found) or any(len(p) and np.abs(p).max() > 2147483647 for p in (months, days)):
-            raise NumericOutOfRange("interval out of range")
+        if any(part is None for part in found):
+            raise DatetimeOverflow("interval out of range")
         if self._average:
             count = np.maximum(self._counts.take(codes), 1)
-            whole_months = np.trunc(months / count).astype(np.int64)
-            rest_days = (months - whole_months * count) * 30 / count + days / count
-            whole_days = np.trunc(rest_days).astype(np.int64)
-            micros = np.rint(micros / count + (rest_days - whole_days) * 86_400_000_000).astype(np.int64)
-            months, days = whole_months, whole_days
-        return interval_array(months, days, micros, self._presence.mask(codes))
+            return datetimes.scaled_interval((months, days, micros), count, len(codes), self._presence.mask(codes),
+                                             divide=True)
+        return datetimes.interval_array(months, days, micros, len(codes), self._presence.mask(codes))
 
     @property
     def nbytes(self) -> int:
         return self._counts.nbytes + sum(part.nbytes for part in self._parts)
 
-
-def interval_array(months: np.ndarray, days: np.ndarray, micros: np.ndarray, valid: np.ndarray | None) -> pa.Array:
-    """Raises: NumericOutOfRange (22003) where nanoseconds do not fit the storage form."""
-    if len(micros) and np.abs(micros).max() > (1 << 63) // 1000 - 1:
-        raise NumericOutOfRange("interval out of range")
-    data = np.zeros(len(months), np.dtype("<i4,<i4,<i8"))
-    data["f0"], data["f1"], data["f2"] = months, days, micros * 1000
-    return pa.Array.from_buffers(pa.month_day_nano_interval(), len(data), [views.bitmap(valid), pa.py_buffer(data)])
 
 
 class Extreme(Accumulator):
@@ -326,52 +280,3 @@ class Bitwise(Accumulator):
     @property
     def nbytes(self) -> int:
         return self._state.nbytes
-
-
-class Moments(Accumulator):
-    """Variance family of float columns: count, mean and sum of squared deviations, merged batch by batch (Chan)."""
-
-    def __init__(self, name: str, sql_type: SqlType) -> None:
-        self._name, self._type = name, sql_type
-        self._counts, self._means, self._squares = np.zeros(0), np.zeros(0), np.zeros(0)
-
-    def resize(self, size: int) -> None:
-        self._counts, self._means, self._squares = (
-            resized(state, size) for state in (self._counts, self._means, self._squares))
-
-    def move(self, where: np.ndarray, size: int) -> None:
-        self._counts, self._means, self._squares = (
-            moved(state, where, size) for state in (self._counts, self._means, self._squares))
-
-    def update(self, codes: np.ndarray, columns: Sequence[pa.Array], before: SeenBefore) -> None:
-        values, valid = views.values(columns[0]).astype(np.float64, copy=False), validity(columns[0])
-        if valid is not None:
-            rows = np.flatnonzero(valid)
-            codes, values = codes.take(rows), values.take(rows)
-        if len(values) == 0:
-            return
-        groups, local = np.unique(codes, return_inverse=True)
-        count = np.bincount(local).astype(np.float64)
-        with np.errstate(invalid="ignore", over="ignore"):
-            mean = np.bincount(local, values) / count
-            squares = np.bincount(local, (values - mean[local]) ** 2)
-            had = self._counts[groups]
-            delta = mean - self._means[groups]
-            total = had + count
-            self._means[groups] += delta * count / total
-            self._squares[groups] += squares + delta * delta * had * count / total
-        self._counts[groups] = total
-
-    def finish(self, codes: np.ndarray) -> pa.Array:
-        counts, squares = self._counts.take(codes), self._squares.take(codes)
-        sample = self._name in ("stddev", "stddev_samp", "variance", "var_samp")
-        divisor = counts - 1 if sample else counts
-        valid = divisor > 0
-        found = squares / np.where(valid, divisor, 1)
-        if self._name.startswith("stddev"):
-            found = np.sqrt(found)
-        return views.array_of(found, storage_type(self._type), None if valid.all() else valid)
-
-    @property
-    def nbytes(self) -> int:
-        return 3 * self._counts.nbytes

@@ -1,35 +1,32 @@
-"""Accumulators made of several sums: avg, exact variances of integers and numerics, two-column regression.
+"""Accumulators made of several sums: avg, exact variances of integers and numerics.
 
 Spec: PostgreSQL 15 documentation, 9.21, table 9.60 "Aggregate Functions for Statistics".
 """
 
 from __future__ import annotations
 
-import decimal
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 
-from shoal.catalog import specials
-from shoal.catalog.types import SqlType, storage_type
-from shoal.exec.kernels import canonical, decimals, views
-from shoal.exec.kernels.aggregation import Accumulator, CountRows, SeenBefore, SumFloats, SumIntegers
-from shoal.exec.kernels.exactsum import ExactSum, moved, resized
+from shoal.catalog.types import NUMERIC, SqlType
+from shoal.exec.kernels import scaled, views
+from shoal.exec.kernels.aggregation import Accumulator, CountRows, SeenBefore, SumIntegers
+from shoal.exec.kernels.aggregation_floats import SumFloats
+from shoal.exec.kernels.aggregation_scaled import ScaledSums, SumScaled, average
 from shoal.exec.kernels.nulls import validity
-from shoal.exec.kernels.special_rules import SpecialSums
-
-_SMALL = 3_037_000_499  # its square fits int64
 
 
 class Average(Accumulator):
-    """avg of numbers: exact sum over count, rounded half away from zero at the result's scale."""
+    """avg of numbers: exact sum over count."""
 
     def __init__(self, argument: SqlType, result: SqlType) -> None:
-        self._result, self._digits = result, (result.scale or 0) - (argument.scale or 0)
         self._floats = result.name == "float8"
-        total = SqlType("numeric", 76, argument.scale or 0)
-        self._sum: Accumulator = SumFloats(result, True) if self._floats else SumIntegers(total, True)
+        self._total = NUMERIC if argument.varies else SqlType("numeric", 76, argument.scale or 0)
+        self._sum: Accumulator = SumFloats(result, True) if self._floats else SumScaled(argument, True) if (
+            argument.varies) else SumIntegers(self._total, True)
         self._count = CountRows(True)
 
     def resize(self, size: int) -> None:
@@ -50,12 +47,7 @@ class Average(Accumulator):
         divisor = np.maximum(counts, 1)
         if self._floats:
             return views.array_of(views.values(sums) / divisor, pa.float64(), valid)
-        found = specials.stand_ins(sums)
-        total = decimals.unscaled(sums if found is None else specials.as_zero(sums, found))
-        if valid is not None:
-            total = np.where(valid, total, 0)
-        result = decimals.packed(decimals.divide(total, divisor, self._digits, len(codes)), self._result.scale or 0, valid)
-        return result if found is None else specials.placed(result, found, self._result.scale or 0)
+        return average(scaled.read(sums, self._total), divisor, valid)
 
     @property
     def nbytes(self) -> int:
@@ -65,124 +57,63 @@ class Average(Accumulator):
 class ExactMoments(Accumulator):
     """Variance family of integers and numerics: exact sums of values and squares, one division at the end.
 
-    That of a group with a NaN or an infinity is NaN.
+    That of a group with a NaN or an infinity is NaN. Result scales are PostgreSQL's: those of the division.
     """
 
-    def __init__(self, name: str, argument: SqlType, result: SqlType) -> None:
-        self._name, self._scale, self._result = name, argument.scale or 0, result
-        self._sum, self._squares, self._count, self._specials = ExactSum(), ExactSum(), CountRows(True), SpecialSums()
+    def __init__(self, name: str, argument: SqlType) -> None:
+        self._name, self._argument = name, argument
+        self._sum, self._squares, self._count = ScaledSums(), ScaledSums(), CountRows(True)
 
     def resize(self, size: int) -> None:
-        for state in (self._sum, self._squares, self._count, self._specials):
+        for state in (self._sum, self._squares, self._count):
             state.resize(size)
 
     def move(self, where: np.ndarray, size: int) -> None:
-        for state in (self._sum, self._squares, self._count, self._specials):
+        for state in (self._sum, self._squares, self._count):
             state.move(where, size)
 
     def update(self, codes: np.ndarray, columns: Sequence[pa.Array], before: SeenBefore) -> None:
-        array, valid = columns[0], validity(columns[0])
+        valid = validity(columns[0])
         self._count.update(codes, columns, before)
+        data = scaled.read(columns[0], self._argument)
         if valid is not None:
             rows = np.flatnonzero(valid)
-            codes, array = codes.take(rows), array.take(pa.array(rows))
-        if len(array) == 0:
-            return
-        array = self._specials.apart(codes, array)
-        self._sum.add_array(codes, array)
-        values = canonical.int64_of(array)
-        if values is not None and max(-int(values.min()), int(values.max())) <= _SMALL:
-            self._squares.add(codes, values * values)
-        else:
-            exact = decimals.unscaled(array)
-            squares = b"".join((int(v) ** 2).to_bytes(64, "little") for v in exact)  # type: ignore[union-attr]
-            self._squares.add_words(codes, np.frombuffer(squares, np.int64).reshape(-1, 8))
+            codes, data = codes.take(rows), data.take(rows)
+        self._sum.add(codes, data)
+        plain = scaled.Scaled(data.values, data.scales)
+        self._squares.add(codes, scaled.exact_product(plain, plain))
 
     def finish(self, codes: np.ndarray) -> pa.Array:
-        counts = views.values(self._count.finish(codes)).tolist()
-        sample = self._name in ("stddev", "stddev_samp", "variance", "var_samp")
-        root = self._name.startswith("stddev")
-        scale = self._result.scale or 0
-        context = decimal.Context(prec=160)
-        step = decimal.Decimal(1).scaleb(-scale)
-        found: list[int | None] = []
-        for count, total, squares in zip(counts, self._sum.objects(codes), self._squares.objects(codes), strict=True):
-            if count < (2 if sample else 1):
-                found.append(None)
-                continue
-            numerator = decimal.Decimal(count * squares - total * total).scaleb(-2 * self._scale, context)
-            value = context.divide(numerator, decimal.Decimal(count * (count - 1 if sample else count)))
-            if root:
-                value = context.sqrt(value)
-            value = value.quantize(step, rounding=decimal.ROUND_HALF_UP, context=context)
-            found.append(int(value.scaleb(scale, context)))
-        valid = np.array([v is not None for v in found], np.bool_)
-        data = np.array([v or 0 for v in found], object)
-        result, special = decimals.packed(data, scale, None if valid.all() else valid), self._specials.mask(codes)
-        return result if special is None else specials.placed(result, np.where(special & valid, np.nan, 0.0), scale)
+        counts = views.values(self._count.finish(codes))
+        return exact_variances(self._name, counts, self._sum.totals(codes), self._squares.totals(codes))
 
     @property
     def nbytes(self) -> int:
         return self._sum.nbytes + self._squares.nbytes + self._count.nbytes
 
 
-class Regression(Accumulator):
-    """corr, covar_*, regr_* of (Y, X) in float8; rows where either is NULL do not count. Merged batch by batch."""
+def exact_variances(name: str, counts: np.ndarray, sums: scaled.Scaled, squares: scaled.Scaled) -> pa.Array:
+    """The result of a member of the variance family from counts, sums of values, and sums of their squares."""
+    sample = name in ("stddev", "stddev_samp", "variance", "var_samp")
+    valid = counts >= (2 if sample else 1)
+    numbers = scaled.Scaled(counts, np.zeros(len(counts), np.int64))
+    total = scaled.Scaled(sums.values, sums.scales)
+    spread = scaled.subtract(scaled.exact_product(numbers, squares), scaled.exact_product(total, total))
+    divisor = scaled.Scaled(np.maximum(counts * (counts - 1 if sample else counts), 1), numbers.scales)
+    found = scaled.divide(spread, divisor, None)
+    if name.startswith("stddev"):
+        found = scaled.Scaled(_roots(found), found.scales)
+    nothing = np.asarray(spread.values <= 0, np.bool_)  # a 0 without digits after the point
+    odd = None if sums.odd is None else np.where(sums.odd != 0, np.nan, 0.0)
+    result = scaled.Scaled(np.where(nothing, 0, found.values), np.where(nothing, 0, found.scales), odd)
+    return scaled.written(result, None if valid.all() else valid)
 
-    def __init__(self, name: str, result: SqlType) -> None:
-        self._name, self._type = name, result
-        self._state = [np.zeros(0) for _ in range(6)]  # n, mean x, mean y, Sxx, Syy, Sxy
 
-    def resize(self, size: int) -> None:
-        self._state = [resized(state, size) for state in self._state]
-
-    def move(self, where: np.ndarray, size: int) -> None:
-        self._state = [moved(state, where, size) for state in self._state]
-
-    def update(self, codes: np.ndarray, columns: Sequence[pa.Array], before: SeenBefore) -> None:
-        keep = np.ones(len(codes), np.bool_)
-        for column in columns[:2]:
-            valid = validity(column)
-            keep = keep if valid is None else keep & valid
-        rows = np.flatnonzero(keep)
-        if len(rows) == 0:
-            return
-        y, x = (views.values(column).astype(np.float64).take(rows) for column in columns[:2])
-        groups, local = np.unique(codes.take(rows), return_inverse=True)
-        count = np.bincount(local).astype(np.float64)
-        mean_x, mean_y = np.bincount(local, x) / count, np.bincount(local, y) / count
-        dx, dy = x - mean_x[local], y - mean_y[local]
-        had, old_x, old_y, *_ = (state[groups] for state in self._state)
-        total = had + count
-        shift_x, shift_y = mean_x - old_x, mean_y - old_y
-        weight = had * count / total
-        self._state[1][groups] += shift_x * count / total
-        self._state[2][groups] += shift_y * count / total
-        self._state[3][groups] += np.bincount(local, dx * dx) + shift_x * shift_x * weight
-        self._state[4][groups] += np.bincount(local, dy * dy) + shift_y * shift_y * weight
-        self._state[5][groups] += np.bincount(local, dx * dy) + shift_x * shift_y * weight
-        self._state[0][groups] = total
-
-    def finish(self, codes: np.ndarray) -> pa.Array:
-        n, mean_x, mean_y, sxx, syy, sxy = (state.take(codes) for state in self._state)
-        if self._name == "regr_count":
-            return views.array_of(n.astype(np.int64), pa.int64())
-        with np.errstate(divide="ignore", invalid="ignore"):
-            found, valid = {
-                "corr": lambda: (sxy / np.sqrt(sxx * syy), (n > 0) & (sxx != 0) & (syy != 0)),
-                "covar_pop": lambda: (sxy / n, n > 0),
-                "covar_samp": lambda: (sxy / (n - 1), n > 1),
-                "regr_avgx": lambda: (mean_x, n > 0),
-                "regr_avgy": lambda: (mean_y, n > 0),
-                "regr_intercept": lambda: (mean_y - mean_x * sxy / sxx, (n > 0) & (sxx != 0)),
-                "regr_r2": lambda: (np.where(syy == 0, 1.0, sxy * sxy / (sxx * syy)), (n > 0) & (sxx != 0)),
-                "regr_slope": lambda: (sxy / sxx, (n > 0) & (sxx != 0)),
-                "regr_sxx": lambda: (sxx, n > 0),
-                "regr_sxy": lambda: (sxy, n > 0),
-                "regr_syy": lambda: (syy, n > 0),
-            }[self._name]()
-        return views.array_of(np.where(valid, found, 0.0), storage_type(self._type), None if valid.all() else valid)
-
-    @property
-    def nbytes(self) -> int:
-        return 6 * self._state[0].nbytes
+def _roots(data: scaled.Scaled) -> np.ndarray:
+    """Square roots at the same scales."""
+    found = np.zeros(len(data), object)
+    for row, (value, scale) in enumerate(zip(data.values.tolist(), data.scales.tolist(), strict=True)):
+        wide = max(value, 0) * 10 ** scale
+        root = math.isqrt(wide)
+        found[row] = root + (wide - root * root > root)
+    return found

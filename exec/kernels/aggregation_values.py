@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pyarrow as pa
 
-from shoal.catalog.types import SqlType, storage_type
-from shoal.exec.kernels import canonical, concat, multidimensional, sorting, views
+from shoal.catalog.types import ORDERED_BY_KEY, SqlType, storage_type
+from shoal.exec.kernels import canonical, concat, multidimensional, scaled, sorting, views
 from shoal.exec.kernels.aggregation import Accumulator, Extreme, SeenBefore, without_nulls
 from shoal.exec.kernels.grouping import KeyTable
 from shoal.exec.kernels.nulls import validity
@@ -60,7 +60,7 @@ class RankedExtreme(Accumulator):
 
     def __init__(self, sql_type: SqlType, largest: bool, filtered: bool) -> None:
         self._type, self._largest = sql_type, largest
-        self._narrow = Extreme(sql_type, largest, filtered) if sql_type.name == "numeric" else None
+        self._narrow = Extreme(sql_type, largest, filtered) if sql_type.name == "numeric" and not sql_type.varies else None
         self._rows, self._size = _Rows([sql_type]), 0
 
     def resize(self, size: int) -> None:
@@ -89,11 +89,16 @@ class RankedExtreme(Accumulator):
 
     def _best(self, codes: np.ndarray, array: pa.Array) -> tuple[np.ndarray, list[pa.Array]]:
         """The row with the extreme value of each code."""
-        if pa.types.is_string(array.type) and self._type.name != "bpchar":
+        by_bytes = self._type.is_string and self._type.name != "bpchar" and self._type.name not in ORDERED_BY_KEY
+        if by_bytes and pa.types.is_string(array.type):
             function = "max" if self._largest else "min"
             table = pa.table({"code": codes, "value": array}).group_by("code", use_threads=False).aggregate(
                 [("value", function)])
             return table["code"].to_numpy(), [concat.chunked(table[f"value_{function}"])]
+        if self._type.varies and (near := scaled.approximate(array)) is not None:
+            rows = np.flatnonzero(self._reached(codes, near))
+            if len(rows) < len(codes):  # few: only these are compared exactly
+                return self._best(codes.take(rows), array.take(pa.array(rows)))
         ranks = sorting.ranks(array, self._type)
         if self._largest:
             ranks = ~ranks
@@ -104,6 +109,14 @@ class RankedExtreme(Accumulator):
         winner[codes.take(rows)] = rows
         found = np.flatnonzero(winner >= 0)
         return found, [array.take(pa.array(winner.take(found)))]
+
+    def _reached(self, codes: np.ndarray, near: np.ndarray) -> np.ndarray:
+        """Rows that may be their code's extreme, by floats next to their values."""
+        scatter = np.maximum if self._largest else np.minimum
+        best = np.full(self._size, -np.inf if self._largest else np.inf)
+        scatter.at(best, codes, near)
+        own = best.take(codes)
+        return np.abs(near - own) <= 1e-12 * np.abs(own)
 
     def _compact(self) -> tuple[np.ndarray, pa.Array]:
         codes, kept = without_nulls(*self._rows.together(), 0)
@@ -275,13 +288,16 @@ def _distinct_pairs(codes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, 
 def array_lists(result: SqlType, nested: bool) -> Finish:
     """array_agg: a list a group, NULL for a group without rows; `nested`: of arrays."""
     def finish(columns: list[pa.Array], starts: np.ndarray, ends: np.ndarray) -> pa.Array:
+        from shoal.exec.functions.text_output import scaled_texts  # which imports kernels
         wanted = storage_type(result)
         values = columns[0]
         if pa.types.is_dictionary(values.type):
             values = values.dictionary_decode()
         if nested:
             return multidimensional.gathered_groups(values, starts, ends)
-        if pa.types.is_decimal(wanted.value_type) and not values.type.equals(wanted.value_type):
+        if result.element.varies:
+            values = scaled_texts(values)
+        elif pa.types.is_decimal(wanted.value_type) and not values.type.equals(wanted.value_type):
             values = concat.widened(values, wanted.value_type)
         elif values.type != wanted.value_type and not pa.types.is_decimal(values.type):
             values = values.cast(wanted.value_type)

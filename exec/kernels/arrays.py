@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from shoal.catalog import specials
 from shoal.catalog.types import SqlType, item_storage
-from shoal.exec.kernels import decimals, nulls, views
+from shoal.exec.kernels import decimals, nulls, scaled, views
 
 
 def offsets_of(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
@@ -56,6 +56,11 @@ def as_element(array: pa.Array, sql_type: SqlType, element_type: SqlType) -> pa.
     want = item_storage(element_type)
     if array.type == want and sql_type.scale == element_type.scale:
         return array
+    if element_type.varies or sql_type.varies:
+        from shoal.exec.functions.cast_kernels import decimal_array
+        numerics, valid = scaled.read(array, sql_type), views.validity(array)
+        return decimal_array(scaled.written(numerics, valid) if element_type.varies else
+                             scaled.as_fixed(numerics, element_type.scale or 0, valid), element_type)
     if element_type.name == "numeric":
         from shoal.exec.functions.cast_kernels import decimal_array
         found = specials.stand_ins(array)

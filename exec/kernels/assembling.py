@@ -9,13 +9,15 @@ import pyarrow as pa
 
 from shoal.catalog import shaped
 from shoal.catalog.types import SqlType, storage_type
-from shoal.exec.kernels import decimals, nulls, views
+from shoal.exec.kernels import decimals, nulls, scaled, views
 
 Part = tuple[np.ndarray | None, pa.Array | pa.Scalar]
 
 
 def assemble(parts: Sequence[Part], rows: int, sql_type: SqlType) -> pa.Array:
     """The column whose rows `indices` (None: all) are the values of each part, in order. Rows of no part are NULL."""
+    if sql_type.varies:
+        return _scaled(parts, rows, sql_type)
     if sql_type.name == "numeric":
         return _numeric(parts, rows, sql_type)
     arrow = storage_type(sql_type)
@@ -70,6 +72,22 @@ def _numeric(parts: Sequence[Part], rows: int, sql_type: SqlType) -> pa.Array:
             own = views.validity(part)
             valid[where] = True if own is None else own
     return decimals.packed(data, sql_type.scale or 0, None if valid.all() else valid, specials_too=True)
+
+
+def _scaled(parts: Sequence[Part], rows: int, sql_type: SqlType) -> pa.Array:
+    pieces = [scaled.read(part, sql_type) for _, part in parts]
+    wide = any(piece.values.dtype == object for piece in pieces)
+    values, scales = np.zeros(rows, object if wide else np.int64), np.zeros(rows, np.int64)
+    odd = np.zeros(rows) if any(piece.odd is not None for piece in pieces) else None
+    valid = np.zeros(rows, np.bool_)
+    for (indices, part), piece in zip(parts, pieces, strict=True):
+        where = slice(None) if indices is None else indices
+        values[where], scales[where] = piece.values, piece.scales
+        if odd is not None and piece.odd is not None:
+            odd[where] = piece.odd
+        own = part.is_valid if isinstance(part, pa.Scalar) else nulls.validity(part)
+        valid[where] = True if own is None else own
+    return scaled.written(scaled.Scaled(values, scales, odd), None if valid.all() else valid)
 
 
 def _strings(parts: Sequence[Part], rows: int) -> pa.Array:

@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.catalog.types import SqlType
-from shoal.exec.kernels import shapes, views
-from shoal.exec.kernels.nulls import validity
+from shoal.exec.kernels import shapes, text_order, views
+from shoal.exec.kernels.nulls import decoded, validity
 
 _NAN_BITS = np.array([np.nan]).view(np.int64)[0]
 _DAY_US = 86_400_000_000
@@ -54,7 +54,7 @@ class Texts:
 
 def is_integers(sql_type: SqlType) -> bool:
     """Whether `integers` (else `texts`) gives this type's normal form."""
-    return not (sql_type.is_string or sql_type.is_array or sql_type.name in ("bytea", "interval", "int2vector", "oidvector"))
+    return not (sql_type.is_string or sql_type.varies or sql_type.is_array or sql_type.name in ("bytea", "interval", "int2vector", "oidvector"))
 
 
 def is_decimal_form(arrow: pa.DataType) -> bool:
@@ -135,11 +135,15 @@ def texts(array: pa.Array, sql_type: SqlType) -> Texts:
     valid = validity(array)
     if pa.types.is_null(array.type):
         array = pa.nulls(len(array), pa.string())
+    if sql_type.varies:
+        from shoal.exec.kernels import scaled  # which needs kernels that need this one
+        return _encoded(scaled.order_keys(array, sql_type), decoded(array), valid)
     if sql_type.name == "interval":
         return _encoded(interval_texts(array), array, valid)
     if pa.types.is_list(array.type) or shapes.is_shaped(array):
         scale = sql_type.element.scale or 0 if sql_type.is_array else 0
-        forms = [None if v is None else repr(_plain(v, scale)) for v in shapes.values_of(array)]
+        element = sql_type.element if sql_type.is_array else None
+        forms = [None if v is None else repr(_plain(v, scale)) for v in shapes.values_of(array, element)]
         if shapes.is_shaped(array):  # a plain one is the same text in both forms
             forms = [form if form is None or shapes.is_plain(dims) else shapes.bounds_text(dims or ()) + form
                      for form, dims in zip(forms, shapes.dims_of(array), strict=True)]
@@ -149,7 +153,11 @@ def texts(array: pa.Array, sql_type: SqlType) -> Texts:
     codes, dictionary = views.values(array), array.dictionary
     if dictionary.null_count:  # NULL held in the dictionary
         dictionary = dictionary.fill_null("" if pa.types.is_string(dictionary.type) else b"")
-    normal = pc.utf8_rtrim(dictionary, " ") if sql_type.name == "bpchar" else dictionary
+    normal = dictionary
+    if sql_type.name == "bpchar":
+        normal = pc.utf8_rtrim(dictionary, " ")
+    elif sql_type.name in text_order.NORMALIZED:
+        normal = text_order.normalized(sql_type.name, dictionary)
     return Texts(codes, valid, normal, dictionary)
 
 
@@ -176,7 +184,7 @@ def _plain(value: Any, scale: int) -> Any:
 def interval_parts(array: pa.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """int64 months, days, and microseconds of an interval array."""
     parts = views.values(array)
-    return (parts["f0"].astype(np.int64), parts["f1"].astype(np.int64), parts["f2"] // 1000)
+    return (parts["f0"].astype(np.int64), parts["f1"].astype(np.int64), parts["f2"])
 
 
 def interval_order(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:

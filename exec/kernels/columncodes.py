@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.catalog import shaped
+from shoal.catalog import scaled, shaped
 from shoal.catalog.errors import InternalError
 from shoal.catalog.types import SqlType, storage_type
 from shoal.exec.kernels import canonical, hashing, views
@@ -295,7 +295,7 @@ class TextCodes:
         while len(self._known) > 1 and 2 * len(self._known[-1]) >= len(self._known[-2]):
             self._known[-2:] = [pa.concat_arrays(self._known[-2:])]
             self._originals[-2:] = [self._known[-1] if originals is None else
-                                    pa.concat_arrays(shaped.alike(self._originals[-2:]))]
+                                    pa.concat_arrays(_alike(self._originals[-2:]))]
 
     def _reseed(self) -> None:
         """Two values share a hash: hashes all anew. Codes stay, through `_places`."""
@@ -318,7 +318,7 @@ class TextCodes:
     def originals(self) -> pa.Array:
         """All values as first seen, by code - 1."""
         if len(self._originals) > 1:
-            self._originals = [pa.concat_arrays(shaped.alike(self._originals))]
+            self._originals = [pa.concat_arrays(_alike(self._originals))]
         return self._originals[0] if self._originals else pa.array([], storage_type(self.sql_type))
 
     def decode(self, codes: np.ndarray) -> pa.Array:
@@ -330,6 +330,13 @@ class TextCodes:
         if pa.types.is_string(values.type) and 2 * len(values) <= len(codes):
             return views.dictionary_of(np.maximum(codes - 1, 0), values, mask)
         return values.take(pa.array(codes - 1, mask=None if mask is None else ~mask))
+
+
+def _alike(arrays: list[pa.Array]) -> list[pa.Array]:
+    """Values in one of their type's forms."""
+    if len({array.type for array in arrays}) < 2:
+        return arrays
+    return scaled.alike(arrays) if any(scaled.is_scaled(array.type) for array in arrays) else shaped.alike(arrays)
 
 
 def _taken(array: pa.Array, rows: np.ndarray) -> pa.Array:

@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 
 from shoal.catalog import specials
 from shoal.catalog.errors import FeatureNotSupported
-from shoal.catalog.types import OID_LIKE, SqlType
-from shoal.exec.kernels import decimals, nulls, shapes, views
+from shoal.catalog.types import OID_LIKE, ORDERED_BY_KEY, SqlType
+from shoal.exec.kernels import arrays, concat, decimals, nulls, scaled, shapes, sorting, text_order, views
 from shoal.exec.kernels.timezones import date_to_timestamp, local_to_utc
 
 OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
@@ -35,6 +35,8 @@ def compare(name: str, left: Arg, right: Arg, left_type: SqlType, right_type: Sq
     if isinstance(left, pa.Scalar):
         return compare(SWAPPED[name], right, left, right_type, left_type, zone)
     kind = left_type.name
+    if kind == "numeric" and (left_type.varies or right_type.varies):
+        return np.asarray(OPERATORS[name](scaled.compared(scaled.read(left, left_type), scaled.read(right, right_type)), 0))
     if kind == "numeric":
         return _numeric(name, left, right, left_type, right_type)
     if kind in ("int2", "int4", "int8", "bool", "time") or kind in OID_LIKE:
@@ -45,6 +47,8 @@ def compare(name: str, left: Arg, right: Arg, left_type: SqlType, right_type: Sq
         return _temporal(name, left, right, kind, right_type.name, zone)
     if kind == "interval":
         return _lexicographic(name, *interval_keys(left), *interval_keys(right))
+    if kind in ORDERED_BY_KEY:
+        return text_order.compare(OPERATORS[name], kind, nulls.decoded(left), right)
     if kind == "jsonb":
         return _json(name, nulls.decoded(left), right)
     if kind == "bytea" or left_type.is_string:
@@ -53,7 +57,7 @@ def compare(name: str, left: Arg, right: Arg, left_type: SqlType, right_type: Sq
         found = _ARROW[name](nulls.decoded(left), nulls.decoded(right) if isinstance(right, pa.Array) else right)
         return views.values(found)
     if left_type.is_array or kind in ("int2vector", "oidvector"):
-        return _lists(name, left, right)
+        return _lists(name, left, right, left_type, right_type)
     raise FeatureNotSupported(f"comparison of type {left_type} is not supported")
 
 
@@ -137,10 +141,10 @@ def interval_keys(arg: Arg) -> tuple[Any, Any]:
     """An interval's length as whole days and the microseconds left: what equality, order and grouping go by."""
     if isinstance(arg, pa.Scalar):
         value = arg.as_py()
-        months, days, us = (value.months, value.days, value.nanoseconds // 1000) if value is not None else (0, 0, 0)
+        months, days, us = (value.months, value.days, value.nanoseconds) if value is not None else (0, 0, 0)
         return months * 30 + days + us // DAY_US, us % DAY_US
     fields = views.values(arg)
-    us = fields["f2"] // 1000
+    us = fields["f2"]
     extra = us // DAY_US
     return fields["f0"].astype(np.int64) * 30 + fields["f1"] + extra, us - extra * DAY_US
 
@@ -174,31 +178,20 @@ def _json(name: str, left: pa.Array, right: Arg) -> np.ndarray:
                         for a, b in zip(left.to_pylist(), other, strict=True)), np.bool_, count=len(left))
 
 
-def _lists(name: str, left: pa.Array, right: Arg) -> np.ndarray:
-    """Arrays compare element by element, NULL above everything, then by length."""
-    test = OPERATORS[name]
-    other = right if isinstance(right, pa.Array) else pa.repeat(right, 1)
-    if shapes.is_shaped(left) or shapes.is_shaped(other):
-        pairs = zip(_shaped_keys(left), _shaped_keys(other) * (1 if isinstance(right, pa.Array) else len(left)), strict=True)
-        return np.fromiter((test(a, b) for a, b in pairs), np.bool_, count=len(left))
-    others = other.to_pylist() * (1 if isinstance(right, pa.Array) else len(left))
-    return np.fromiter((test(_list_key(a), _list_key(b)) for a, b in zip(left.to_pylist(), others, strict=True)),
-                       np.bool_, count=len(left))
+def _lists(name: str, left: pa.Array, right: Arg, left_type: SqlType, right_type: SqlType) -> np.ndarray:
+    rows, other = len(left), right if isinstance(right, pa.Array) else pa.repeat(right, 1)
+    sql_type = left_type
+    if left_type.name == "_numeric" and left_type.element.scale != right_type.element.scale:
+        sql_type = next((one for one in (left_type, right_type) if one.element.varies), None) or \
+            max(left_type, right_type, key=lambda one: one.element.scale or 0)
+        left, other = _rescaled(left, left_type, sql_type), _rescaled(other, right_type, sql_type)
+    codes = sorting.ranks(concat.together([left, other]), sql_type)
+    return OPERATORS[name](codes[:rows], codes[rows:])
 
 
-def _shaped_keys(array: pa.Array) -> list[tuple[Any, ...]]:
-    """Elements first, then the number of dimensions, their sizes, their lower bounds."""
-    return [(_list_key(items), *shapes.order_key(dims)) for items, dims in zip(
-        shapes.values_of(array), shapes.dims_of(array), strict=True)]
-
-
-def _list_key(items: list[Any] | None) -> list[tuple[int, Any]]:
-    def key(item: Any) -> tuple[int, Any]:
-        if item is None:
-            return (2, 0)
-        if isinstance(item, str):
-            return (0, item.encode())
-        if isinstance(item, float) and item != item:
-            return (1, 0)
-        return (0, item)
-    return [key(item) for item in items or ()]
+def _rescaled(array: pa.Array, sql_type: SqlType, target: SqlType) -> pa.Array:
+    items = shapes.items_of(array)
+    counts, flat = arrays.flattened(items)
+    values = arrays.as_element(flat, sql_type.element, target.element)
+    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+    return shapes.with_items(array, arrays.list_array(ends, values, nulls.validity(items)))

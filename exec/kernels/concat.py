@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from shoal.catalog import shaped
+from shoal.catalog import scaled, shaped
 from shoal.catalog.types import SqlType, storage_type
 from shoal.exec.batch import Batch
 from shoal.exec.kernels import canonical, views
@@ -50,6 +50,8 @@ def together(arrays: Sequence[pa.Array]) -> pa.Array:
 def _same_form(arrays: list[pa.Array], sql_type: SqlType, types: set[pa.DataType]) -> list[pa.Array]:
     if any(pa.types.is_dictionary(t) for t in types):
         arrays = [a.dictionary_decode() if pa.types.is_dictionary(a.type) else a for a in arrays]
+    if sql_type.varies:
+        return scaled.alike(arrays)
     if sql_type.name == "numeric":
         widest = max((t for t in types if pa.types.is_decimal(t)), key=lambda t: t.byte_width)
         arrow = pa.decimal128(38, sql_type.scale) if widest.byte_width == 16 else pa.decimal256(76, sql_type.scale)

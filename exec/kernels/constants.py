@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shoal.catalog import specials
+from shoal.catalog import scaled, specials
 from shoal.catalog.types import ShapedArray, SqlType, storage_type
 from shoal.exec.kernels import decimals, shapes, views
 
 
 def scalar_of(value: Any, sql_type: SqlType) -> pa.Scalar:
     """A physical value as an Arrow scalar of the type's storage form (numeric: int64 where it fits)."""
+    if sql_type.varies:
+        return pa.scalar(None, storage_type(sql_type)) if value is None else scaled.normalized(pa.array([value]))[0]
     if sql_type.name == "numeric":
         return decimals.scalar(None if value is None else int(value), sql_type.scale or 0)
     if value is None:
@@ -24,6 +26,8 @@ def scalar_of(value: Any, sql_type: SqlType) -> pa.Scalar:
 
 def array_of_values(values: Sequence[Any], sql_type: SqlType) -> pa.Array:
     """Physical values as a column in the type's storage form."""
+    if sql_type.varies:
+        return scaled.normalized(pa.array(values, pa.string()))
     if sql_type.name == "numeric":
         mask = np.array([v is not None for v in values], np.bool_)
         data = np.array([int(v) if v is not None else 0 for v in values], object)
@@ -39,6 +43,8 @@ def array_of_values(values: Sequence[Any], sql_type: SqlType) -> pa.Array:
 
 def _numeric_lists(values: Sequence[Any], sql_type: SqlType) -> pa.Array:
     """pa.array takes no NaN and no infinities among decimals."""
+    if sql_type.element.varies:
+        return pa.array(values, storage_type(sql_type))
     items = array_of_values([item for value in values if value is not None for item in value], sql_type.element)
     ends = np.cumsum([0 if value is None else len(value) for value in values], dtype=np.int32)
     valid = np.array([value is not None for value in values], np.bool_)
@@ -54,9 +60,11 @@ def arrow_value(value: Any, sql_type: SqlType) -> Any:
         return None
     name = sql_type.name
     if name == "interval":
-        return pa.MonthDayNano([value[0], value[1], value[2] * 1000])
+        return pa.MonthDayNano([value[0], value[1], value[2]])
     if name == "bytea":
         return bytes.fromhex(value) if isinstance(value, str) else value
+    if sql_type.varies:
+        return value
     if name == "numeric":
         import decimal
         return decimal.Decimal(int(value)).scaleb(-(sql_type.scale or 0), decimal.Context(prec=100))
@@ -84,11 +92,13 @@ def physical_of(scalar: pa.Scalar, sql_type: SqlType) -> Any:
     if not scalar.is_valid:
         return None
     name = sql_type.name
+    if sql_type.varies:
+        return scaled.texts(pa.repeat(scalar, 1))[0].as_py()
     if name == "numeric":
         return decimals.unscaled(scalar, specials_too=True)
     if name == "interval":
         value = scalar.as_py()
-        return [value.months, value.days, value.nanoseconds // 1000]
+        return [value.months, value.days, value.nanoseconds]
     if name == "bytea":
         return scalar.as_py().hex()
     if pa.types.is_struct(scalar.type):

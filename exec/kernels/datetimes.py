@@ -138,12 +138,15 @@ def timestamp_field(us: np.ndarray, unit: str) -> FieldValue:
 
 
 def interval_field(fields: np.ndarray, name: str, unit: str) -> FieldValue:
-    months, days, us = fields["f0"].astype(np.int64), fields["f1"].astype(np.int64), fields["f2"] // 1000
+    months, days, us = fields["f0"].astype(np.int64), fields["f1"].astype(np.int64), fields["f2"]
     if unit == "epoch":
         years = _towards_zero(months, 12)
         rest = months - years * 12
         # 365.25 days a year, 30 days a month
-        return FieldValue(years * 31_557_600 * SECOND_US + (rest * 30 + days) * DAY_US + us, 6)
+        seconds = years * 31_557_600 + (rest * 30 + days) * 86_400
+        if len(seconds) and np.abs(seconds).max() * 1e6 + np.abs(us.astype(np.float64)).max() > 9.2e18:
+            return FieldValue(seconds.astype(object) * SECOND_US + us.astype(object), 6)
+        return FieldValue(seconds * SECOND_US + us, 6)
     if unit in _TIME_UNITS:
         return time_field(us, unit)
     if unit == "day":
@@ -244,24 +247,39 @@ INTERVAL_ARROW = pa.month_day_nano_interval()
 
 
 def interval_array(months: Any, days: Any, us: Any, rows: int, valid: np.ndarray | None) -> pa.Array:
-    """An interval column of its parts. Raises: DatetimeOverflow (22008) beyond the 292 years that microseconds reach."""
+    """An interval column of its parts; microseconds are the caller's to check. Raises: DatetimeOverflow (22008)."""
     data = np.zeros(rows, INTERVAL_DTYPE)
-    for part, limit in ((months, 1 << 31), (days, 1 << 31), (us, (1 << 63) // 1000)):
-        bad = np.abs(np.asarray(part)) >= limit
-        if (bad if valid is None else bad & valid).any():
-            raise DatetimeOverflow("interval out of range")
-    data["f0"], data["f1"] = months, days
-    data["f2"] = np.asarray(us) * 1000
+    for name, part in (("f0", months), ("f1", days)):
+        part = np.asarray(part)
+        bad = (part < -(1 << 31)) | (part >= 1 << 31)
+        if bad.any():
+            if (bad if valid is None else bad & valid).any():
+                raise DatetimeOverflow("interval out of range")
+            part = np.where(bad, 0, part)
+        data[name] = part
+    data["f2"] = us
     return views.array_of(data, INTERVAL_ARROW, valid)
+
+
+def exact_sum(a: Any, b: Any, valid: np.ndarray | None, message: str = "interval out of range", sign: int = 1) -> Any:
+    """a + b (or a - b) of int64 microseconds. Raises: DatetimeOverflow (22008) where the result wraps around."""
+    a, b = np.asarray(a, np.int64), np.asarray(b, np.int64)
+    with np.errstate(over="ignore"):
+        total = a + b if sign > 0 else a - b
+    other = b if sign > 0 else ~b  # -b, as far as its sign goes
+    wrapped = ((a >= 0) == (other >= 0)) & ((total >= 0) != (a >= 0))
+    if wrapped.any() and (wrapped if valid is None else wrapped & valid).any():
+        raise DatetimeOverflow(message)
+    return total
 
 
 def parts_of(arg: pa.Array | pa.Scalar) -> tuple[Any, Any, Any]:
     """(months, days, microseconds) of an interval column or constant."""
     if isinstance(arg, pa.Scalar):
         value = arg.as_py()
-        return (0, 0, 0) if value is None else (value.months, value.days, value.nanoseconds // 1000)
+        return (0, 0, 0) if value is None else (value.months, value.days, value.nanoseconds)
     fields = views.values(arg)
-    return fields["f0"].astype(np.int64), fields["f1"].astype(np.int64), fields["f2"] // 1000
+    return fields["f0"].astype(np.int64), fields["f1"].astype(np.int64), fields["f2"]
 
 
 def difference(left: Any, right: Any, rows: int, valid: np.ndarray | None) -> pa.Array:
@@ -273,41 +291,53 @@ def difference(left: Any, right: Any, rows: int, valid: np.ndarray | None) -> pa
             if bad.any():
                 raise DatetimeOverflow("cannot subtract infinite timestamps")
             a, b = np.where(side, a, 0), np.where(side, b, 0)
-    us = a - b
+    us = exact_sum(a, b, valid, sign=-1)
     days = _towards_zero(us, DAY_US)
     return interval_array(0, days, us - days * DAY_US, rows, valid)
 
 
-def scaled_interval(parts: tuple[Any, Any, Any], factor: Any, rows: int, valid: np.ndarray | None) -> pa.Array:
-    """interval * factor, fractions of months cascading to days (of 30) and of days to time."""
+def scaled_interval(parts: tuple[Any, Any, Any], factor: Any, rows: int, valid: np.ndarray | None,
+                    divide: bool = False) -> pa.Array:
+    """interval * factor (or / factor), fractions of months cascading to days (of 30) and of days to time."""
     months, days, us = (np.asarray(part, np.float64) for part in parts)
     with np.errstate(all="ignore"):
-        total_months, total_days = months * factor, days * factor
+        total_months, total_days, total_us = (part / factor if divide else part * factor for part in (months, days, us))
         new_months, new_days = np.trunc(total_months), np.trunc(total_days)
         month_days = np.round((total_months - new_months) * 30, 6)
         seconds = np.round((total_days - new_days + month_days - np.trunc(month_days)) * 86_400, 6)
         extra = np.where(np.abs(seconds) >= 86_400, np.trunc(seconds / 86_400), 0)
         seconds = seconds - extra * 86_400
         new_days = new_days + extra + np.trunc(month_days)
-        new_us = np.rint(us * factor + seconds * SECOND_US)
+        new_us = np.rint(total_us + seconds * SECOND_US)
     clean = []
-    for part, limit in ((new_months, 2.0 ** 31), (new_days, 2.0 ** 31), (new_us, 2.0 ** 63 / 1000)):
-        bad = ~(np.abs(part) < limit)
+    for part, limit in ((new_months, 2.0 ** 31), (new_days, 2.0 ** 31), (new_us, 2.0 ** 63)):
+        bad = ~((part >= -limit) & (part < limit))
         if (bad if valid is None else bad & valid).any():
             raise DatetimeOverflow("interval out of range")
         clean.append(np.where(bad, 0, part).astype(np.int64))
     return interval_array(clean[0], clean[1], clean[2], rows, valid)
 
 
+_LAST_MOMENT = divmod(INFINITY + 946_684_800 * SECOND_US, DAY_US)
+"""Where infinity would be, counted from 2000: PostgreSQL 15 takes it for that moment here."""
+
+
+def _days_and_us(us: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    days = us // DAY_US
+    rest = us - days * DAY_US
+    infinite = us == INFINITY
+    return np.where(infinite, _LAST_MOMENT[0], days), np.where(infinite, _LAST_MOMENT[1], rest)
+
+
 def age(left: np.ndarray, right: np.ndarray, valid: np.ndarray | None) -> pa.Array:
     """The difference of local timestamps in years, months, days and time, as a calendar counts."""
     backwards = left < right
-    days_a, days_b = left // DAY_US, right // DAY_US
+    (days_a, us_a), (days_b, us_b) = (_days_and_us(side) for side in (left, right))
     (year_a, month_a, day_a), (year_b, month_b, day_b) = civil_from_days(days_a), civil_from_days(days_b)
     sign = np.where(backwards, -1, 1)
     months = sign * ((year_a - year_b) * 12 + month_a - month_b)
     days = sign * (day_a - day_b)
-    us = sign * ((left - days_a * DAY_US) - (right - days_b * DAY_US))
+    us = sign * (us_a - us_b)
     borrow = us < 0
     us, days = us + DAY_US * borrow, days - borrow
     length = np.where(backwards, month_length(year_a, month_a), month_length(year_b, month_b))

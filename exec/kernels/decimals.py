@@ -150,6 +150,13 @@ def _operands(left: Unscaled, right: Unscaled, combine: str, valid: np.ndarray |
     return _wide(left), _wide(right)
 
 
+def alike(left: Unscaled, right: Unscaled) -> tuple[Unscaled, Unscaled]:
+    """Both as Python integers where one of them is a constant beyond 64 bits, which numpy does not mix with int64."""
+    if any(isinstance(data, int) and not fits(data, data) for data in (left, right)):
+        return _wide(left), _wide(right)
+    return left, right
+
+
 def add(left: Unscaled, right: Unscaled, valid: np.ndarray | None = None) -> np.ndarray:
     a, b = _operands(left, right, "add", valid)
     return a + b  # type: ignore[return-value]
@@ -223,9 +230,11 @@ def divide(left: Unscaled, right: Unscaled, digits: int, rows: int, valid: np.nd
     if digits < 0:
         divisor, digits = multiply(divisor, POWERS[-digits], valid), 0
     if numerator.dtype != object and divisor.dtype != object and rows:
-        done = _long_division(numerator, divisor, digits)
-        if done is not None:
-            return done
+        parts = quotient_parts(numerator, divisor, digits)
+        if parts is not None:
+            high, low, shift = parts
+            size = high.astype(object) * POWERS[shift] + low if shift else high
+            return np.where((numerator < 0) ^ (divisor < 0), -size, size)
     top, bottom = numerator.astype(object) * POWERS[digits], divisor.astype(object)
     negative = (top < 0) ^ (bottom < 0)
     bottom = np.abs(bottom)
@@ -233,30 +242,56 @@ def divide(left: Unscaled, right: Unscaled, digits: int, rows: int, valid: np.nd
     return np.where(negative, -magnitude, magnitude) if rows else magnitude
 
 
-def _long_division(numerator: np.ndarray, divisor: np.ndarray, digits: int) -> np.ndarray | None:
-    """Schoolbook division, several decimal digits a step, in int64; None where a step would not fit."""
-    if int(numerator.min()) == INT64_MIN or int(divisor.min()) == INT64_MIN:
+def quotient_parts(numerator: np.ndarray, divisor: np.ndarray, digits: int) -> tuple[np.ndarray, np.ndarray, int] | None:
+    """|numerator| * 10**digits / |divisor|, rounded half up, as high * 10**m + low with low < 10**m: (high, low, m), all
+    in int64, by schoolbook division of several decimal digits a step. None where that is not enough. No divisor is 0."""
+    if digits < 0 or int(numerator.min()) == INT64_MIN or int(divisor.min()) == INT64_MIN:
         return None
     top, bottom = np.abs(numerator), np.abs(divisor)
-    largest = int(bottom.max())
-    room = 0
+    largest, room = int(bottom.max()), 0
     while largest * POWERS[room + 1] <= INT64_MAX:
         room += 1
     if room == 0 and digits:
         return None
-    quotient = top // bottom
-    rest = top - quotient * bottom
+    high = top // bottom
+    rest = top - high * bottom
+    low: np.ndarray | None = None
+    shift = 0
     while digits:
         step = min(room, digits)
         rest = rest * POWERS[step]
         part = rest // bottom
         rest -= part * bottom
-        if quotient.dtype != object and (int(quotient.max()) + 1) * POWERS[step] > INT64_MAX:
-            quotient = quotient.astype(object)
-        quotient = quotient * POWERS[step] + part
+        if low is None and (int(high.max()) + 1) * POWERS[step] <= INT64_MAX:
+            high = high * POWERS[step] + part
+        else:
+            if shift + step > 18:
+                return None
+            low, shift = part if low is None else low * POWERS[step] + part, shift + step
         digits -= step
-    quotient = quotient + (rest >= bottom - rest)
-    return np.where((numerator < 0) ^ (divisor < 0), -quotient, quotient)
+    up = rest >= bottom - rest
+    if low is None:
+        return high + up, np.zeros_like(high), 0
+    low = low + up
+    carry = low == POWERS[shift]
+    return high + carry, np.where(carry, 0, low), shift
+
+
+def words_of(high: np.ndarray, low: np.ndarray, shift: int, negative: np.ndarray) -> np.ndarray:
+    """high * 10**shift + low, all from 0 up, with a sign, as 64-bit words of decimal128: int64 (rows, 2)."""
+    mask = np.uint64(0xFFFFFFFF)
+    a, power = high.view(np.uint64), POWERS[shift]
+    a0, a1, b0, b1 = a & mask, a >> np.uint64(32), np.uint64(power & 0xFFFFFFFF), np.uint64(power >> 32)
+    middle = a1 * b0 + ((a0 * b0) >> np.uint64(32))
+    cross = (middle & mask) + a0 * b1
+    lowest = (cross << np.uint64(32)) | ((a0 * b0) & mask)
+    words = np.empty((len(high), 2), np.uint64)
+    words[:, 0] = lowest + low.view(np.uint64)
+    words[:, 1] = a1 * b1 + (middle >> np.uint64(32)) + (cross >> np.uint64(32)) + (words[:, 0] < lowest)
+    words[negative] = ~words[negative]
+    words[negative, 0] += np.uint64(1)
+    words[:, 1] += (negative & (words[:, 0] == 0)).astype(np.uint64)
+    return words.view(np.int64)
 
 
 def check_precision(data: Unscaled, precision: int, valid: np.ndarray | None, describe: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from shoal.catalog.errors import InvalidParameterValue, NullNotAllowed
+from shoal.catalog.errors import InvalidParameterValue, InvalidTextRepresentation, NullNotAllowed
 from shoal.exec.kernels.strings import quote_ident, quote_literal
 
 _SPECIFIER = re.compile(r"%(?:(?P<position>\d+)\$)?(?P<flag>-)?(?P<width>\d+|\*(?:(?P<width_position>\d+)\$)?)?(?P<type>.)?",
@@ -20,11 +20,12 @@ def format_rows(templates: Sequence[str | None], columns: Sequence[Sequence[str 
 
     Raises: InvalidParameterValue (22023), NullNotAllowed (22004).
     """
-    return [None if template is None else _format(template, [column[row] for column in columns])
+    return [None if template is None else format_row(template, [column[row] for column in columns])
             for row, template in enumerate(templates)]
 
 
-def _format(template: str, values: list[str | None]) -> str:
+def format_row(template: str, values: Sequence[str | None]) -> str:
+    """One template filled. Raises: as format_rows."""
     following = 0
     out: list[str] = []
     at = 0
@@ -44,7 +45,9 @@ def _format(template: str, values: list[str | None]) -> str:
             if match["width"].startswith("*"):
                 index = int(match["width_position"]) - 1 if match["width_position"] else following
                 following = index + 1
-                width = int(_at(values, index) or 0)
+                if index < 0:
+                    raise InvalidParameterValue("format specifies argument 0, but arguments are numbered from 1")
+                width = _width(_at(values, index))
                 left, width = left or width < 0, abs(width)
             else:
                 width = int(match["width"])
@@ -67,7 +70,15 @@ def _format(template: str, values: list[str | None]) -> str:
     return "".join(out)
 
 
-def _at(values: list[str | None], index: int) -> str | None:
+def _width(text: str | None) -> int:
+    if text is None:
+        return 0
+    if re.fullmatch(r"\s*[+-]?\d+\s*", text) is None:
+        raise InvalidTextRepresentation(f'invalid input syntax for type integer: "{text}"')
+    return int(text)
+
+
+def _at(values: Sequence[str | None], index: int) -> str | None:
     if index >= len(values):
         raise InvalidParameterValue("too few arguments for format()")
     return values[index]

@@ -1,29 +1,35 @@
-"""to_char, to_date, to_timestamp and to_number: templates are taken apart once, then run over distinct values.
+"""Templates of dates and times, and to_char() by them: taken apart once, then run over distinct values.
 
 Spec: PostgreSQL 15 documentation, 9.8 "Data Type Formatting Functions" (tables 9.26 to 9.30), locale C.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
-from shoal.catalog.errors import DatetimeOverflow, InvalidDatetimeFormat
-from shoal.exec.kernels.calendar import JULIAN_1970, civil_from_days, days_from_civil, iso_week, month_length
+from shoal.catalog.errors import InvalidDatetimeFormat
+from shoal.exec.kernels.calendar import JULIAN_1970, civil_from_days, days_from_civil, iso_week
+from shoal.exec.kernels.number_formats import ordinal
 from shoal.exec.kernels.timezones import DAY_US, SECOND_US
 
 MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
           "December"]
 DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
 ROMAN = ["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"]
-_KEYWORDS = sorted(["HH24", "HH12", "HH", "MI", "SSSSS", "SSSS", "SS", "MS", "US", "FF1", "FF2", "FF3", "FF4", "FF5", "FF6",
-                    "AM", "PM", "am", "pm", "A.M.", "P.M.", "a.m.", "p.m.", "Y,YYY", "YYYY", "YYY", "YY", "Y", "IYYY", "IYY",
-                    "IY", "I", "BC", "AD", "bc", "ad", "B.C.", "A.D.", "b.c.", "a.d.", "MONTH", "Month", "month", "MON",
-                    "Mon", "mon", "MM", "DAY", "Day", "day", "DY", "Dy", "dy", "DDD", "IDDD", "DD", "D", "ID", "WW", "IW",
-                    "W", "CC", "J", "Q", "RM", "rm", "TZH", "TZM", "TZ", "tz", "OF"], key=len, reverse=True)
-_FOLDED = frozenset({"month", "day", "mon", "dy", "am", "pm", "a.m.", "p.m.", "bc", "ad", "b.c.", "a.d.", "rm", "tz"})
+_NUMBERS = ("HH24", "HH12", "HH", "MI", "SSSSS", "SSSS", "SS", "MS", "US", "FF1", "FF2", "FF3", "FF4", "FF5", "FF6", "Y,YYY",
+            "YYYY", "YYY", "YY", "Y", "IYYY", "IYY", "IY", "I", "MM", "DDD", "IDDD", "DD", "D", "ID", "WW", "IW", "W", "CC",
+            "J", "Q", "TZH", "TZM", "OF", "FX")
+"""Keywords that mean the same in lower case."""
+_WORDS = ("AM", "PM", "A.M.", "P.M.", "BC", "AD", "B.C.", "A.D.", "MONTH", "MON", "DAY", "DY", "RM", "TZ")
+"""Keywords whose case is the result's."""
+_SPELLED: dict[str, str] = {
+    **{spelled: name for name in _NUMBERS for spelled in (name, name.lower())},
+    **{spelled: spelled for name in _WORDS for spelled in (name, name.lower())},
+    **{name: name for name in ("Month", "Mon", "Day", "Dy")}}
+_KEYWORDS = sorted(_SPELLED, key=len, reverse=True)
+_PREFIXES = ("FM", "fm", "TM", "tm")
+_SUFFIXES = ("TH", "th", "SP")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,71 +42,39 @@ class Part:
     suffix: str = ""
     """"TH" or "th" after a number."""
     quoted: bool = False
+    localized: bool = False
+    """With TM: names are not filled up."""
 
 
 @lru_cache(maxsize=256)
 def date_parts(template: str) -> tuple[Part, ...]:
-    """A date/time template as its parts. FX is accepted and means nothing here."""
+    """A date/time template as its parts: each keyword may have one prefix and one suffix."""
     parts: list[Part] = []
-    i, fill = 0, True
+    i = 0
     while i < len(template):
-        rest = template[i:]
-        upper = rest.upper()
-        if upper.startswith("FM"):
-            fill, i = False, i + 2
-            continue
-        if upper.startswith(("FX", "TM")):
-            i += 2
-            continue
-        if rest[0] == '"':
-            end = i + 1
-            text = ""
-            while end < len(template) and template[end] != '"':
-                if template[end] == "\\" and end + 1 < len(template):
-                    end += 1
-                text += template[end]
-                end += 1
-            parts.append(Part(text=text, quoted=True))
-            i = end + 1
-            continue
-        if rest.startswith('\\"'):
-            parts.append(Part(text='"', quoted=True))
-            i += 2
-            continue
-        keyword = _keyword(rest)
-        if keyword is None:
-            parts.append(Part(text=rest[0]))
+        prefix = template[i:i + 2] if template.startswith(_PREFIXES, i) else ""
+        i += len(prefix)
+        if i >= len(template):
+            break
+        keyword = next((k for k in _KEYWORDS if template.startswith(k, i)), None)
+        if keyword is not None:
+            i += len(keyword)
+            suffix = template[i:i + 2] if template.startswith(_SUFFIXES, i) else ""
+            i += len(suffix)
+            parts.append(Part(_SPELLED[keyword], fill=prefix not in ("FM", "fm"), suffix="" if suffix == "SP" else suffix,
+                              localized=prefix in ("TM", "tm")))
+        elif template[i] == '"':
             i += 1
-            continue
-        i += len(keyword)
-        suffix = template[i:i + 2] if template[i:i + 2].upper() == "TH" else ""
-        i += len(suffix)
-        parts.append(Part(keyword, fill=fill, suffix=suffix))
-        fill = True
+            while i < len(template) and template[i] != '"':
+                i += template[i] == "\\" and i + 1 < len(template)
+                parts.append(Part(text=template[i], quoted=True))
+                i += 1
+            i += 1
+        else:
+            i += template.startswith('\\"', i)
+            parts.append(Part(text=template[i]))
+            i += 1
     return tuple(parts)
-
-
-def _keyword(rest: str) -> str | None:
-    for keyword in _KEYWORDS:
-        if rest.startswith(keyword):
-            return keyword
-    upper = rest.upper()
-    for keyword in _KEYWORDS:
-        if keyword.lower() not in _FOLDED and upper.startswith(keyword) and keyword.isupper():
-            return keyword
-    for keyword in _KEYWORDS:  # mixed case such as "mOnTh" follows its first letters
-        if keyword.lower() in _FOLDED and upper.startswith(keyword.upper()):
-            first, second = rest[0].isupper(), rest[1:2].isupper()
-            form = keyword.upper() if first and second else keyword.capitalize() if first else keyword.lower()
-            return form if form in _KEYWORDS else keyword
-    return None
-
-
-def ordinal(number: int, suffix: str) -> str:
-    """1st 2nd 3rd 4th 11th, in the suffix's case."""
-    last = abs(number) % 100
-    word = "th" if 10 < last < 14 else {1: "st", 2: "nd", 3: "rd"}.get(last % 10, "th")
-    return word.upper() if suffix == "TH" else word
 
 
 @dataclass(slots=True)
@@ -135,7 +109,22 @@ def format_clock(clock: Clock, template: str) -> str:
 def _number(value: int, width: int, part: Part) -> str:
     """Filled with zeros unless FM; a sign takes one more place."""
     text = f"{value:0{width + (value < 0)}d}" if part.fill else str(value)
-    return text + (ordinal(value, part.suffix) if part.suffix else "")
+    return text + (ordinal(str(value), part.suffix) if part.suffix else "")
+
+
+def _rest(value: int, by: int) -> int:
+    """What is left by a division towards zero."""
+    return abs(value) % by * (-1 if value < 0 else 1)
+
+
+def _digits(value: int, width: int, part: Part) -> str:
+    """Of a fraction: FM leaves no zeros out."""
+    text = f"{value:0{width + (value < 0)}d}"
+    return text + (ordinal(text, part.suffix) if part.suffix else "")
+
+
+_OF_DATES = frozenset({"AD", "BC", "A.D.", "B.C.", "MONTH", "MON", "DAY", "DY", "D", "ID", "TZ", "TZH", "TZM", "OF"})
+"""What intervals do not have."""
 
 
 def _format_part(clock: Clock, part: Part) -> str:
@@ -143,6 +132,8 @@ def _format_part(clock: Clock, part: Part) -> str:
     if not keyword:
         return part.text
     us, interval = clock.us, clock.days is None
+    if interval and keyword.upper() in _OF_DATES:
+        raise _not_of_intervals()
     total_seconds = int(us / SECOND_US)
     hour = int(us / (3600 * SECOND_US))
     minute, second = int((us - hour * 3600 * SECOND_US) / (60 * SECOND_US)), total_seconds - int(total_seconds / 60) * 60
@@ -158,25 +149,25 @@ def _format_part(clock: Clock, part: Part) -> str:
         case "SS":
             return _number(second, 2, part)
         case "SSSS" | "SSSSS":
-            return str(total_seconds) + (ordinal(total_seconds, part.suffix) if part.suffix else "")
+            return str(total_seconds) + (ordinal(str(total_seconds), part.suffix) if part.suffix else "")
         case "MS" | "FF3":
-            return _number(int(fraction / 1000), 3, part)
+            return _digits(int(fraction / 1000), 3, part)
         case "US" | "FF6":
-            return _number(fraction, 6, part)
+            return _digits(fraction, 6, part)
         case "FF1" | "FF2" | "FF4" | "FF5":
             digits = int(keyword[2])
-            return _number(int(fraction / 10 ** (6 - digits)), digits, part)
+            return _digits(int(fraction / 10 ** (6 - digits)), digits, part)
         case "AM" | "PM" | "am" | "pm" | "A.M." | "P.M." | "a.m." | "p.m.":
-            return _cased(keyword, "PM" if hour % 24 >= 12 else "AM")
+            return _cased(keyword, "PM" if _rest(hour, 24) >= 12 else "AM")
         case "BC" | "AD" | "bc" | "ad" | "B.C." | "A.D." | "b.c." | "a.d.":
             return _cased(keyword, "BC" if clock.year <= 0 else "AD")
         case "Y,YYY":
             text = f"{year // 1000},{year % 1000:03d}"
-            return text + (ordinal(year, part.suffix) if part.suffix else "")
+            return text + (ordinal(text, part.suffix) if part.suffix else "")
         case "YYYY":
             return _number(year, 4, part)
         case "YYY" | "YY" | "Y":
-            return _number(year % 10 ** len(keyword), len(keyword), part)
+            return _number(_rest(year, 10 ** len(keyword)), len(keyword), part)
         case "CC":
             century = (year + 99) // 100 if clock.year > 0 else -((year + 99) // 100)
             if interval:
@@ -189,9 +180,10 @@ def _format_part(clock: Clock, part: Part) -> str:
         case "Q":
             return "" if clock.month == 0 else _number((clock.month - 1) // 3 + 1, 1, part)
         case "RM" | "rm":
-            if clock.month == 0:
+            if clock.month == 0 and not (interval and clock.year):
                 return ""
-            roman = ROMAN[clock.month - 1]
+            # of intervals, months below zero count back from December, and none are December's or, back, January's
+            roman = ROMAN[clock.month - 1 if clock.month > 0 or (not clock.month and clock.year > 0) else clock.month]
             text = roman.ljust(4) if part.fill else roman
             return text.lower() if keyword == "rm" else text
         case "MONTH" | "Month" | "month" | "MON" | "Mon" | "mon":
@@ -199,15 +191,42 @@ def _format_part(clock: Clock, part: Part) -> str:
                 return ""
             return _named(keyword, MONTHS[clock.month - 1], part, 9)
         case "TZ" | "tz" | "TZH" | "TZM" | "OF":
-            return _zone(clock, keyword)
+            return _zone(clock, part)
+        case "FX":
+            return ""
     if interval:
-        if keyword in ("DDD", "J"):
-            return _number((clock.year * 12 + clock.month) * 30 + clock.day, 3, part)
-        if keyword in ("W", "WW"):
-            return _number((clock.day - 1) // 7 + 1, len(keyword), part)
-        raise InvalidDatetimeFormat("invalid format specification for an interval value",
-                                    hint="Intervals are not tied to specific calendar dates.")
+        return _format_interval_day(clock, part)
     return _format_day(clock, part)
+
+
+def _format_interval_day(clock: Clock, part: Part) -> str:
+    """Days by number: of the year they are 30 a month; else PostgreSQL takes the fields for a date's."""
+    keyword = part.keyword
+    day_of_year = (clock.year * 12 + clock.month) * 30 + clock.day
+    if keyword == "DDD":
+        return _number(day_of_year, 3, part)
+    if keyword == "WW":
+        return _number(int((day_of_year - 1) / 7) + 1, 2, part)
+    if keyword == "W":
+        return _number(int((clock.day - 1) / 7) + 1, 1, part)
+    year, month = (clock.year + 4800, clock.month + 1) if clock.month > 2 else (clock.year + 4799, clock.month + 13)
+    days = year * 365 - 32167 + year // 4 - year // 100 + year // 400 + 7834 * month // 256 + clock.day - JULIAN_1970
+    if keyword == "J":
+        return _number(days + JULIAN_1970, 1, part)
+    iso_year, week, iso_day = (int(value) for value in iso_week(days))
+    if keyword == "IDDD":
+        return _number((week - 1) * 7 + iso_day, 3, part)
+    if keyword == "IW":
+        return _number(week, 2, part)
+    width = len(keyword)
+    shown = iso_year if width == 4 else _rest(iso_year, 10 ** width)
+    text = f"{shown:0{width + (clock.year < 0)}d}" if part.fill else str(shown)
+    return text + (ordinal(text, part.suffix) if part.suffix else "")
+
+
+def _not_of_intervals() -> InvalidDatetimeFormat:
+    return InvalidDatetimeFormat("invalid format specification for an interval value",
+                                 hint="Intervals are not tied to specific calendar dates.")
 
 
 def _format_day(clock: Clock, part: Part) -> str:
@@ -237,7 +256,7 @@ def _format_day(clock: Clock, part: Part) -> str:
             return _number(days + JULIAN_1970, 1, part)
     year = iso_year if iso_year > 0 else 1 - iso_year
     width = len(keyword)  # IYYY, IYY, IY, I
-    return _number(year if width == 4 else year % 10 ** width, width, part)
+    return _number(year if width == 4 else _rest(year, 10 ** width), width, part)
 
 
 def _cased(keyword: str, word: str) -> str:
@@ -248,195 +267,19 @@ def _cased(keyword: str, word: str) -> str:
 def _named(keyword: str, name: str, part: Part, width: int) -> str:
     text = name if keyword.upper() in ("MONTH", "DAY") else name[:3]
     text = text.upper() if keyword.isupper() else text.lower() if keyword.islower() else text
-    return text.ljust(width) if part.fill and keyword.upper() in ("MONTH", "DAY") else text
+    return text.ljust(width) if part.fill and not part.localized and keyword.upper() in ("MONTH", "DAY") else text
 
 
-def _zone(clock: Clock, keyword: str) -> str:
+def _zone(clock: Clock, part: Part) -> str:
+    keyword = part.keyword
     if clock.offset is None:
-        return {"OF": "+00", "TZH": "+00", "TZM": "00"}.get(keyword, "")
+        return {"OF": "+00" if part.fill else "+0", "TZH": "+00", "TZM": "00"}.get(keyword.upper(), "")
     sign, size = "-" if clock.offset < 0 else "+", abs(clock.offset)
-    match keyword:
+    match keyword.upper():
         case "TZH":
             return f"{sign}{size // 3600:02d}"
         case "TZM":
             return f"{size // 60 % 60:02d}"
         case "OF":
-            return f"{sign}{size // 3600:02d}" + (f":{size // 60 % 60:02d}" if size % 3600 else "")
+            return f"{sign}{size // 3600:0{2 if part.fill else 1}d}" + (f":{size // 60 % 60:02d}" if size % 3600 else "")
     return clock.zone.lower() if keyword == "tz" else clock.zone.upper()
-
-
-# --- reading dates
-
-_WIDTHS = {"HH24": 2, "HH12": 2, "HH": 2, "MI": 2, "SS": 2, "SSSS": 5, "SSSSS": 5, "YYYY": 4, "YYY": 3, "YY": 2, "Y": 1,
-           "MM": 2, "DD": 2,
-           "DDD": 3, "D": 1, "J": 7, "Q": 1, "WW": 2, "W": 1, "CC": 2, "IYYY": 4, "IW": 2, "ID": 1, "IDDD": 3, "MS": 3,
-           "US": 6,
-           "FF1": 1, "FF2": 2, "FF3": 3, "FF4": 4, "FF5": 5, "FF6": 6, "TZH": 2, "TZM": 2}
-
-
-def read_clock(text: str, template: str) -> tuple[int, int | None]:
-    """to_timestamp: (local microseconds, seconds east of UTC where the text said so).
-
-    Raises: InvalidDatetimeFormat (22007), DatetimeOverflow (22008).
-    """
-    found: dict[str, Any] = {}
-    parts = date_parts(template)
-    at = 0
-    for index, part in enumerate(parts):
-        if not part.keyword:
-            at = _skip_literal(text, at, part)
-            continue
-        while at < len(text) and text[at].isspace():
-            at += 1
-        if at >= len(text):
-            break
-        at = _read_part(text, at, part, parts, index, found)
-    return _assembled(found, text)
-
-
-def _skip_literal(text: str, at: int, part: Part) -> int:
-    if part.quoted:
-        return min(at + len(part.text), len(text))
-    if part.text.isalnum():
-        return min(at + 1, len(text))
-    while at < len(text) and (text[at].isspace()):
-        at += 1
-    if not part.text.isspace() and at < len(text) and not text[at].isalnum() and text[at] not in "+-":
-        return at + 1
-    if not part.text.isspace() and at < len(text) and text[at] == part.text:
-        return at + 1
-    if part.text.isspace() and at < len(text) and not text[at].isalnum() and text[at] not in "+-":
-        return at + 1
-    return at
-
-
-def _bad_value(value: str, part: Part, detail: str = "Value must be an integer.") -> InvalidDatetimeFormat:
-    return InvalidDatetimeFormat(f'invalid value "{value}" for "{part.keyword}"', detail=detail)
-
-
-def _read_part(text: str, at: int, part: Part, parts: tuple[Part, ...], index: int, found: dict[str, Any]) -> int:
-    keyword, upper = part.keyword, part.keyword.upper()
-    if upper in ("MONTH", "MON", "DAY", "DY"):
-        names = MONTHS if upper.startswith("MON") else DAYS
-        for number, name in enumerate(names):
-            for form in (name, name[:3]):
-                if text[at:at + len(form)].lower() == form.lower():
-                    found["month" if names is MONTHS else "weekday"] = number + 1
-                    return at + len(form)
-        raise InvalidDatetimeFormat(f'invalid value "{text[at:at + 9].split(" ")[0]}" for "{keyword}"',
-                                    detail="The given value did not match any of the allowed values for this field.")
-    if upper in ("AM", "PM", "A.M.", "P.M.", "BC", "AD", "B.C.", "A.D."):
-        form = text[at:at + len(keyword)].upper().replace(".", "")
-        if form not in (("AM", "PM") if upper[0] in "AP" and "M" in upper else ("BC", "AD")):
-            raise InvalidDatetimeFormat(f'invalid value "{text[at:at + len(keyword)]}" for "{keyword}"',
-                                        detail="The given value did not match any of the allowed values for this field.")
-        found["half" if form in ("AM", "PM") else "era"] = form
-        return at + len(keyword)
-    if upper == "RM":
-        for number in sorted(range(12), key=lambda n: -len(ROMAN[n])):
-            if text[at:at + len(ROMAN[number])].upper() == ROMAN[number]:
-                found["month"] = number + 1
-                return at + len(ROMAN[number])
-        raise _bad_value(text[at:at + 4], part, "The given value did not match any of the allowed values for this field.")
-    if upper in ("TZ", "OF"):
-        match = re.compile(r"([+-])?(\d{1,2})(?::?(\d{2}))?|[A-Za-z]+").match(text, at)
-        if match is None:
-            return at
-        if match[2]:
-            found["offset"] = (-1 if match[1] == "-" else 1) * (int(match[2]) * 3600 + int(match[3] or 0) * 60)
-        return match.end()
-    if upper == "Y,YYY":
-        match = re.compile(r"(\d+),(\d{3})").match(text, at)
-        if match is None:
-            raise _bad_value(text[at:at + 5], part)
-        found["year"] = int(match[1]) * 1000 + int(match[2])
-        return match.end()
-    following = parts[index + 1] if index + 1 < len(parts) else None
-    fixed = following is not None and following.keyword != "" and following.keyword.upper() in _WIDTHS
-    limit = _WIDTHS[keyword] if fixed or keyword not in ("YYYY", "IYYY", "J") else 9
-    match = re.compile(rf"[+-]?\d{{1,{limit}}}").match(text, at)
-    if match is None:
-        raise _bad_value(text[at:at + _WIDTHS[keyword]], part)
-    found[_FIELDS.get(keyword, keyword)] = _value(keyword, match.group(), found)
-    end = match.end()
-    if part.suffix:
-        end = min(end + 2, len(text))
-    return end
-
-
-_FIELDS = {"HH24": "hour", "HH12": "hour12", "HH": "hour12", "MI": "minute", "SS": "second", "SSSS": "seconds",
-           "SSSSS": "seconds",
-           "YYYY": "year", "YYY": "year", "YY": "year", "Y": "year", "MM": "month", "DD": "day", "DDD": "yearday",
-           "J": "julian",
-           "MS": "fraction", "US": "fraction", **{f"FF{n}": "fraction" for n in range(1, 7)}, "TZH": "zone_hour",
-           "TZM": "zone_minute"}
-
-
-def _value(keyword: str, digits: str, found: dict[str, Any]) -> int:
-    if keyword in ("MS", "US") or keyword.startswith("FF"):
-        return round(float("0." + digits.lstrip("+-")) * SECOND_US)
-    value = int(digits)
-    if keyword in ("YY", "Y", "YYY") and len(digits) < 4:
-        width = len(digits)
-        if width <= 2:
-            return value + (2000 if value < 70 else 1900)
-        return value + (2000 if value < 520 else 1000)
-    if keyword == "TZH" and digits.startswith("-"):
-        found["zone_sign"] = -1
-        return abs(value)
-    return value
-
-
-def _assembled(found: dict[str, Any], text: str) -> tuple[int, int | None]:
-    def out_of_range() -> DatetimeOverflow:
-        return DatetimeOverflow(f'date/time field value out of range: "{text}"')
-    hour, minute, second = found.get("hour", 0), found.get("minute", 0), found.get("second", 0)
-    if "hour12" in found:
-        hour = found["hour12"]
-        if "half" in found:
-            if not 1 <= hour <= 12:
-                raise InvalidDatetimeFormat(f'hour "{hour}" is invalid for the 12-hour clock',
-                                            hint="Use the 24-hour clock, or give an hour between 1 and 12.")
-            hour = hour % 12 + (12 if found["half"] == "PM" else 0)
-    elif found.get("half") == "PM" and hour < 12:
-        hour += 12
-    if "seconds" in found:
-        hour, minute, second = found["seconds"] // 3600, found["seconds"] // 60 % 60, found["seconds"] % 60
-    if not (0 <= hour < 24 and 0 <= minute < 60 and 0 <= second < 60):
-        raise out_of_range()
-    us = ((hour * 60 + minute) * 60 + second) * SECOND_US + found.get("fraction", 0)
-    offset = None
-    if "zone_hour" in found:
-        offset = found.get("zone_sign", 1) * (found["zone_hour"] * 3600 + found.get("zone_minute", 0) * 60)
-    offset = found.get("offset", offset)
-    return _assembled_days(found, out_of_range) * DAY_US + us, offset
-
-
-def _assembled_days(found: dict[str, Any], out_of_range: Any) -> int:
-    if "julian" in found:
-        return int(found["julian"]) - JULIAN_1970
-    year = found.get("year", 0)
-    if "CC" in found and "year" in found and found["year"] < 100:
-        year = (found["CC"] - 1) * 100 + year
-    elif "CC" in found and "year" not in found:
-        year = (found["CC"] - 1) * 100 + 1
-    if found.get("era") == "BC" and year > 0:
-        year = 1 - year
-    elif year == 0:
-        year = 0
-    if "IYYY" in found:
-        first = int(days_from_civil(found["IYYY"], 1, 4))
-        monday = first - (first + 3) % 7
-        if "IDDD" in found:
-            return monday + int(found["IDDD"]) - 1
-        return monday + (int(found.get("IW", 1)) - 1) * 7 + int(found.get("ID", 1)) - 1
-    if "yearday" in found:
-        if not 1 <= found["yearday"] <= 366:
-            raise out_of_range()
-        return int(days_from_civil(year, 1, 1)) + int(found["yearday"]) - 1
-    month, day = found.get("month", 1), found.get("day", 1)
-    if "WW" in found and "month" not in found:
-        return int(days_from_civil(year, 1, 1)) + (int(found["WW"]) - 1) * 7 + day - 1
-    if not 1 <= month <= 12 or not 1 <= day <= month_length(year, month):
-        raise out_of_range()
-    return int(days_from_civil(year, month, day))

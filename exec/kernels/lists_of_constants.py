@@ -27,7 +27,8 @@ class ConstantList:
 
     @staticmethod
     def handles(sql_type: SqlType) -> bool:
-        return (sql_type.name in _INTEGERS or sql_type.name in ("numeric", "float4", "float8") or sql_type.is_string)
+        return not sql_type.varies and (
+            sql_type.name in _INTEGERS or sql_type.name in ("numeric", "float4", "float8") or sql_type.is_string)
 
     def test(self, array: pa.Array) -> np.ndarray:
         """The mask of rows whose value is in the list (rows under NULL: anything)."""

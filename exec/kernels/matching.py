@@ -61,9 +61,9 @@ def pattern_regex(pattern: str) -> str:
 
 def like(array: pa.Array, pattern: str, ignore_case: bool = False) -> np.ndarray:
     """The mask of values that match (rows under NULL: anything)."""
-    parts = pattern_parts(pattern)
     if ignore_case:
-        return views.values(pc.match_substring_regex(array, pattern_regex(pattern), ignore_case=True))
+        array, pattern = pc.utf8_lower(array), pc.utf8_lower(pattern).as_py()
+    parts = pattern_parts(pattern)
     if "\0_" not in parts:
         literals = [part for part in parts if part is not None]
         if not literals:

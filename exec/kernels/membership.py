@@ -260,7 +260,7 @@ class KeySet:
         """A self-contained form for `from_bytes` in another process."""
         kind = self.sql_type
         head = {"kind": self.kind, "minimum": self.minimum, "maximum": self.maximum,
-                "type": [kind.name, kind.precision, kind.scale, kind.length, kind.trim]}
+                "type": [kind.name, kind.precision, kind.scale, kind.length]}
         if self.kind == "texts":
             assert self.texts is not None
             body = json.dumps(self.texts.to_pylist()).encode()

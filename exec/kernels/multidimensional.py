@@ -29,6 +29,13 @@ def check_dimensions(count: int, position: int = 0) -> None:
                                    f"({shapes.MOST_DIMENSIONS})", position=position)
 
 
+def check_bounds(sizes: Sequence[int], lows: Sequence[int]) -> None:
+    """Raises: ProgramLimitExceeded (54000) where subscripts would leave 32 bits."""
+    for size, low in zip(sizes, lows, strict=True):
+        if size + low >= 1 << 31:
+            raise ProgramLimitExceeded(f"array lower bound is too large: {low}")
+
+
 def _starts(lists: pa.Array) -> list[int]:
     """Where each list's elements begin within `lists.values`."""
     return lists.offsets.to_numpy()[:-1].tolist() if len(lists) else []
@@ -157,7 +164,7 @@ def gathered_groups(values: pa.Array, starts: np.ndarray, ends: np.ndarray) -> p
         parts = dims[start:end]
         if any(one is None for one in parts):
             raise NullNotAllowed("cannot accumulate null arrays")
-        if any(one == () for one in parts):
+        if parts[0] == ():
             raise ArraySubscriptError("cannot accumulate empty arrays")
         places.append([p for i in range(start, end) for p in range(offsets[i], offsets[i + 1])])
         shape.append(_outer(parts, "cannot accumulate arrays of different dimensionality"))
@@ -239,6 +246,7 @@ def filled_dims(sizes: pa.Array, lows: pa.Array | None = None) -> list[Dims]:
         check_dimensions(len(counts))
         if any(count < 0 for count in counts) or math.prod(counts) > _MOST_ITEMS:
             raise ProgramLimitExceeded(f"array size exceeds the maximum allowed ({_MOST_ITEMS})")
+        check_bounds(counts, bounds)
         some = counts and math.prod(counts)
         found.append(tuple(n for pair in zip(counts, bounds, strict=True) for n in pair) if some else ())
     return found

@@ -122,8 +122,12 @@ def float_operation(name: str, left: Any, right: Any, kind: str, valid: np.ndarr
     b: Any = right.astype(dtype, copy=False) if isinstance(right, np.ndarray) else dtype(right)
     if name == "div":
         if isinstance(b, np.ndarray):
-            b = nonzero(b, valid)
+            zero = b == 0
+            if zero.any():  # NaN by zero is NaN
+                b = nonzero(np.where(zero & np.isnan(a), np.ones(1, dtype), b), valid)
         elif b == 0:
+            if isinstance(a, np.ndarray) and np.isnan(a).all():
+                return a
             if not isinstance(a, np.ndarray) or (valid is not None and not valid.any()):
                 return np.zeros(len(a) if isinstance(a, np.ndarray) else 1, dtype)
             raise DivisionByZero("division by zero")

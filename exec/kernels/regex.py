@@ -1,46 +1,148 @@
-"""PostgreSQL's advanced regular expressions, translated to RE2 (inside Arrow, whole columns) or to Python's re.
+"""PostgreSQL's regular expressions over columns and texts.
 
-RE2 takes every pattern without back references and look-around; the rest, and whatever needs positions or all
-matches, runs in Python once per distinct value. One difference remains: where alternatives match at the same
-place, the first one wins here, the longest in PostgreSQL. Spec: PostgreSQL 15 documentation, 9.7.3.
+Whether there is a match is asked of RE2 (inside Arrow, whole columns) wherever it knows the language. Where a match is,
+and what its groups hold, is asked of RE2 and Python's re only for expressions whose answers are provably PostgreSQL's
+(regex_shapes.py), and of our own matcher otherwise (regex_matcher.py), once for each distinct value.
+Spec: PostgreSQL 15 documentation, 9.7.3.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from functools import cached_property, lru_cache
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.catalog.errors import InvalidEscape, InvalidParameterValue, InvalidRegularExpression
+from shoal.catalog.errors import InvalidEscape, InvalidParameterValue, InvalidUseOfEscapeCharacter
 from shoal.exec.kernels import strings, views
-from shoal.exec.kernels.backtracking import Guarded, Match
+from shoal.exec.kernels.regex_matcher import Matcher, Spans
+from shoal.exec.kernels.regex_shapes import alike, check_size, has_word_edges, is_regular, is_wide, spelled
+from shoal.exec.kernels.regex_syntax import Options, parse, with_option
 
-_CLASSES = {"alnum": r"a-zA-Z0-9", "alpha": r"a-zA-Z", "blank": r" \t", "cntrl": r"\x00-\x1f\x7f", "digit": r"0-9",
-            "graph": r"\x21-\x7e", "lower": r"a-z", "print": r"\x20-\x7e", "punct": r"!-/:-@\[-`{-~", "space": r"\s",
-            "upper": r"A-Z", "xdigit": r"0-9A-Fa-f", "word": r"\w"}
-_WORD_EDGES = {"m": r"\b(?=\w)", "M": r"\b(?<=\w)", "y": r"\b", "Y": r"\B", "A": r"\A", "Z": r"\Z"}
-_EMBEDDED = re.compile(r"\(\?([bceimnpqstwx]+)\)")
-
-
-_ERRORS = (("unterminated subpattern", "parentheses () not balanced"),
-           ("unbalanced parenthesis", "parentheses () not balanced"),
-           ("repeat", "quantifier operand invalid"), ("character set", "brackets [] not balanced"),
-           ("group reference", "invalid backreference number"), ("character range", "invalid character range"))
+HARMLESS_BITS: Final = 24
+"""Python's matcher may take 2 to the power of this many steps: about a tenth of a second."""
 
 
-@dataclass(frozen=True, slots=True)
+class OwnMatch:
+    """A match and its groups as our matcher found them, to be used like re.Match; group 0 is the match."""
+
+    __slots__ = ("_spans", "_text")
+
+    def __init__(self, text: str, spans: Spans) -> None:
+        self._text, self._spans = text, spans
+
+    def __getitem__(self, group: int) -> str | None:
+        start, end = self._spans[group]
+        return None if start < 0 else self._text[start:end]
+
+    def start(self, group: int = 0) -> int:
+        """-1 for a group that matched nothing."""
+        return self._spans[group][0]
+
+    def end(self, group: int = 0) -> int:
+        return self._spans[group][1]
+
+    def groups(self) -> tuple[str | None, ...]:
+        return tuple(self[group] for group in range(1, len(self._spans)))
+
+
+Match = re.Match[str] | OwnMatch
+
+
 class Pattern:
-    """A translated pattern: `portable` says that RE2 understands it too."""
+    """A regular expression with its options. Raises: InvalidRegularExpression (2201B)."""
 
-    source: str
-    flags: str
-    portable: bool
-    python: Guarded
+    def __init__(self, source: str, options: Options) -> None:
+        self._syntax = parse(source, options)
+        self.groups = self._syntax.groups
+        tree = self._syntax.tree
+        check_size(tree)
+        self._wide = is_wide(tree)
+        self._regular = is_regular(tree)
+        self._edges = has_word_edges(tree)
+        self._alike = alike(tree)
+        self._re2: dict[tuple[bool, bool], str] = {}
+        self._longest = -1
+        """The longest text for Python's matcher: every start of a match, by every length of every repetition, by every
+        choice are powers of two that are added up."""
+        if self._alike is not None:
+            bits = (HARMLESS_BITS - self._alike.choices) // (1 + self._alike.repeats)
+            self._longest = 1 << max(bits, 3)
+
+    @cached_property
+    def _matcher(self) -> Matcher:
+        return Matcher(self._syntax)
+
+    @cached_property
+    def _python(self) -> re.Pattern[str]:
+        return re.compile(spelled(self._syntax.tree, "python", ascii_only=True, captures=True), re.ASCII)
+
+    def re2(self, array: pa.Array, *, captures: bool) -> str | None:
+        """The spelling for RE2 that is right for this column, None where there is none."""
+        if not self._regular:
+            return None
+        ascii_only = not self._wide or pc.all(pc.string_is_ascii(array)).as_py() is not False
+        if self._edges and not ascii_only:
+            return None
+        key = ascii_only, captures
+        if key not in self._re2:
+            self._re2[key] = spelled(self._syntax.tree, "re2", ascii_only=ascii_only, captures=captures)
+        return self._re2[key]
+
+    def replaceable(self, array: pa.Array) -> str | None:
+        """The spelling under which RE2 replaces in this column as PostgreSQL does; None where it might not."""
+        return self.re2(array, captures=True) if self._alike is not None and self._alike.least > 0 else None
+
+    def _by_python(self, text: str) -> bool:
+        """Whether Python's re gives the same answer, and soon."""
+        return len(text) < self._longest and (not self._wide or text.isascii())
+
+    def found(self, text: str) -> bool:
+        """Whether there is a match anywhere. Raises: InvalidRegularExpression (2201B) when that takes too long."""
+        return self._python.search(text) is not None if self._by_python(text) else self._matcher.found(text)
+
+    def search(self, text: str, start: int = 0) -> Match | None:
+        """The first match that begins at `start` or later; places before it are seen. Raises: as `found`."""
+        if self._by_python(text):
+            return self._python.search(text, start)
+        spans = self._matcher.search(self._matcher.reader(text), start)
+        return None if spans is None else OwnMatch(text, spans)
+
+    def finditer(self, text: str, start: int = 0) -> Iterator[Match]:
+        """All matches from `start` on that do not overlap. Raises: as `found`."""
+        search = self._searcher(text)
+        while start <= len(text):
+            match = search(start)
+            if match is None:
+                return
+            yield match
+            start = match.end() + (match.start() == match.end())
+
+    def _searcher(self, text: str) -> Callable[[int], Match | None]:
+        if self._by_python(text):
+            python = self._python
+            return lambda start: python.search(text, start)
+        reader, matcher = self._matcher.reader(text), self._matcher
+
+        def search(start: int) -> Match | None:
+            spans = matcher.search(reader, start)
+            return None if spans is None else OwnMatch(text, spans)
+        return search
+
+    def sub(self, fill: Callable[[Match], str], text: str, start: int = 0, occurrence: int = 0) -> str:
+        """The text with all matches from `start` on replaced, or the occurrence-th only."""
+        pieces, at = [], 0
+        for number, match in enumerate(self.finditer(text, start), 1):
+            if occurrence in (0, number):
+                pieces += [text[at:match.start()], fill(match)]
+                at = match.end()
+            if number == occurrence:
+                break
+        return "".join([*pieces, text[at:]])
 
 
 @lru_cache(maxsize=512)
@@ -49,133 +151,24 @@ def compiled(pattern: str, flags: str = "") -> Pattern:
 
     Raises: InvalidRegularExpression (2201B), InvalidParameterValue (22023) for unknown options.
     """
-    literal = False
-    if pattern.startswith("***="):
-        literal, pattern = True, pattern[4:]
-    elif pattern.startswith("***:"):
-        pattern = pattern[4:]
-    match = _EMBEDDED.match(pattern)
-    if match is not None and not literal:
-        flags, pattern = flags + match[1], pattern[match.end():]
+    options = Options()
     for letter in flags:
-        if letter not in "bceimnpqstwx":
+        found = with_option(options, letter)
+        if found is None:
             raise InvalidParameterValue(f'invalid regular expression option: "{letter}"')
-    literal = literal or "q" in flags
-    fold = False
-    for letter in flags:
-        fold = {"i": True, "c": False}.get(letter, fold)
-    newline = any(letter in flags for letter in "nmp")
-    anchors = any(letter in flags for letter in "nmw")
-    if literal:
-        body, portable = re.escape(pattern), True
-    else:
-        body, portable = _translated(pattern, anchors, "x" in flags)
-    inline = ("i" if fold else "") + ("" if newline else "s") + ("m" if anchors else "")
-    source = f"(?{inline}){body}" if inline else body
-    try:
-        return Pattern(source, flags, portable, Guarded(source))
-    except (re.error, OverflowError, RecursionError) as error:
-        message = str(error)
-        word = next((ours for theirs, ours in _ERRORS if theirs in message), message)
-        raise InvalidRegularExpression(f"invalid regular expression: {word}") from None
-
-
-def _translated(pattern: str, anchors: bool, expanded: bool) -> tuple[str, bool]:
-    """The pattern in Python's syntax, and whether RE2 takes it as it is."""
-    out: list[str] = []
-    portable = True
-    i, size = 0, len(pattern)
-    while i < size:
-        char = pattern[i]
-        if char == "\\":
-            i += 1
-            if i == size:
-                raise InvalidRegularExpression("invalid regular expression: invalid escape \\ sequence")
-            char = pattern[i]
-            if char in _WORD_EDGES:
-                out.append(_WORD_EDGES[char] if char != "Z" else r"\Z")
-                portable = portable and char in "yYA"
-            elif char.isdigit() and char != "0":
-                out.append("\\" + char)
-                portable = False
-            elif char.isalnum() and char not in "dDsSwWabefnrtuUvxB0":
-                raise InvalidRegularExpression("invalid regular expression: invalid escape \\ sequence")
-            else:
-                out.append({"e": r"\x1b", "B": r"\\", "b": r"\x08"}.get(char, "\\" + char))
-        elif char == "[":
-            i, text = _bracket(pattern, i)
-            if text in (r"\b(?=\w)", r"\b(?<=\w)"):
-                portable = False
-            out.append(text)
-        elif char == "$" and not anchors:
-            out.append(r"\Z")
-        elif char == "(" and pattern[i:i + 2] == "(?":
-            if pattern[i + 2:i + 3] in ("=", "!", "<"):
-                portable = False
-            if pattern[i + 2:i + 3] == "#":
-                i = pattern.find(")", i)
-                if i < 0:
-                    raise InvalidRegularExpression("invalid regular expression: parentheses () not balanced")
-            else:
-                out.append("(?")
-                i += 1
-        elif char == "{" and not pattern[i + 1:i + 2].isdigit():
-            out.append(r"\{")
-        elif expanded and char in " \t\n\r\v\f":
-            pass
-        elif expanded and char == "#":
-            i = pattern.find("\n", i)
-            i = size if i < 0 else i
-        else:
-            out.append(char)
-        i += 1
-    return "".join(out), portable
-
-
-def _bracket(pattern: str, start: int) -> tuple[int, str]:
-    """The bracket expression at `start`: (index of its ], Python's form)."""
-    for edge, text in (("[[:<:]]", r"\b(?=\w)"), ("[[:>:]]", r"\b(?<=\w)")):
-        if pattern.startswith(edge, start):
-            return start + len(edge) - 1, text
-    i = start + 1
-    out = "["
-    if pattern[i:i + 1] == "^":
-        out, i = out + "^", i + 1
-    first = True
-    while i < len(pattern):
-        char = pattern[i]
-        if char == "]" and not first:
-            return i, out + "]"
-        first = False
-        if char == "[" and pattern[i + 1:i + 2] in (":", ".", "="):
-            kind = pattern[i + 1]
-            end = pattern.find(kind + "]", i + 2)
-            name = pattern[i + 2:end] if end >= 0 else ""
-            if end < 0 or (kind == ":" and name not in _CLASSES):
-                raise InvalidRegularExpression("invalid regular expression: invalid character class")
-            out += _CLASSES[name] if kind == ":" else re.escape(name)
-            i = end + 2
-            continue
-        if char == "\\":
-            following = pattern[i + 1:i + 2]
-            out += "\\" + following
-            i += 2
-            continue
-        out += "\\" + char if char in "[]&~|" else char
-        i += 1
-    raise InvalidRegularExpression("invalid regular expression: brackets [] not balanced")
+        options = found
+    return Pattern(pattern, options)
 
 
 def matches(array: pa.Array, pattern: Pattern) -> np.ndarray:
     """The mask of values in which the pattern is found (rows under NULL: anything)."""
-    if pattern.portable:
+    source = pattern.re2(array, captures=False)
+    if source is not None:
         try:
-            return views.values(pc.match_substring_regex(array, pattern.source.replace(r"\Z", r"\z")))
+            return views.values(pc.match_substring_regex(array, source))
         except pa.ArrowInvalid:
-            pass
-    search = pattern.python.search
-    found = strings.mapped(array, lambda value: search(value) is not None, pa.bool_())
-    return views.values(found)
+            pass  # too large for RE2
+    return views.values(strings.mapped(array, pattern.found, pa.bool_()))
 
 
 @lru_cache(maxsize=256)
@@ -186,7 +179,7 @@ def replacement_parts(replacement: str) -> tuple[str | int, ...]:
     while i < len(replacement):
         if replacement[i] == "\\" and i + 1 < len(replacement):
             following = replacement[i + 1]
-            if following.isdigit() and following != "0":
+            if following in "123456789":
                 parts.append(int(following))
             elif following == "&":
                 parts.append(0)
@@ -203,31 +196,19 @@ def replacement_parts(replacement: str) -> tuple[str | int, ...]:
 
 def replace(array: pa.Array, pattern: Pattern, replacement: str, start: int = 1, occurrence: int = 1) -> pa.Array:
     """The occurrence-th match (0: all) from character `start` on replaced."""
-    parts = replacement_parts(replacement)
-    groups = pattern.python.groups
-    if pattern.portable and start == 1 and occurrence in (0, 1):
-        rewrite = "".join(f"\\{part}" if isinstance(part, int) and part <= groups else "" if isinstance(part, int)
-                          else part.replace("\\", "\\\\") for part in parts)
+    groups = pattern.groups
+    parts = [part for part in replacement_parts(replacement) if isinstance(part, str) or part <= groups]
+    source = pattern.replaceable(array) if start == 1 and occurrence in (0, 1) else None
+    if source is not None:
+        rewrite = "".join(f"\\{part}" if isinstance(part, int) else part.replace("\\", "\\\\") for part in parts)
         try:
-            return pc.replace_substring_regex(array, pattern.source.replace(r"\Z", r"\z"), rewrite,
-                                              max_replacements=1 if occurrence else None)
+            return pc.replace_substring_regex(array, source, rewrite, max_replacements=1 if occurrence else None)
         except pa.ArrowInvalid:
-            pass
+            pass  # too large for RE2
 
     def fill(match: Match) -> str:
-        return "".join((match[part] or "") if isinstance(part, int) and part <= groups else "" if isinstance(part, int)
-                       else part
-                       for part in parts)
-
-    def one(value: str) -> str:
-        head, tail = value[:start - 1], value[start - 1:]
-        if occurrence == 0:
-            return head + pattern.python.sub(fill, tail)
-        for number, match in enumerate(pattern.python.finditer(tail), 1):
-            if number == occurrence:
-                return head + tail[:match.start()] + fill(match) + tail[match.end():]
-        return value
-    return strings.mapped(array, one)
+        return "".join((match[part] or "") if isinstance(part, int) else part for part in parts)
+    return strings.mapped(array, lambda value: pattern.sub(fill, value, start - 1, occurrence))
 
 
 def groups_of(match: Match) -> list[str | None]:
@@ -236,57 +217,47 @@ def groups_of(match: Match) -> list[str | None]:
 
 
 def split(value: str, pattern: Pattern) -> list[str]:
-    """The pieces between matches; an empty match splits between characters but not at the ends."""
+    """The pieces between matches; empty matches count only inside, and not right after another match."""
     pieces: list[str] = []
-    at = 0
-    for match in pattern.python.finditer(value):
-        if match.end() == match.start() and (match.start() >= len(value) or match.start() == at):
-            continue
-        pieces.append(value[at:match.start()])
-        at = match.end()
+    at = previous = 0
+    for match in pattern.finditer(value):
+        if match.start() < len(value) and match.end() > previous:
+            pieces.append(value[at:match.start()])
+            at = match.end()
+        previous = match.end()
     pieces.append(value[at:])
     return pieces
 
 
-def occurrences(value: str, pattern: Pattern, start: int) -> Iterator[Match]:
-    """Matches from character `start` (1-based) on; anchors see the rest as the whole text."""
-    return pattern.python.finditer(value[start - 1:])
-
-
 @lru_cache(maxsize=256)
 def similar_to_regex(pattern: str, escape: str = "\\") -> str:
-    """The regular expression that a SIMILAR TO pattern means. Raises: InvalidEscape (22025)."""
+    """The regular expression that a SIMILAR TO pattern means; escape-quote marks separate the part that SUBSTRING gives.
+
+    Raises: InvalidEscape (22025), InvalidUseOfEscapeCharacter (2200C) for more than two marks.
+    """
     if len(escape) > 1:
         raise InvalidEscape("invalid escape string", hint="Escape string must be empty or one character.")
-    out: list[str] = []
-    i, bracket = 0, False
-    while i < len(pattern):
-        char = pattern[i]
-        if escape and char == escape:
-            i += 1
-            if i < len(pattern):
-                out.append("\\" + pattern[i] if not pattern[i].isalnum() else pattern[i])
+    out = ["^(?:"]
+    escaped = bracket = False
+    marks: Final = ["){1,1}(?:", "){1,1}?("]
+    for char in pattern:
+        if escaped:
+            if char == '"' and not bracket:
+                if not marks:
+                    raise InvalidUseOfEscapeCharacter(
+                        "SQL regular expression may not contain more than two escape-double-quote separators")
+                out.append(marks.pop())
+            else:
+                out.append("\\" + char)
+            escaped = False
+        elif escape and char == escape:
+            escaped = True
         elif bracket:
             out.append("\\\\" if char == "\\" else char)
             bracket = char != "]"
         elif char == "[":
-            out.append("[")
-            bracket = True
-            if pattern[i + 1:i + 2] == "^":
-                out.append("^")
-                i += 1
-            if pattern[i + 1:i + 2] == "]":
-                out.append("]")
-                i += 1
-        elif char == "%":
-            out.append(".*")
-        elif char == "_":
-            out.append(".")
-        elif char == "(":
-            out.append("(?:")
-        elif char in "\\.^$":
-            out.append("\\" + char)
-        else:
             out.append(char)
-        i += 1
-    return "^(?:" + "".join(out) + ")$"
+            bracket = True
+        else:
+            out.append({"%": ".*", "_": ".", "(": "(?:"}.get(char) or ("\\" + char if char in "\\.^$" else char))
+    return "".join(out) + ")$"

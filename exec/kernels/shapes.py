@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from shoal.catalog.scaled import EXACT, decimal_of
 from shoal.catalog.shaped import is_shaped, struct_of
-from shoal.catalog.types import ShapedArray
+from shoal.catalog.types import ShapedArray, SqlType
 from shoal.exec.kernels import views
 
 Dims = tuple[int, ...]
@@ -57,9 +59,19 @@ def with_items(array: pa.Array, items: pa.Array) -> pa.Array:
     return struct_of(items, array.flatten()[1]) if is_shaped(array) else items
 
 
-def values_of(array: pa.Array) -> list[Any]:
-    """Python lists of elements, in either form."""
-    return items_of(array).to_pylist()
+def values_of(array: pa.Array, element: SqlType | None = None) -> list[Any]:
+    """Python lists of elements, in either form; those of `element` types whose items are texts of numbers as pairs that
+    are equal and ordered as the numbers are."""
+    found = items_of(array).to_pylist()
+    if element is None or not element.varies:
+        return found
+    return [None if items is None else [None if item is None else number_key(item) for item in items] for items in found]
+
+
+def number_key(text: str) -> tuple[int, Decimal]:
+    """What orders numbers: NaN above all."""
+    value = decimal_of(text)
+    return (1, Decimal()) if value.is_nan() else (0, EXACT.normalize(value))
 
 
 def sizes(dims: Dims) -> Dims:
@@ -84,7 +96,7 @@ def nested(items: Sequence[Any], dims: Dims) -> list[Any]:
 
 
 def nested_texts(array: pa.Array, items: Sequence[str], brackets: str) -> Iterator[tuple[Dims | None, str]]:
-    """Shape and text of each array: its share of `items` between `brackets` ("{}"), a level for each dimension; NULL has (None, "")."""
+    """Shape and text of each array: its share of `items` between `brackets` ("{}"), nested by dimension."""
     opening, closing = brackets
     at = 0
     for dims in dims_of(array):

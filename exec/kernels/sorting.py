@@ -9,17 +9,15 @@ ascending and first in descending order unless said otherwise.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.catalog.types import SqlType
-from shoal.exec.kernels import canonical, shapes, views
+from shoal.catalog.types import ORDERED_BY_KEY, SqlType
+from shoal.exec.kernels import arrays, canonical, shapes, text_order, views
 from shoal.exec.kernels.nulls import validity
 
 _SIGN = np.int64(-(1 << 63))
@@ -41,8 +39,7 @@ def order_codes(array: pa.Array, sql_type: SqlType) -> list[np.ndarray]:
     if pa.types.is_null(array.type):
         return [np.zeros(len(array), np.int64)]
     if pa.types.is_floating(array.type):
-        bits = canonical.float_bits(views.values(array))
-        return [np.where(bits < 0, bits ^ ~_SIGN, bits)]
+        return [float_codes(views.values(array))]
     if sql_type.name == "interval":
         return list(canonical.interval_order(array))
     if pa.types.is_list(array.type) or shapes.is_shaped(array):
@@ -57,39 +54,31 @@ def order_codes(array: pa.Array, sql_type: SqlType) -> list[np.ndarray]:
     form = canonical.texts(array, sql_type)
     if len(form.dictionary) == 0:
         return [np.zeros(len(array), np.int64)]
+    if sql_type.name in ORDERED_BY_KEY:
+        return [text_order.ranks(sql_type.name, form.dictionary).take(form.codes, mode="clip")]
     ranks = pc.rank(form.dictionary, tiebreaker="dense").to_numpy().astype(np.int64)
     return [ranks.take(form.codes, mode="clip")]
 
 
+def float_codes(values: np.ndarray) -> np.ndarray:
+    """int64 that order floats as PostgreSQL does."""
+    bits = canonical.float_bits(values)
+    return np.where(bits < 0, bits ^ ~_SIGN, bits)
+
+
 def _list_ranks(array: pa.Array, sql_type: SqlType) -> np.ndarray:
-    """Arrays compare element by element, NULL elements last; a prefix comes first."""
-    def compare(left: list[Any], right: list[Any]) -> int:
-        for a, b in zip(left, right, strict=False):
-            if a is None or b is None:
-                if (a is None) != (b is None):
-                    return 1 if a is None else -1
-            elif a != b:
-                return -1 if a < b else 1
-        return len(left) - len(right)
-
-    def compare_rows(i: int, j: int) -> int:
-        found = compare(rows[i], rows[j])
-        if found or dims is None:
-            return found
-        left, right = shapes.order_key(dims[i]), shapes.order_key(dims[j])
-        return (left > right) - (left < right)
-
-    rows = shapes.values_of(array)
+    """Arrays compare element by element, NULL elements last; a prefix comes first, then fewer dimensions."""
+    counts, flat = arrays.flattened(shapes.items_of(array))
+    element = sql_type.element if sql_type.is_array else SqlType("int8")
+    values = dense_ranks(ranks(flat, element))[0] if len(flat) else np.zeros(0, np.int64)
+    valid = validity(flat)
+    items = (values if valid is None else np.where(valid, values, len(values))).tolist()
     dims = shapes.dims_of(array) if shapes.is_shaped(array) else None
-    known = [i for i, row in enumerate(rows) if row is not None]
-    known.sort(key=functools.cmp_to_key(compare_rows))
-    ranks = np.zeros(len(rows), np.int64)
-    rank, previous = 0, None
-    for row in known:
-        if previous is not None and compare_rows(previous, row):
-            rank += 1
-        ranks[row], previous = rank, row
-    return ranks
+    ends = np.cumsum(counts).tolist()
+    keys = [(tuple(items[end - count:end]), shapes.order_key(dims[row]) if dims is not None else ())
+            for row, (count, end) in enumerate(zip(counts.tolist(), ends, strict=True))]
+    places = {key: place for place, key in enumerate(sorted(set(keys)))}
+    return np.fromiter((places[key] for key in keys), np.int64, count=len(keys))
 
 
 def key_codes(keys: Sequence[Ordering]) -> list[np.ndarray]:

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.catalog.errors import InvalidParameterValue, SubstringError
-from shoal.exec.kernels import views
+from shoal.catalog.errors import InvalidParameterValue, NumericOutOfRange, ProgramLimitExceeded, SubstringError
+from shoal.exec.kernels import matching, views
 
 Mapper = Any
 _MAX_BYTES = (1 << 30) - 1
@@ -46,6 +46,20 @@ def substring(array: pa.Array, start: int, count: int | None) -> pa.Array:
     return pc.utf8_slice_codeunits(array, first, end)
 
 
+def overlay(array: pa.Array, replacement: Any, start: int, count: int) -> pa.Array:
+    """`count` characters from `start` on replaced.
+
+    Raises: SubstringError (22011) for a start before the first character, NumericOutOfRange (22003).
+    """
+    if start <= 0:
+        raise SubstringError("negative substring length not allowed")
+    if start + count > (1 << 31) - 1:
+        raise NumericOutOfRange("integer out of range")
+    head, tail = substring(array, 1, start - 1), substring(array, start + count, None)
+    empty = b"" if pa.types.is_binary(array.type) else ""
+    return pc.binary_join_element_wise(head, pa.scalar(replacement, array.type), tail, pa.scalar(empty, array.type))
+
+
 def _emptied(array: pa.Array) -> pa.Array:
     valid = views.validity(array)
     codes = np.zeros(len(array), np.int32)
@@ -71,7 +85,7 @@ def pad(array: pa.Array, width: int, fill: str, at_left: bool) -> pa.Array:
     """Filled up to, or cut down to, `width` characters."""
     width = max(width, 0)
     if width * 4 > _MAX_BYTES:
-        raise InvalidParameterValue("requested length too large")
+        raise ProgramLimitExceeded("requested length too large")
     if len(fill) == 1:
         padded = (pc.utf8_lpad if at_left else pc.utf8_rpad)(array, width=width, padding=fill)
         return pc.utf8_slice_codeunits(padded, 0, width) if width else _emptied(array)
@@ -87,7 +101,20 @@ def pad(array: pa.Array, width: int, fill: str, at_left: bool) -> pa.Array:
 
 def initcap(array: pa.Array) -> pa.Array:
     """Each word (letters and digits) with its first letter upper case, the rest lower."""
-    return mapped(array, lambda value: re.sub(r"[^\W_]+", lambda m: m[0][0].upper() + m[0][1:].lower(), value))
+    return mapped(array, lambda value: re.sub(r"[^\W_]+", lambda m: _upper(m[0][0]) + m[0][1:].lower(), value))
+
+
+def _upper(char: str) -> str:
+    """A character in upper case where that is one character, too."""
+    found = char.upper()
+    return found if len(found) == 1 else char
+
+
+def upper(array: pa.Array) -> pa.Array:
+    """Upper case, a character for a character: the sharp s has none."""
+    if not _is_ascii(array) and matching.contains(array, "\u00df").any():
+        return mapped(array, lambda value: "".join(map(_upper, value)))
+    return pc.utf8_upper(array)
 
 
 def translate(array: pa.Array, source: str, target: str) -> pa.Array:
@@ -120,7 +147,12 @@ def positions(array: pa.Array, needle: Any) -> pa.Array:
 
 
 def _is_ascii(array: pa.Array) -> bool:
-    return pc.all(pc.string_is_ascii(array)).as_py() is not False
+    """Whether no byte of the column's data has its highest bit set."""
+    if not len(array) or array.buffers()[2] is None:
+        return True
+    offsets = np.frombuffer(array.buffers()[1], np.int32, count=len(array) + 1, offset=4 * array.offset)
+    data = np.frombuffer(array.buffers()[2], np.int8)[int(offsets[0]):int(offsets[-1])]
+    return not len(data) or int(data.min()) >= 0
 
 
 def split_part(array: pa.Array, delimiter: str, field: int) -> pa.Array:

@@ -19,20 +19,13 @@ import pyarrow.compute as pc
 from shoal.catalog.errors import DatetimeOverflow, InvalidParameterValue
 from shoal.exec.kernels import views
 from shoal.exec.kernels.calendar import civil_from_days, days_from_civil
+from shoal.exec.kernels.zone_abbreviations import CHANGING, FIXED
 
 SECOND_US, DAY_US = 1_000_000, 86_400_000_000
 DATE_INFINITY, DATE_MINUS_INFINITY = (1 << 31) - 1, -(1 << 31)
 INFINITY, MINUS_INFINITY = (1 << 63) - 1, -(1 << 63)
 _EPOCH = datetime.datetime(1970, 1, 1)
 _UTC = frozenset({"utc", "gmt", "z", "etc/utc", "zulu", "uct", "universal"})
-ABBREVIATIONS: dict[str, int] = {
-    "utc": 0, "gmt": 0, "z": 0, "zulu": 0, "uct": 0, "wet": 0, "west": 3600, "bst": 3600, "cet": 3600, "cest": 7200,
-    "met": 3600,
-    "mest": 7200, "eet": 7200, "eest": 10800, "msk": 10800, "est": -18000, "edt": -14400, "cst": -21600, "cdt": -18000,
-    "mst": -25200, "mdt": -21600, "pst": -28800, "pdt": -25200, "akst": -32400, "akdt": -28800, "hst": -36000,
-    "jst": 32400, "kst": 32400, "ist": 7200, "sgt": 28800, "hkt": 28800, "aest": 36000, "aedt": 39600, "acst": 34200,
-    "awst": 28800, "nzst": 43200, "nzdt": 46800, "brt": -10800, "art": -10800, "nst": -12600, "ast": -14400, "adt": -10800}
-"""Offsets east of UTC in seconds; PostgreSQL's default abbreviation set, the common part."""
 _OFFSET = re.compile(r"([A-Za-z]{3,}|<[^<>]*>)?([+-]?)(\d{1,2})(?::(\d{2})(?::(\d{2}))?)?$")
 
 
@@ -46,10 +39,10 @@ def zone_of(name: str) -> ZoneInfo | int:
     fold = name.strip().lower()
     if fold in _UTC:
         return 0
-    if fold in ABBREVIATIONS:
-        return ABBREVIATIONS[fold]
+    if fold in FIXED:
+        return FIXED[fold]
     match = _OFFSET.match(name.strip())
-    if match and (match[1] or match[2]):
+    if match:
         seconds = int(match[3]) * 3600 + int(match[4] or 0) * 60 + int(match[5] or 0)
         # POSIX counts offsets west of Greenwich as positive
         return seconds if match[2] == "-" else -seconds
@@ -60,8 +53,8 @@ def zone_of(name: str) -> ZoneInfo | int:
 
 
 def _spelled(name: str) -> str:
-    """IANA names are found whatever their case."""
-    name = name.removeprefix(":")
+    """IANA names are found whatever their case; some abbreviations stand for one."""
+    name = CHANGING.get(name.strip().lower()) or name.removeprefix(":")
     try:
         ZoneInfo(name)
         return name
@@ -135,6 +128,8 @@ def local_to_utc(us: Any, zone: str) -> Any:
     except pa.ArrowInvalid:
         result = _local_to_utc_slow(plain, fixed)
     result = result + shift
+    if zone.strip().lower() in CHANGING:  # the abbreviation's offset from that moment on
+        result = plain + shift - (utc_to_local(result, zone) - result)
     return result if finite is None else np.where(finite, result, us)
 
 

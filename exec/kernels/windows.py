@@ -82,6 +82,9 @@ def ntile(layout: Layout, buckets: np.ndarray) -> np.ndarray:
 
 def search(keys: np.ndarray, targets: np.ndarray, low: np.ndarray, high: np.ndarray, right: bool) -> np.ndarray:
     """For each row, where targets[row] goes into the ascending keys[low[row]:high[row]] (like np.searchsorted)."""
+    if len(low) and low[0] == low[-1] and (low == low[0]).all() and (high == high[0]).all():
+        first, last = int(low[0]), int(high[0])
+        return first + np.searchsorted(keys[first:last], targets, "right" if right else "left")
     low, high = low.copy(), high.copy()
     while True:
         open_rows = np.flatnonzero(low < high)
@@ -149,13 +152,42 @@ def range_sums(prefix: np.ndarray, ranges: Ranges) -> np.ndarray:
     return total
 
 
+def overlapping(values: np.ndarray, combine: Callable[..., np.ndarray], identity: object, ranges: Ranges) -> np.ndarray:
+    """An operation that may count rows twice (extremes, AND, OR) over each row's ranges.
+
+    The operation over all windows of 1, 2, 4 ... rows is made in turn; a range is two of the longest that fit in it.
+    """
+    found = np.full(len(ranges[0][0]), identity, values.dtype)
+    sizes = [end - start for start, end in ranges]
+    longest = max((int(size.max(initial=0)) for size in sizes), default=0)
+    made, width = values, 1
+    while width <= longest:
+        for (start, end), size in zip(ranges, sizes, strict=True):
+            rows = np.flatnonzero((size >= width) & (size < 2 * width))
+            if len(rows):
+                both = combine(made[start[rows]], made[end[rows] - width])
+                found[rows] = combine(found[rows], both)
+        if 2 * width <= longest:
+            made = combine(made[:-width], made[width:])
+        width *= 2
+    return found
+
+
+def accumulated(values: np.ndarray, largest: bool, layout: Layout) -> np.ndarray:
+    """The extreme of each row's partition up to the row. Values are ranks from -1 to the number of rows."""
+    base = layout.partition_number * (layout.rows + 2)
+    if largest:
+        return np.maximum.accumulate(values + base) - base
+    return np.minimum.accumulate(values - base) + base
+
+
 class SegmentTree:
-    """Answers an associative operation over any ranges of rows."""
+    """Answers an associative operation over any ranges of rows. Values may be rows of a matrix: `identity` is one then."""
 
     def __init__(self, values: np.ndarray, combine: Callable[..., np.ndarray], identity: object) -> None:
         self._size = 1 << max(0, (len(values) - 1).bit_length()) if len(values) else 1
         self._combine, self._identity = combine, identity
-        self._tree = np.full(2 * self._size, identity, values.dtype)
+        self._tree = np.full((2 * self._size, *values.shape[1:]), identity, values.dtype)
         self._tree[self._size:self._size + len(values)] = values
         level = self._size
         while level > 1:
@@ -165,7 +197,7 @@ class SegmentTree:
 
     def over(self, ranges: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
         """The operation over each row's ranges."""
-        found = np.full(len(ranges[0][0]), self._identity, self._tree.dtype)
+        found = np.full((len(ranges[0][0]), *self._tree.shape[1:]), self._identity, self._tree.dtype)
         for start, end in ranges:
             rows = np.flatnonzero(start < end)
             left, right = start[rows] + self._size, end[rows] + self._size

@@ -15,6 +15,7 @@ from shoal.exec.batch import Batch, Output
 from shoal.exec.operators.aggregate import Aggregate
 from shoal.exec.operators.assign_unique_id import AssignUniqueId
 from shoal.exec.operators.base import Operator, OperatorMetrics, TaskContext
+from shoal.exec.operators.completion import Completion
 from shoal.exec.operators.enforce_single_row import EnforceSingleRow
 from shoal.exec.operators.filter import Filter
 from shoal.exec.operators.join import Join
@@ -48,6 +49,7 @@ OPERATORS: dict[type[PlanNode], type[Operator]] = {
     nodes.Limit: Limit,
     nodes.Window: Window,
     nodes.Union: Union,
+    nodes.Completion: Completion,
     nodes.Recursion: Recursion,
     nodes.WorkingTable: WorkingTable,
     nodes.Materialize: Materialize,

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from shoal.catalog.errors import FeatureNotSupported
-from shoal.catalog.types import TEXT, SqlType
+from shoal.catalog.types import TEXT
 from shoal.exec.batch import Batch
 from shoal.exec.evaluator import EvaluationContext, compile_expressions
 from shoal.exec.kernels import aggregation_collected as collected
@@ -21,13 +21,13 @@ from shoal.exec.kernels.aggregation import (
     Bitwise,
     CountRows,
     Extreme,
-    Moments,
     SeenBefore,
-    SumFloats,
     SumIntegers,
     SumIntervals,
 )
-from shoal.exec.kernels.aggregation_statistics import Average, ExactMoments, Regression
+from shoal.exec.kernels.aggregation_floats import Moments, Regression, SumFloats
+from shoal.exec.kernels.aggregation_scaled import SumScaled
+from shoal.exec.kernels.aggregation_statistics import Average, ExactMoments
 from shoal.exec.kernels.aggregation_values import AnyValue, Collected, Distinct, Finish, RankedExtreme, array_lists
 from shoal.exec.plan.expr import AggregateCall, Call, Cast, ColumnRef, Expr
 
@@ -35,8 +35,9 @@ Make = Callable[[AggregateCall, bool, EvaluationContext], Accumulator]
 """(the call, whether groups may have no rows, the task's evaluation context) -> a fresh state."""
 _FLOATS = ("float4", "float8")
 _IGNORE_DISTINCT = frozenset({"min", "max", "bool_and", "bool_or", "every", "bit_and", "bit_or", "any_value"})
-_REGRESSION = frozenset({"corr", "covar_pop", "covar_samp", "regr_avgx", "regr_avgy", "regr_count", "regr_intercept",
-                         "regr_r2", "regr_slope", "regr_sxx", "regr_sxy", "regr_syy"})
+REGRESSION = frozenset({"corr", "covar_pop", "covar_samp", "regr_avgx", "regr_avgy", "regr_count", "regr_intercept",
+                        "regr_r2", "regr_slope", "regr_sxx", "regr_sxy", "regr_syy"})
+VARIANCES = frozenset({"stddev", "stddev_samp", "stddev_pop", "variance", "var_samp", "var_pop"})
 
 
 def accumulator(call: AggregateCall, evaluation: EvaluationContext, empty_groups: bool = False) -> Accumulator:
@@ -48,7 +49,7 @@ def accumulator(call: AggregateCall, evaluation: EvaluationContext, empty_groups
     """
     distinct = call.distinct and bool(call.args) and call.name not in _IGNORE_DISTINCT
     make = _TABLE.get(call.name)
-    if make is None and call.name in _REGRESSION:
+    if make is None and call.name in REGRESSION:
         make = _regression
     if make is None:
         raise FeatureNotSupported(f"aggregate function {call.name} is not supported")
@@ -68,7 +69,7 @@ def _sum(call: AggregateCall, filtered: bool, evaluation: EvaluationContext) -> 
         return SumFloats(call.type, filtered)
     if argument.name == "interval":
         return SumIntervals(filtered)
-    return SumIntegers(call.type, filtered)
+    return SumScaled(argument, filtered) if call.type.varies else SumIntegers(call.type, filtered)
 
 
 def _average(call: AggregateCall, filtered: bool, evaluation: EvaluationContext) -> Accumulator:
@@ -83,45 +84,50 @@ def _extreme(call: AggregateCall, filtered: bool, evaluation: EvaluationContext)
     return RankedExtreme(argument, call.name == "max", filtered)
 
 
+def _bitwise(call: AggregateCall, filtered: bool, evaluation: EvaluationContext) -> Accumulator:
+    if call.args[0].type.is_string:
+        return _bit_strings(call, filtered, evaluation)
+    return Bitwise(call.name, call.type, filtered)
+
+
 def _moments(call: AggregateCall, filtered: bool, evaluation: EvaluationContext) -> Accumulator:
     argument = call.args[0].type
-    return Moments(call.name, call.type) if argument.name in _FLOATS else ExactMoments(call.name, argument, call.type)
+    return Moments(call.name, call.type) if argument.name in _FLOATS else ExactMoments(call.name, argument)
 
 
 def _regression(call: AggregateCall, filtered: bool, evaluation: EvaluationContext) -> Accumulator:
     return Regression(call.name, call.type)
 
 
-def _collected(finish: Callable[[AggregateCall], Finish], skip_null: int | None,
-               order_by: int | None = None) -> Make:
-    """`order_by`: the argument whose order counts where the call names none."""
+def _collected(finish: Callable[[AggregateCall], Finish], skip_null: int | None) -> Make:
     def make(call: AggregateCall, filtered: bool, evaluation: EvaluationContext) -> Accumulator:
         types = [arg.type for arg in call.args] + [key.column.type for key in call.order_by]
-        directions = [(key.descending, key.nulls_first) for key in call.order_by]
-        if order_by is not None and not directions:
-            return _OrderedBy(types, len(call.args), order_by, finish(call), skip_null)
-        return Collected(types, len(call.args), directions, finish(call), skip_null)
+        return Collected(types, len(call.args), _directions(call), finish(call), skip_null)
     return make
 
 
-class _OrderedBy(Collected):
-    """Collected rows in ascending order of one of the arguments."""
+def _directions(call: AggregateCall) -> list[tuple[bool, bool]]:
+    return [(key.descending, key.nulls_first) for key in call.order_by]
 
-    def __init__(self, types: list[SqlType], arguments: int, order_by: int, finish: Finish, skip_null: int | None) -> None:
-        super().__init__([*types, types[order_by]], arguments, [(False, False)], finish, skip_null)
-        self._order_by = order_by
 
-    def update(self, codes: np.ndarray, columns: Sequence[pa.Array], before: SeenBefore) -> None:
-        super().update(codes, [*columns, columns[self._order_by]], before)
+def _hypothetical(call: AggregateCall) -> Finish:
+    return collected.hypothetical(call.name, [key.column.type for key in call.order_by], _directions(call))
+
+
+def _ranges(call: AggregateCall, filtered: bool, evaluation: EvaluationContext) -> Accumulator:
+    from shoal.exec.kernels.range_aggregation import collected_ranges
+    argument = call.args[0].type
+    finish = collected_ranges(argument.name, call.type.name, intersect=call.name == "range_intersect_agg")
+    return _collected(lambda call: finish, 0)(call, filtered, evaluation)
 
 
 class _AsJson(Collected):
     """Collected rows whose last argument is turned into JSON text as it comes, and names before it into text."""
 
-    def __init__(self, call: AggregateCall, finish: Finish, evaluation: EvaluationContext) -> None:
+    def __init__(self, call: AggregateCall, finish: Finish, evaluation: EvaluationContext,
+                 skip_null: int | None = None) -> None:
         keys = [key.column.type for key in call.order_by]
-        super().__init__([TEXT] * len(call.args) + keys, len(call.args),
-                         [(key.descending, key.nulls_first) for key in call.order_by], finish, None)
+        super().__init__([TEXT] * len(call.args) + keys, len(call.args), _directions(call), finish, skip_null)
         refs = [ColumnRef(arg.type, i) for i, arg in enumerate(call.args)]
         exprs: list[Expr] = [ref if ref.type.is_string else Cast(TEXT, ref) for ref in refs[:-1]]
         exprs.append(Call(call.type, f"to_{call.type.name}", (refs[-1],)))
@@ -133,9 +139,11 @@ class _AsJson(Collected):
         super().update(codes, [*converted, *columns[self._count:]], before)
 
 
-def _json(finish: Finish) -> Make:
-    return lambda call, filtered, evaluation: _AsJson(call, finish, evaluation)
+def _json(finish: Finish, skip_null: int | None = None) -> Make:
+    return lambda call, filtered, evaluation: _AsJson(call, finish, evaluation, skip_null)
 
+
+_bit_strings = _collected(lambda call: collected.bit_strings(call.name), 0)
 
 _TABLE: dict[str, Make] = {
     "count": _count,
@@ -144,18 +152,24 @@ _TABLE: dict[str, Make] = {
     "avg": _average,
     "min": _extreme,
     "max": _extreme,
-    **{name: (lambda call, filtered, evaluation: Bitwise(call.name, call.type, filtered))
-       for name in ("bit_and", "bit_or", "bit_xor", "bool_and", "bool_or", "every")},
+    **dict.fromkeys(("bit_and", "bit_or", "bit_xor", "bool_and", "bool_or", "every"), _bitwise),
     "any_value": lambda call, filtered, evaluation: AnyValue(call.args[0].type),
-    **dict.fromkeys(("stddev", "stddev_samp", "stddev_pop", "variance", "var_samp", "var_pop"), _moments),
+    **dict.fromkeys(VARIANCES, _moments),
     "string_agg": _collected(lambda call: collected.joined_strings, 0),
     "array_agg": _collected(lambda call: array_lists(call.type, call.args[0].type.is_array), None),
-    "percentile_cont": _collected(lambda call: collected.continuous_percentile, 1, order_by=1),
-    "percentile_disc": _collected(lambda call: collected.discrete_percentile, 1, order_by=1),
-    "mode": _collected(lambda call: collected.mode_of(call.args[0].type), 0, order_by=0),
+    "percentile_cont": _collected(lambda call: collected.continuous_percentile, 1),
+    "percentile_disc": _collected(lambda call: collected.discrete_percentile, 1),
+    "range_agg": _ranges, "range_intersect_agg": _ranges,
+    "mode": _collected(lambda call: collected.mode_of(call.args[0].type), 0),
+    **dict.fromkeys(("rank", "dense_rank", "percent_rank", "cume_dist"), _collected(_hypothetical, None)),
     "json_agg": lambda call, filtered, evaluation: _AsJson(call, collected.json_lines if call.args[0].type.is_array or (
         call.args[0].type.name == "record") else collected.json_array, evaluation),
     "jsonb_agg": _json(collected.json_array),
     "json_object_agg": _json(collected.json_object(True, False)),
     "jsonb_object_agg": _json(collected.json_object(False, True)),
+    "json_agg_strict": _json(collected.json_array, 0),
+    "jsonb_agg_strict": _json(collected.json_array, 0),
+    **{f"{kind}_object_agg{'_unique' * unique}{'_strict' * strict}": _json(
+        collected.json_object(kind == "json", kind == "jsonb", unique), 1 if strict else None)
+       for kind in ("json", "jsonb") for unique, strict in ((False, True), (True, False), (True, True))},
 }

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
+from shoal.catalog.types import storage_type
 from shoal.exec.batch import BLOCKED, Batch, Column, Output
 from shoal.exec.evaluator import EvaluationContext
 from shoal.exec.kernels import nulls, views
@@ -203,8 +204,8 @@ class States:
                 ones = ones if mask is None else ones * mask
             return views.array_of(ones, pa.int64())
         assert array is not None
-        if call.name in ("sum", "sum0") and call.type.name == "int8":
-            array = array.cast(pa.int64())
+        if call.name in ("sum", "sum0") and call.type.name in ("int8", "float8"):
+            array = array.cast(storage_type(call.type))
         array = nulls.with_validity(array, counts)
         return array.fill_null(0) if call.name == "sum0" else array
 

@@ -70,7 +70,8 @@ class TableFunction(Operator):
     def _typed(self, column: Column, position: int) -> Column:
         wanted = storage_type(self.node.fields[position].type)
         have = column.base.type
-        if have == wanted or pa.types.is_dictionary(have) or self.node.fields[position].type.name == "numeric":
+        if have == wanted or pa.types.is_dictionary(have) or pa.types.is_struct(have) or (
+                self.node.fields[position].type.name == "numeric"):
             return column
         return Column(column.array.cast(wanted))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from shoal.catalog.connector import ConflictWriter, SupportsDefinitions, SupportsWrite, Writer
+from shoal.catalog.connector import ConflictWriter, SupportsDefinitions, SupportsWrite, Text, Writer
 from shoal.catalog.errors import CardinalityViolation, FeatureNotSupported
 from shoal.catalog.session_catalogs import written_by
 from shoal.exec.batch import BLOCKED, Batch, Output, Selection
@@ -34,6 +34,9 @@ class TableWrite(Operator):
         if not isinstance(connector, SupportsWrite):
             raise FeatureNotSupported(f'catalog "{node.handle.catalog}" cannot be written to')
         text = text_with(self.context.settings, self.context.names)
+        if node.mode == "merge":
+            yield from self._merge(connector, text)
+            return
         if node.mode == "refill":
             assert isinstance(connector, SupportsDefinitions)
             writer = connector.refill(node.handle, text)
@@ -41,14 +44,12 @@ class TableWrite(Operator):
             writer = {"insert": connector.insert, "delete": connector.delete, "update": connector.update}[node.mode](
                 node.handle, text)
         self._writers = (writer,)
-        where = dict(streams.positions(node.input))
-        for field, _ in node.computed:
-            where[field.id] = len(where)
+        writer.after_others = node.after_others
+        where = self._places()
         written = [where[column.id] for column in node.columns]
         names = [column.name or f"column{i + 1}" for i, column in enumerate(node.columns)]
         shown = [(where[c.id], c.type) for c in node.columns][node.mode == "update":]
-        checks = RowChecks(node.handle, node.checks, where, shown, text)
-        self._computed = compile_expressions([expr for _, expr in node.computed], where) if node.computed else None
+        checks = RowChecks(node.handle, node.checks, where, shown, text, node.view_checks)
         returned = [where[column.id] for _, column in node.returning]
         kept: list[Batch] = []
         rows = held_bytes = 0
@@ -59,6 +60,8 @@ class TableWrite(Operator):
             if node.conflict is not None:
                 batch = self._without_conflicts(batch, writer, connector, checks, written, names, kept, returned)
                 rows += self._updated
+            elif node.after_others and node.mode in ("update", "delete"):
+                batch = _still_there(batch, writer, written[0])
             if batch.rows:
                 checks.append(writer, batch, written, names, streams.evaluation(self.context))
                 rows += batch.rows
@@ -73,6 +76,57 @@ class TableWrite(Operator):
             yield from kept
         else:
             yield Batch.of([views.array_of(np.array([rows]), pa.int64())])
+
+    def _places(self) -> dict[int, int]:
+        """Where the input's columns are in a batch, and after them those that are computed here."""
+        where = dict(streams.positions(self.node.input))
+        for field, _ in self.node.computed:
+            where[field.id] = len(where)
+        self._computed = [compile_expressions([expr], where) for _, expr in self.node.computed]
+        return where
+
+    def _merge(self, connector: SupportsWrite, text: Text) -> Output:
+        """MERGE: each row goes to the writer of what is to be done with it. Raises: CardinalityViolation (21000)."""
+        node = self.node
+        where = self._places()
+        action, *written = [where[column.id] for column in node.columns]
+        names = [SupportsWrite.ROW_ID, *(column.name for column in node.columns[2:])]
+        shown = [(where[c.id], c.type) for c in node.columns[2:]]
+        checks = RowChecks(node.handle, node.checks, where, shown, text)
+        writers = {kind: getattr(connector, kind)(node.handle, text) for kind in ("delete", "update", "insert")}
+        self._writers = tuple(writers.values())
+        for writer in self._writers:
+            writer.after_others = node.after_others
+        taken: list[np.ndarray] = []
+        rows = 0
+        for batch in self._extended():
+            if not isinstance(batch, Batch):
+                yield BLOCKED
+                continue
+            actions = views.values(batch.array(action))
+            for kind, writer in writers.items():
+                chosen = np.flatnonzero(actions == nodes.MERGE_ACTIONS.index(kind))
+                if not len(chosen):
+                    continue
+                part = batch.take(Selection(chosen))
+                part = part if kind == "insert" or not node.after_others else _still_there(part, writer, written[0])
+                rows += part.rows
+                if kind == "insert":
+                    checks.append(writer, part, written[1:], names[1:], streams.evaluation(self.context))
+                    continue
+                taken.append(views.values(part.array(written[0])))
+                if kind == "update":
+                    checks.append(writer, part, written, names, streams.evaluation(self.context))
+                else:
+                    writer.append(pa.RecordBatch.from_arrays([part.array(written[0])], names=names[:1]))
+        ids = np.concatenate(taken) if taken else np.zeros(0, np.int64)
+        if len(np.unique(ids)) < len(ids):
+            raise CardinalityViolation("MERGE command cannot affect row a second time", hint=(
+                "Ensure that not more than one source row matches any one target row."))
+        self._writers = ()
+        for writer in writers.values():
+            writer.commit()
+        yield Batch.of([views.array_of(np.array([rows]), pa.int64())])
 
     def _extended(self) -> Iterator[object]:
         """The input's batches that have rows, with the computed columns."""
@@ -96,10 +150,10 @@ class TableWrite(Operator):
             yield concatenated_batches(held, types) if len(held) > 1 else held[0]
 
     def _with_computed(self, batch: Batch) -> Batch:
-        if self._computed is None:
-            return batch
-        made = self._computed(batch, streams.evaluation(self.context))
-        return Batch.of([*(batch.array(i) for i in range(len(self.node.input.output))), *made])
+        for run in self._computed:  # one may read those before it
+            made = run(batch, streams.evaluation(self.context))
+            batch = Batch.of([*(batch.array(i) for i in range(len(batch.columns))), *made])
+        return batch
 
     def _without_conflicts(self, batch: Batch, writer: Writer, connector: SupportsWrite, checks: RowChecks,
                            written: list[int], names: list[str], kept: list[Batch], returned: list[int]) -> Batch:
@@ -132,9 +186,10 @@ class TableWrite(Operator):
         conflict = self.node.conflict
         assert conflict is not None
         width = len(written)
-        both = Batch.of([*existing.columns[1:], *(rejected.array(p) for p in written), existing.column(0)])
-        where = {field.id: i for i, field in enumerate(conflict.existing)}
-        where |= {column.id: width + i for i, column in enumerate(self.node.columns)}
+        given = [rejected.array(place) for place in range(len(rejected.columns))]
+        both = Batch.of([*existing.columns[1:], *given, existing.column(0)])
+        where = {column: width + place for column, place in self._places().items()}
+        where |= {field.id: i for i, field in enumerate(conflict.existing)}
         evaluation = streams.evaluation(self.context)
         if conflict.predicate is not None:
             chosen = np.flatnonzero(compile_predicate(conflict.predicate, where)(both, evaluation))
@@ -142,7 +197,7 @@ class TableWrite(Operator):
         if not both.rows:
             return
         values = compile_expressions(conflict.assignments, where)(both, evaluation)
-        row_ids = both.array(2 * width)
+        row_ids = both.array(len(both.columns) - 1)
         update = connector.update(self.node.handle, text_with(self.context.settings, self.context.names))
         self._writers = (*self._writers, update)
         changed = dict(zip(written, values, strict=True))
@@ -157,3 +212,9 @@ class TableWrite(Operator):
         writers, self._writers = self._writers, ()
         for writer in writers:
             writer.abort()
+
+
+def _still_there(batch: Batch, writer: Writer, row_id: int) -> Batch:
+    """The rows that no other part of the statement has changed: the first change of a row counts."""
+    gone = writer.gone(views.values(batch.array(row_id)))
+    return batch if gone is None or not gone.any() else batch.take(Selection(np.flatnonzero(~gone)))

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.catalog.types import SqlType
+from shoal.catalog.types import ORDERED_BY_KEY, SqlType
 from shoal.exec.batch import BLOCKED, Batch, Output
 from shoal.exec.kernels import canonical, nulls, sorting, views
 from shoal.exec.kernels.concat import concatenated_batches
@@ -103,7 +103,7 @@ def _compared_values(array: pa.Array, last: pa.Array, key: SortKey) -> tuple[np.
             return None
         value = int(limit[0][0])
         return (codes[0] > value if key.descending else codes[0] < value), codes[0] == value
-    if not sql_type.is_string or sql_type.name == "bpchar":
+    if not sql_type.is_string or sql_type.name == "bpchar" or sql_type.name in ORDERED_BY_KEY:
         return None
     text = nulls.decoded(last)[0]
     values = array.dictionary if pa.types.is_dictionary(array.type) else array

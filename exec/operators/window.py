@@ -16,7 +16,7 @@ from shoal.catalog.errors import InvalidArgumentForNthValue, InvalidArgumentForN
 from shoal.catalog.types import SqlType, storage_type
 from shoal.exec.batch import BLOCKED, Batch, Column, Output, Selection
 from shoal.exec.evaluator import EvaluationContext
-from shoal.exec.kernels import concat, nulls, sorting, views, windows
+from shoal.exec.kernels import concat, nulls, scaled, sorting, views, windows
 from shoal.exec.kernels.constants import scalar_of
 from shoal.exec.kernels.sorting import Ordering
 from shoal.exec.operators import streams
@@ -111,7 +111,7 @@ def _ntile(rows: Rows, call: WindowCall) -> pa.Array:
 
 def _shifted(rows: Rows, call: WindowCall) -> pa.Array:
     """lag and lead: the value some rows away in the partition, else the default."""
-    values, layout = rows.array(call.args[0]), rows.layout
+    values, layout = _as_result(rows.array(call.args[0]), call.args[0].type, call.type), rows.layout
     count = rows.batch.rows
     distance, valid = rows.integers(call.args[1]) if len(call.args) > 1 else (np.ones(count, np.int64), None)
     target = np.arange(count) + (distance if call.name == "lead" else -distance)
@@ -122,7 +122,14 @@ def _shifted(rows: Rows, call: WindowCall) -> pa.Array:
     outside = ~inside if valid is None else ~inside & valid
     if len(call.args) < 3 or not outside.any():
         return found
-    return _replaced(found, outside, rows.array(call.args[2]), call.type)
+    return _replaced(found, outside, _as_result(rows.array(call.args[2]), call.args[2].type, call.type), call.type)
+
+
+def _as_result(array: pa.Array, sql_type: SqlType, target: SqlType) -> pa.Array:
+    """Numerics of one scale as some whose values bring their own, where the result has such."""
+    if not target.varies or sql_type.varies:
+        return array
+    return scaled.written(scaled.read(array, sql_type), nulls.validity(array))
 
 
 def _taken(values: pa.Array, rows: np.ndarray) -> pa.Array:

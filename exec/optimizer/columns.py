@@ -14,6 +14,7 @@ from shoal.exec.plan.nodes import (
     Field,
     Filter,
     Join,
+    Limit,
     PlanNode,
     Project,
     Recursion,
@@ -77,6 +78,8 @@ def _of_join(node: Any, found: set[int]) -> None:
 
 def _of_apply(node: Any, found: set[int]) -> None:
     found.update(ref.id for ref in node.comparand)
+    if node.guard is not None:
+        found.add(node.guard.id)
     if node.condition is not None:
         add_columns(node.condition, found)
 
@@ -88,6 +91,8 @@ def _of_call(call: AggregateCall | WindowCall, found: set[int]) -> None:
         found.add(call.filter.id)
     if isinstance(call, AggregateCall):
         found.update(key.column.id for key in call.order_by)
+    else:
+        found.update(bound.offset.id for bound in (call.frame.start, call.frame.end) if isinstance(bound.offset, ColumnRef))
 
 
 def _of_aggregate(node: Any, found: set[int]) -> None:
@@ -105,6 +110,12 @@ def _of_window(node: Any, found: set[int]) -> None:
 
 def _of_keys(node: Any, found: set[int]) -> None:
     found.update(key.column.id for key in node.keys)
+
+
+def _of_limit(node: Any, found: set[int]) -> None:
+    for expr in (node.count, node.offset):
+        if expr is not None:
+            add_columns(expr, found)
 
 
 def _of_exchange(node: Any, found: set[int]) -> None:
@@ -148,6 +159,13 @@ def _of_set_operation(node: Any, found: set[int]) -> None:
 def _of_write(node: Any, found: set[int]) -> None:
     found.update(ref.id for ref in node.columns)
     found.update(ref.id for _, ref in node.returning)
+    for _, expr in node.computed:
+        add_columns(expr, found)
+    if node.conflict is not None:
+        for expr in (*node.conflict.assignments, node.conflict.predicate):
+            if expr is not None:
+                add_columns(expr, found)
+        found.difference_update(field.id for field in node.conflict.existing)
     found.difference_update(field.id for field, _ in node.computed)
 
 
@@ -155,7 +173,7 @@ _REFERENCES: dict[type, Callable[[Any, set[int]], None]] = {
     Join: _of_join, Apply: _of_apply, Aggregate: _of_aggregate, Window: _of_window, Sort: _of_keys, TopN: _of_keys,
     Exchange: _of_exchange, Scan: _of_scan, Project: _of_project, Values: _of_values, TableFunction: _of_functions,
     Union: _of_union, Recursion: _of_union, SetOperation: _of_set_operation, TableWrite: _of_write,
-    Filter: lambda node, found: add_columns(node.predicate, found),
+    Filter: lambda node, found: add_columns(node.predicate, found), Limit: _of_limit,
 }
 
 

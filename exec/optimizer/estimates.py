@@ -92,6 +92,8 @@ def position(value: Any) -> float | None:
 
 def literal_position(literal: Literal) -> float | None:
     value = literal.value
+    if literal.type.varies:
+        return None if value is None else float(value)
     if literal.type.name == "numeric" and isinstance(value, int):
         return value / 10.0 ** (literal.type.scale or 0)
     return position(value) if not isinstance(value, (tuple, list)) else None

@@ -209,13 +209,16 @@ def _unwrap_cast(call: Call, cast: Cast, literal: Literal) -> Expr:
 
 def cast_keeps_values(source: SqlType, target: SqlType) -> bool:
     """Different values stay different and in order (for pairs of _WIDENING)."""
-    return target.name != "numeric" or (target.scale or 0) >= (source.scale or 0)
+    return target.name != "numeric" or target.varies or (
+        not source.varies and (target.scale or 0) >= (source.scale or 0))
 
 
 def narrowed(value: Any, source: SqlType, target: SqlType) -> Any:
     """A physical value of `source` as one of `target`, None where it does not fit exactly."""
     if target.name == "date":
         return value // _DAY_US if value % _DAY_US == 0 else None
+    if target.varies:
+        return None
     if source.name == "numeric":
         if not isinstance(value, int):
             return None
@@ -263,7 +266,7 @@ def _like(call: Call) -> Expr:
     """A pattern without wildcards is an equality."""
     subject, pattern = call.args[0], call.args[1]
     if (len(call.args) == 2 and isinstance(pattern, Literal) and isinstance(pattern.value, str)
-            and not any(c in pattern.value for c in "%_\\") and subject.type.name != "bpchar"):
+            and not any(c in pattern.value for c in "%_\\") and subject.type.name not in ("bpchar", "bytea")):
         return Call(BOOL, "eq", (subject, pattern))
     if isinstance(subject, Cast) and bare(subject) is not subject:
         return Call(BOOL, call.name, (bare(subject), *call.args[1:]))

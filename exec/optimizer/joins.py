@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from shoal.catalog.types import FLOAT8, SqlType, numeric
+from shoal.catalog.types import FLOAT8, SqlType
+from shoal.exec.functions.numeric_types import aligned
 from shoal.exec.optimizer.columns import columns, passed_on
 from shoal.exec.optimizer.context import OptimizerContext
 from shoal.exec.plan.expr import Call, Cast, ColumnRef, Expr, conjunction, is_volatile
@@ -19,9 +20,7 @@ def key_type(a: SqlType, b: SqlType) -> SqlType | None:
     if a == b or (a.is_integer and b.is_integer) or (a.name in _TEXTS and b.name in _TEXTS):
         return a
     if a.name == b.name == "numeric":
-        scale = max(a.scale or 0, b.scale or 0)
-        whole = max((a.precision or 38) - (a.scale or 0), (b.precision or 38) - (b.scale or 0))
-        return a if a.scale == b.scale else numeric(whole + scale, scale)
+        return a if a.scale == b.scale else aligned([a, b])
     if a.name == b.name:
         return a
     if {a.name, b.name} == {"float4", "float8"}:

@@ -59,8 +59,12 @@ def narrow(expr: Expr, columns: dict[int, ColumnEstimate], rows: float) -> float
         return share
     if name == "or":
         missed = 1.0
+        branches: list[dict[int, ColumnEstimate]] = []
         for arg in args:
-            missed *= 1.0 - selectivity(arg, columns, rows)
+            branch = dict(columns)
+            missed *= 1.0 - narrow(arg, branch, rows)
+            branches.append(branch)
+        _unite(branches, columns)
         return 1.0 - missed
     if name in ("not", "is_not_true"):
         return max(1.0 - selectivity(args[0], columns, rows), 0.0)
@@ -70,6 +74,8 @@ def narrow(expr: Expr, columns: dict[int, ColumnEstimate], rows: float) -> float
         return _comparison(name, bare(args[0]), bare(args[1]), columns, rows)
     if name == "in":
         return _membership(bare(args[0]), len(args) - 1, columns, rows)
+    if name == "eq_any" and isinstance(args[1], Literal) and isinstance(args[1].value, tuple):
+        return _membership(bare(args[0]), len(args[1].value), columns, rows)
     if name in ("is_null", "is_not_null"):
         subject = args[0]
         nulls = columns[subject.id].nulls if isinstance(subject, ColumnRef) and subject.id in columns else 0.05
@@ -80,6 +86,19 @@ def narrow(expr: Expr, columns: dict[int, ColumnEstimate], rows: float) -> float
     if name in ("regex_match", "regex_imatch", "similar"):
         return 0.05
     return DEFAULT_OTHER
+
+
+def _unite(branches: list[dict[int, ColumnEstimate]], columns: dict[int, ColumnEstimate]) -> None:
+    """Narrows the columns that every branch of an OR narrows to what all branches together let through."""
+    for key, before in list(columns.items()):
+        after = [branch[key] for branch in branches]
+        if any(column is before for column in after):
+            continue
+        ndv = min(sum(column.ndv for column in after), before.ndv)
+        lows, highs = [column.low for column in after], [column.high for column in after]
+        columns[key] = before.narrowed(ndv, None if None in lows else min(low for low in lows if low is not None),
+                                       None if None in highs else max(high for high in highs if high is not None),
+                                       ndv / max(before.ndv, 1.0))
 
 
 def _pattern(pattern: Expr) -> float:
@@ -181,8 +200,14 @@ def expression_estimate(expr: Expr, below: Estimate) -> ColumnEstimate:
                               inner.guessed, inner.aggregated)
     if isinstance(expr, Case):
         results = (*expr.results, expr.default)
-        if all(isinstance(r, Literal) for r in results):
-            distinct = float(len(set(results)))
+        constants = {r for r in results if isinstance(r, Literal)}
+        others = [r for r in results if not isinstance(r, Literal)]
+        if not others:
+            distinct = float(len(constants))
+        elif len(others) == 1:  # such as the columns of GROUPING SETS, which are NULL in some sets
+            only = expression_estimate(others[0], below)
+            ndv, domain = (min(count + len(constants), max(below.rows, 1.0)) for count in (only.ndv, only.domain))
+            return ColumnEstimate(ndv, domain, width=width, relation=only.relation, base_rows=only.base_rows)
         else:
             distinct = sum(expression_estimate(r, below).ndv for r in results)
         return ColumnEstimate(min(distinct, max(below.rows, 1.0)), distinct, width=width)

@@ -23,6 +23,7 @@ from shoal.exec.plan.nodes import (
     Aggregate,
     Apply,
     AssignUniqueId,
+    Completion,
     EnforceSingleRow,
     Exchange,
     Filter,
@@ -49,6 +50,8 @@ DEFAULT_ROWS = 100_000.0
 DEFAULT_SYSTEM_ROWS = 200.0
 RECURSION_TURNS = 10.0
 """How often a recursion is guessed to go round, and how many rows each turn adds for one of the start's."""
+_NEARLY_ALL = 0.99
+"""The share of a union's rows from which on its statistics are those of one input."""
 FOREIGN_KEY_SLACK = 8.0
 """How many times more values than a key a column may seem to have and still be taken for one that refers to it."""
 
@@ -167,9 +170,13 @@ class Statistics:
     def union(self, node: Union) -> Estimate:
         inputs = [self.estimate(child) for child in node.inputs]
         rows = sum(e.rows for e in inputs)
+        largest = max(inputs, key=lambda e: e.rows, default=None)
         columns = {}
         for index, f in enumerate(node.fields):
             parts = [e.column(ids[index]) for e, ids in zip(inputs, node.columns, strict=True)]
+            if largest is not None and largest.rows >= rows * _NEARLY_ALL:
+                columns[f.id] = parts[inputs.index(largest)]
+                continue
             ndv = min(max((p.ndv for p in parts), default=1.0) * 1.5, max(rows, 1.0))
             lows, highs = [p.low for p in parts], [p.high for p in parts]
             columns[f.id] = ColumnEstimate(
@@ -188,6 +195,9 @@ class Statistics:
 
     def with_(self, node: With) -> Estimate:
         return self.estimate(node.inputs[-1])
+
+    def completion(self, node: Completion) -> Estimate:
+        return self.estimate(node.inputs[0])
 
     def shared_rows(self, node: SharedRows) -> Estimate:
         shared = self.estimate(self.definitions[node.number])
@@ -223,7 +233,7 @@ _ESTIMATORS: dict[type, Callable[[Statistics, Any], Estimate]] = {
     Join: Statistics.join, Apply: Statistics.apply, Aggregate: Statistics.aggregate, Limit: Statistics.limit,
     TopN: Statistics.top_n, Window: Statistics.window, Union: Statistics.union, Recursion: Statistics.recursion,
     WorkingTable: Statistics.working_table, With: Statistics.with_, SharedRows: Statistics.shared_rows,
-    SetOperation: Statistics.set_operation,
+    SetOperation: Statistics.set_operation, Completion: Statistics.completion,
     EnforceSingleRow: Statistics.single_row, AssignUniqueId: Statistics.unique_id,
     TableFunction: Statistics.table_function, TableWrite: Statistics.write}
 for _same in (Sort, Exchange):
@@ -275,6 +285,8 @@ def _series_rows(name: str, args: Sequence[Expr]) -> float:
         numbers = [a.value for a in args if isinstance(a, Literal) and isinstance(a.value, int)]
         if len(numbers) == len(args):
             return max((numbers[1] - numbers[0]) / ((numbers[2] if len(numbers) > 2 else 1) or 1) + 1.0, 0.0)
+    if name == "unnest" and args and isinstance(args[0], Literal) and isinstance(args[0].value, tuple):
+        return float(len(args[0].value))
     return 10.0
 
 

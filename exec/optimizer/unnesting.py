@@ -8,18 +8,20 @@ in Neumann and Kemper, "Unnesting Arbitrary Queries" (BTW 2015).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from shoal.catalog.errors import FeatureNotSupported
 from shoal.catalog.types import BOOL, INT8, OID_LIKE, SqlType
-from shoal.exec.optimizer.columns import columns, filtered, free_columns, output_ids, passed_on, refresh
+from shoal.exec.functions.registry import find
+from shoal.exec.optimizer.columns import columns, filtered, free_columns, output_ids, passed_on, references, refresh
 from shoal.exec.optimizer.context import OptimizerContext
 from shoal.exec.plan.expr import (
     AggregateCall,
     Call,
     Case,
+    Cast,
     ColumnRef,
     Expr,
     Literal,
@@ -29,6 +31,7 @@ from shoal.exec.plan.expr import (
     conjunction,
     conjuncts,
     replace_columns,
+    walk,
 )
 from shoal.exec.plan.nodes import (
     Aggregate,
@@ -96,7 +99,7 @@ def pull_up(node: PlanNode, outer: set[int], context: OptimizerContext) -> tuple
             return filtered(below, [part for part in own if not columns(part) & outer]), pulled + lifted
         case Project():
             below, pulled = pull_up(node.input, outer, context)
-            if any(columns(expr) & outer for _, expr in node.assignments):
+            if any(columns(expr) & outer or (pulled and may_raise(expr)) for _, expr in node.assignments):
                 raise CannotPullUp
             return Project(below, with_fields(node, columns(*pulled), below)), pulled
         case Join(kind="inner"):
@@ -158,21 +161,12 @@ def equality_keys(node: PlanNode, pulled: list[Expr], outer: set[int],
 Assignments = tuple[tuple[Field, Expr], ...]
 
 
-def limit_parts(node: Limit | TopN) -> tuple[PlanNode, tuple[SortKey, ...], int | None, int, Assignments | None]:
-    """A limit's input, order, count, offset and the projection between limit and sort, if there is one.
-
-    Raises: FeatureNotSupported (0A000) for a count or offset that is not constant.
-    """
+def limit_parts(node: Limit | TopN) -> tuple[PlanNode, tuple[SortKey, ...], Expr | None, Expr | None, Assignments | None]:
+    """A limit's input, order, count, offset and the projection between limit and sort, if there is one."""
     if isinstance(node, TopN):
-        return node.input, node.keys, node.count, 0, None
-    numbers: list[int | None] = []
-    for expr in (node.count, node.offset):
-        if expr is None or (isinstance(expr, Literal) and expr.value is None):
-            numbers.append(None)
-        elif isinstance(expr, Literal):
-            numbers.append(int(expr.value))
-        else:
-            raise FeatureNotSupported("LIMIT of a correlated subquery must be a constant")
+        return node.input, node.keys, Literal(INT8, node.count), None, None
+    count, offset = (None if isinstance(expr, Literal) and expr.value is None else expr
+                     for expr in (node.count, node.offset))
     below = node.input
     assignments = None
     if isinstance(below, Project) and isinstance(below.input, Sort):
@@ -180,30 +174,38 @@ def limit_parts(node: Limit | TopN) -> tuple[PlanNode, tuple[SortKey, ...], int 
     keys: tuple[SortKey, ...] = ()
     if isinstance(below, Sort):
         keys, below = below.keys, below.input
-    return below, keys, numbers[0], numbers[1] or 0, assignments
+    return below, keys, count, offset, assignments
 
 
-def numbered(node: PlanNode, partition: tuple[ColumnRef, ...], keys: tuple[SortKey, ...], count: int | None, offset: int,
-             context: OptimizerContext) -> PlanNode:
-    """LIMIT within each partition, by row_number."""
+def numbered(node: PlanNode, partition: tuple[ColumnRef, ...], keys: tuple[SortKey, ...], count: Expr | None,
+             offset: Expr | None, context: OptimizerContext) -> PlanNode:
+    """LIMIT within each partition, by row_number. A NULL count or offset is none."""
     number = context.new_field("row_number", INT8)
     window = Window(node, partition, keys, ((number, WindowCall("row_number", (), INT8)),))
+    place: Expr = number.ref()
     parts: list[Expr] = []
-    if offset:
-        parts.append(call("gt", BOOL, number.ref(), Literal(INT8, offset)))
+    if offset is not None:
+        skipped = offset if isinstance(offset, Literal) else call("coalesce", INT8, offset, ZERO)
+        parts.append(call("gt", BOOL, place, skipped))
+        place = call("sub", INT8, place, skipped)
     if count is not None:
-        parts.append(call("le", BOOL, number.ref(), Literal(INT8, offset + count)))
+        inside = call("le", BOOL, place, count)
+        parts.append(inside if isinstance(count, Literal) else call("or", BOOL, inside, call("is_null", BOOL, count)))
     return filtered(window, parts)
 
 
 def _pull_through_limit(node: Limit | TopN, outer: set[int], context: OptimizerContext) -> tuple[PlanNode, list[Expr]]:
     below, keys, count, offset, assignments = limit_parts(node)
+    if columns(count, offset) & outer:
+        raise CannotPullUp
     below, pulled = pull_up(below, outer, context)
     below, refs, pulled = equality_keys(below, pulled, outer, context)
     limited = numbered(below, tuple(dict.fromkeys(refs)), keys, count, offset, context)
     if assignments is None:
         return limited, pulled
     if any(columns(expr) & outer for _, expr in assignments):
+        raise CannotPullUp
+    if pulled and any(may_raise(expr) for _, expr in assignments):
         raise CannotPullUp
     project = Project(limited, assignments)
     return Project(limited, with_fields(project, columns(*pulled), limited)), pulled
@@ -281,11 +283,58 @@ def checked_single(value: ColumnRef, count: ColumnRef) -> Expr:
     return Case(value.type, (call("enforce_single_row", BOOL, count),), (value,), Literal(value.type, None))
 
 
-class DomainPush:
-    """Frees subqueries from the columns `outer` of `left`."""
+_HARMLESS = frozenset({"add", "sub", "mul", "neg", "abs", "round", "sum", "substring", "extract", "coalesce", "and", "or"})
+"""Calls that raise for values near the bounds of their type only, if at all: no reason to compute them later."""
 
-    def __init__(self, left: PlanNode, outer: set[int], context: OptimizerContext) -> None:
-        self.left, self.context = left, context
+
+def may_raise(expr: Expr) -> bool:
+    """Whether ordinary values of its columns can make the expression raise, as 1 / x and text that is cast."""
+    for part in walk(expr):
+        if isinstance(part, Cast) and part.arg.type.is_string and not part.type.is_string and columns(part.arg):
+            return True
+        if isinstance(part, Call) and part.name not in _HARMLESS and columns(part) and any(
+                f.raises for f in find(part.name)):
+            return True
+    return False
+
+
+def narrowed(node: PlanNode, ids: set[int]) -> PlanNode:
+    """The node without columns other than `ids` that projections on the way down make."""
+    match node:
+        case Project():
+            kept = tuple((f, e) for f, e in node.assignments if f.id in ids)
+            return Project(narrowed(node.input, columns(*(e for _, e in kept))), kept)
+        case Filter():
+            return replace(node, input=narrowed(node.input, ids | columns(node.predicate)))
+        case Sort():
+            return narrowed(node.input, ids)
+        case Join():
+            ids = ids | references(node)
+            return replace(node, left=narrowed(node.left, ids), right=narrowed(node.right, ids))
+    return node
+
+
+Share = Callable[[PlanNode], tuple[PlanNode, Callable[[], tuple[PlanNode, dict[int, ColumnRef]]]] | None]
+
+
+class DomainPush:
+    """Frees subqueries from the columns `outer` of `left`. `guard`: only rows for which it is true count.
+
+    `left` is to be joined with afterwards: where two copies of it would differ it is one that `share` made.
+    """
+
+    def __init__(self, left: PlanNode, outer: set[int], context: OptimizerContext, share: Share,
+                 guard: ColumnRef | None = None) -> None:
+        self.left, self.context, self.guard = left, context, guard
+        self.copy: Callable[[], tuple[PlanNode, dict[int, ColumnRef]]] | None = None
+        wanted = outer if guard is None else {*outer, guard.id}
+        self.source = narrowed(left, wanted)
+        if holds_volatile(self.source):  # a copy would hold other values
+            shared = share(left)
+            if shared is None:
+                raise FeatureNotSupported("a correlated subquery over rows that a volatile function makes within another "
+                                          "correlated subquery is not supported")
+            self.left, self.copy = shared
         self.fields = [f for f in left.output if f.id in outer]
         self.outer = {f.id for f in self.fields}
         self.tables: set[int] = set()
@@ -297,10 +346,9 @@ class DomainPush:
 
     def domain(self) -> tuple[PlanNode, dict[int, ColumnRef]]:
         """The distinct values of the outer columns, from a fresh copy of `left`."""
-        if holds_volatile(self.left):  # the copy would hold other values
-            raise FeatureNotSupported("a correlated subquery that cannot be a plain join, over rows made by a volatile "
-                                      "function, is not supported")
-        copy, renamed = refresh(self.left, self.context.next_id)
+        copy, renamed = self.copy() if self.copy is not None else refresh(self.source, self.context.next_id)
+        if self.guard is not None:
+            copy = Filter(copy, renamed[self.guard.id])
         groups = tuple(Field(renamed[f.id].id, f.name, f.type) for f in self.fields)
         return Aggregate(Project(copy, passed_on(groups)), groups, ()), {f.id: renamed[f.id] for f in self.fields}
 
@@ -332,7 +380,8 @@ class DomainPush:
             case Limit() | TopN():
                 below, keys, count, offset, projected = limit_parts(node)
                 below, mapping = self.push(below)
-                limited = numbered(below, tuple(mapping.values()), keys, count, offset, self.context)
+                limited = numbered(below, tuple(mapping.values()), keys, self.mapped(count, mapping),
+                                   self.mapped(offset, mapping), self.context)
                 if projected is not None:
                     limited = Project(limited, (*((f, replace_columns(e, dict(mapping))) for f, e in projected),
                                                 *passed_on(self.as_fields(mapping))))

@@ -162,3 +162,4 @@ def _expressions(node: PlanNode) -> Iterator[Expr]:
         case TableWrite():
             made = {field.id for field, _ in node.computed}
             yield from (ref for ref in (*node.columns, *(ref for _, ref in node.returning)) if ref.id not in made)
+            yield from (expr for _, expr in node.computed)

@@ -25,6 +25,7 @@ from shoal.exec.plan.nodes import (
     Aggregate,
     Apply,
     AssignUniqueId,
+    Completion,
     Exchange,
     Filter,
     Join,
@@ -122,7 +123,9 @@ def _value_sql(value: Any, sql_type: SqlType) -> str:
     if sql_type.name in ("int2", "int4", "int8", "oid", "float4", "float8"):
         return str(value)
     if sql_type.name == "numeric":
-        text = value if isinstance(value, str) else specials.TEXTS.get(value)
+        if sql_type.varies:
+            return value if value[-1:].isdigit() else quote(value) + "::numeric"
+        text = specials.TEXTS.get(value)
         return f"{to_python(value, sql_type):f}" if text is None else quote(text) + "::numeric"
     if sql_type.is_string:
         return quote(str(value))
@@ -206,9 +209,11 @@ class _Printer:
 
 
 def _frame_sql(frame: WindowFrame) -> str:
-    def bound(kind: str, offset: Literal | None) -> str:
+    def bound(kind: str, offset: Literal | ColumnRef | None) -> str:
         words = kind.replace("_", " ").upper()
-        return words if offset is None else f"{literal_sql(offset)} {words}"
+        if offset is None:
+            return words
+        return f"{literal_sql(offset) if isinstance(offset, Literal) else offset} {words}"
 
     exclude = f" EXCLUDE {frame.exclude.replace('_', ' ').upper()}" if frame.exclude else ""
     return (f"{frame.mode.upper()} BETWEEN {bound(frame.start.kind, frame.start.offset)} "
@@ -484,6 +489,9 @@ class _Describer:
 
     def _with(self, node: With) -> tuple[str, list[tuple[str, str]]]:
         return f"With {', '.join(map(str, node.numbers))}", []
+
+    def _completion(self, node: Completion) -> tuple[str, list[tuple[str, str]]]:
+        return "Completion", []
 
     def _sharedrows(self, node: SharedRows) -> tuple[str, list[tuple[str, str]]]:
         return f"SharedRows {node.number} ({self.fields(node.fields)}){' to coordinator' if node.to_coordinator else ''}", []

@@ -160,10 +160,10 @@ class AggregateCall:
 @dataclass(frozen=True, slots=True)
 class FrameBound:
     """kind: unbounded_preceding, preceding, current_row, following, unbounded_following; offset in rows/groups
-    (a physical int), or for RANGE in the order key's type (a Literal)."""
+    or for RANGE in what the order key takes: a Literal, or the column of a subquery's result."""
 
     kind: str
-    offset: Literal | None = None
+    offset: Literal | ColumnRef | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,6 +210,8 @@ class Apply(PlanNode):
     operator: str = "eq"
     correlation: tuple[int, ...] = ()
     condition: Expr | None = None
+    guard: ColumnRef | None = None
+    """scalar: a boolean column of left; where it is not true nothing asks for the value, and nothing may raise."""
 
     @property
     def output(self) -> tuple[Field, ...]:
@@ -394,28 +396,48 @@ class Conflict:
     predicate: Expr | None = None
 
 
+MERGE_ACTIONS = ("nothing", "insert", "update", "delete")
+"""What TableWrite(merge) can do with a row."""
+
+
 @dataclass(frozen=True, slots=True)
 class TableWrite(PlanNode):
     """Writes the input, gives one row: the count of rows; or `returning`, a row for each that was written.
     insert: `columns` are the table's, in order; refill: the same, in place of all rows. delete: the row id. update: row id,
-    then all columns. Runs where the connector can write (the coordinator).
+    then all columns. merge: a number of MERGE_ACTIONS, row id, all columns. Runs where the connector can write (the
+    coordinator).
 
     `computed` columns are made here, since only this process can (nextval); `columns`, `returning` and `checks` may use
     them. `checks`: the table's, over `columns`."""
 
     input: PlanNode
     handle: TableHandle
-    mode: OneOf["insert", "delete", "update", "refill"]
+    mode: OneOf["insert", "delete", "update", "merge", "refill"]
     columns: tuple[ColumnRef, ...]
     field: Field
     returning: tuple[tuple[Field, ColumnRef], ...] = ()
     computed: tuple[tuple[Field, Expr], ...] = ()
     checks: tuple[tuple[str, Expr], ...] = ()
+    view_checks: tuple[tuple[str, Expr], ...] = ()
+    """(view, condition) of views WITH CHECK OPTION, over `columns` too."""
     conflict: Conflict | None = None
+    after_others: bool = False
+    """Other parts of the statement write too: rows that they have changed are left out."""
 
     @property
     def output(self) -> tuple[Field, ...]:
         return (self.field,) if not self.returning else tuple(f for f, _ in self.returning)
+
+
+@dataclass(frozen=True, slots=True)
+class Completion(PlanNode):
+    """The rows of the first of `inputs`; the others are read to their end for what they write."""
+
+    inputs: tuple[PlanNode, ...]
+
+    @property
+    def output(self) -> tuple[Field, ...]:
+        return self.inputs[0].output
 
 
 @dataclass(frozen=True, slots=True)

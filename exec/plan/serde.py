@@ -32,7 +32,8 @@ def register(*classes: type) -> None:
 
 for module in (expr, nodes):
     register(*(value for value in vars(module).values() if isinstance(value, type) and is_dataclass(value)))
-register(catalog_types.SqlType, catalog_types.ShapedArray, connector.Predicate, connector.CatalogDefinition,
+register(catalog_types.SqlType, catalog_types.UserType, catalog_types.ShapedArray, connector.Predicate,
+         connector.CatalogDefinition,
          connector.TableHandle, connector.Split)
 
 

@@ -160,7 +160,7 @@ class _Alter:
 
     def _type(self, action: d.AlterAction) -> AlterStep:
         assert action.type is not None
-        info, target = self._column(action.name), resolve_type(action.type)
+        info, target = self._column(action.name), resolve_type(action.type, self.context)
         fields = self._fields()
         own = next(field for field in fields if field.name == action.name).ref()
         value: Expr = own

@@ -16,7 +16,7 @@ from sqlglot import exp
 
 from shoal.catalog.errors import FeatureNotSupported, SqlError, SqlSyntaxError
 from shoal.catalog.types import SqlType
-from shoal.exec.plan.nodes import Project, With
+from shoal.exec.plan.nodes import Completion, Project, SharedRows, With
 from shoal.exec.session_context import SessionContext
 from shoal.exec.sql import syntax_ddl
 from shoal.exec.sql.alter import bind_alter
@@ -37,9 +37,11 @@ from shoal.exec.sql.ddl import (
 from shoal.exec.sql.definitions import bind_create_table
 from shoal.exec.sql.dml import bind_delete, bind_insert, bind_update
 from shoal.exec.sql.lexer import too_complex
+from shoal.exec.sql.merge import bind_merge
 from shoal.exec.sql.parse import Statement
 from shoal.exec.sql.privileges import bind_drop_other, bind_privileges
 from shoal.exec.sql.queries import bind_subquery
+from shoal.exec.sql.syntax import TableRef
 
 if TYPE_CHECKING:
     from shoal.catalog.access import Namespace
@@ -56,7 +58,9 @@ def bind(statement: Statement, namespace: Namespace, session: SessionContext,
     if statement.tree is None:
         raise SqlSyntaxError("empty statement")
     try:
-        return _bind(Context(namespace, session, parameter_types), statement.tree, statement.text)
+        context = Context(namespace, session, parameter_types)
+        bound = _bind(context, statement.tree, statement.text)
+        return replace(bound, own_definitions=True) if context.own_definitions else bound
     except RecursionError:
         raise too_complex() from None
     except SqlError as error:
@@ -65,15 +69,23 @@ def bind(statement: Statement, namespace: Namespace, session: SessionContext,
 
 
 def _bind(context: Context, tree: Any, text: str) -> Bound:
+    context.statement = tree
     bound = _bound(context, tree, text)
     if not context.shared or bound.plan is None:
         return bound
     shared, context.shared = context.shared, []
-    return replace(bound, plan=With(tuple(number for number, _ in shared), (*(plan for _, plan in shared), bound.plan)))
+    main = bound.plan
+    if context.writes:
+        main = Completion((main, *(SharedRows(number, (), ()) for number in context.writes)))
+    return replace(bound, plan=With(tuple(number for number, _ in shared), (*(plan for _, plan in shared), main)))
 
 
 def _bound(context: Context, tree: Any, text: str) -> Bound:
     if isinstance(tree, (exp.Query, exp.Values)):
+        into = _into(tree)
+        if into is not None:
+            made = syntax_ddl.CreateTable(TableRef(into.pos, into.parts), temporary=into.temporary, query=tree)
+            return bind_create_table(context, made)
         return _select(context, tree)
     if isinstance(tree, exp.Describe):
         return bind_explain(context, tree, _bind(context, tree.this, text))
@@ -83,19 +95,38 @@ def _bound(context: Context, tree: Any, text: str) -> Bound:
     return binder(context, tree)
 
 
+def _into(tree: Any) -> Any:
+    """Takes INTO out of the first SELECT of a query."""
+    while isinstance(tree, (exp.SetOperation, exp.Subquery)):
+        tree = tree.this
+    return tree.args.pop("into", None) if isinstance(tree, exp.Select) else None
+
+
 def _select(context: Context, tree: Any) -> Bound:
     query = bind_subquery(context, tree, None, {})
     plan = query.plan
     if tuple(f.id for f in plan.output) != tuple(f.id for f in query.fields):
         plan = Project(plan, tuple((f, f.ref()) for f in query.fields))
     return Bound("select", plan, query.fields, query.origins, context.parameters.finish(), None, "SELECT",
-                 tuple(context.notices))
+                 tuple(context.notices), context.locks)
+
+
+def _later(name: str) -> Any:
+    """A binder of routines.py, which is imported when such a statement comes."""
+    def run(context: Context, tree: Any) -> Bound:
+        from shoal.exec.sql import routines
+        made: Bound = getattr(routines, name)(context, tree)
+        return made
+    return run
 
 
 _STATEMENTS: dict[type, Any] = {
-    exp.Insert: bind_insert, exp.Update: bind_update, exp.Delete: bind_delete, exp.TruncateTable: bind_truncate,
+    exp.Insert: bind_insert, exp.Update: bind_update, exp.Delete: bind_delete, exp.Merge: bind_merge,
+    exp.TruncateTable: bind_truncate,
     syntax_ddl.CreateTable: bind_create_table, syntax_ddl.CreateView: bind_create_view,
     syntax_ddl.CreateSchema: bind_create_schema, syntax_ddl.CreateSequence: bind_create_sequence,
     syntax_ddl.CreateIndex: bind_create_index, syntax_ddl.Drop: bind_drop, syntax_ddl.Alter: bind_alter,
     syntax_ddl.Comment: bind_comment, syntax_ddl.Refresh: bind_refresh, syntax_ddl.Ignored: bind_ignored,
-    syntax_ddl.Privileges: bind_privileges, syntax_ddl.DropOther: bind_drop_other}
+    syntax_ddl.CreateFunction: _later("bind_create_function"), syntax_ddl.CreateType: _later("bind_create_type"),
+    syntax_ddl.AlterType: _later("bind_alter_type"), syntax_ddl.Privileges: bind_privileges,
+    syntax_ddl.DropOther: bind_drop_other}

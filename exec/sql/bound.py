@@ -7,12 +7,20 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from shoal.catalog.connector import TableHandle
-from shoal.catalog.declarations import ColumnInfo, Constraint, Index, NumberSequence, ViewDefinition
+from shoal.catalog.declarations import (
+    ColumnInfo,
+    Constraint,
+    FunctionDefinition,
+    Index,
+    NumberSequence,
+    TypeDefinition,
+    ViewDefinition,
+)
 from shoal.catalog.types import SqlType
 from shoal.exec.plan.expr import Expr
 from shoal.exec.plan.nodes import Field, PlanNode
 
-StatementKind = Literal["select", "insert", "update", "delete", "create_table_as", "explain", "command"]
+StatementKind = Literal["select", "insert", "update", "delete", "merge", "create_table_as", "explain", "command"]
 Origin = tuple[str, str, str, int]
 """catalog, schema, table, 0-based column index: where a result column comes from unchanged."""
 Parts = tuple[str, ...]
@@ -156,6 +164,48 @@ class Comment:
 
 
 @dataclass(frozen=True, slots=True)
+class CreateFunction:
+    """`parts` say where; its definition has the name."""
+
+    parts: Parts
+    definition: FunctionDefinition
+    replace: bool = False
+    result: str = ""
+    """Its type, as a message tells it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropFunctions:
+    """(catalog, schema, definition) of each."""
+
+    functions: tuple[tuple[str, str, FunctionDefinition], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CreateType:
+    parts: Parts
+    definition: TypeDefinition
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeType:
+    """ALTER, and with `new` None DROP, of a type of (catalog, schema)."""
+
+    catalog: str
+    schema: str
+    old: TypeDefinition
+    new: TypeDefinition | None
+    cascade: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """One command after the other."""
+
+    commands: tuple[Command, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NoEffect:
     """What is accepted and changes nothing."""
 
@@ -174,7 +224,7 @@ class Explain:
 
 
 Command = (CreateTable | Refresh | CreateView | Drop | Truncate | CreateSchema | DropSchema | CreateIndex | CreateSequence
-           | Alter | Comment | NoEffect | Explain)
+           | Alter | Comment | CreateFunction | DropFunctions | CreateType | ChangeType | Several | NoEffect | Explain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +247,8 @@ class Bound:
     notices: tuple[str, ...] = ()
     locks: tuple[tuple[str, str, str], ...] = ()
     """(catalog, schema, name) of the relations that it changes."""
+    own_definitions: bool = False
+    """It names functions or types that somebody made, and may change."""
 
     @property
     def returns_rows(self) -> bool:

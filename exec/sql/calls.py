@@ -8,9 +8,12 @@ Spec: PostgreSQL 15 documentation, 4.2.6 to 4.2.8 and 10.3; wording of parse_fun
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from shoal.catalog.errors import (
+    DatatypeMismatch,
     FeatureNotSupported,
     GroupingError,
     InvalidColumnReference,
@@ -18,18 +21,19 @@ from shoal.catalog.errors import (
     InvalidSchemaName,
     SqlError,
     SqlSyntaxError,
+    TooManyArguments,
     UndefinedColumn,
     UndefinedFunction,
     WindowingError,
     WrongObjectType,
 )
-from shoal.catalog.types import INT4, INT8, OIDS, SqlType
-from shoal.exec.functions.registry import Function, Resolution, find, named_type
+from shoal.catalog.types import BOOL, INT4, INT8, JSONB, OIDS, TEXT, UNKNOWN, SqlType
+from shoal.exec.functions.registry import POLYMORPHIC, Function, Resolution, find, named_type
 from shoal.exec.plan import expr as e
 from shoal.exec.plan.expr import Call, Expr, Literal, Parameter
 from shoal.exec.plan.nodes import Field
 from shoal.exec.sql import syntax as s
-from shoal.exec.sql.coercion import coerce, elements_held, function_for, operator, unify
+from shoal.exec.sql.coercion import coerce, elements_held, function_for, operator, ranked, unify
 from shoal.exec.sql.context import (
     AGGREGATE,
     FILTER,
@@ -46,13 +50,24 @@ from shoal.exec.sql.rows import JSON_MAKERS, as_json, bind_row_to_json, row_of
 
 if TYPE_CHECKING:
     from shoal.exec.sql.expressions import ExpressionBinder
+    from shoal.exec.sql.user_functions import Overload
 
+MOST_ARGUMENTS = 100
+"""PostgreSQL's limit, of functions; COALESCE and the like have none."""
 _SCHEMAS = ("pg_catalog", "information_schema", "public")
+_SYSTEM = (("pg_catalog",), ("information_schema",))
 _ARGUMENT_NAMES = {"make_interval": ("years", "months", "weeks", "days", "hours", "mins", "secs"),
                    "make_date": ("year", "month", "day"), "make_time": ("hour", "min", "sec"),
                    "make_timestamp": ("year", "month", "mday", "hour", "min", "sec"),
-                   "jsonb_set": ("jsonb_in", "path", "replacement", "create_if_missing")}
-_ORDERED_SET = frozenset({"mode", "percentile_cont", "percentile_disc"})
+                   "make_timestamptz": ("year", "month", "mday", "hour", "min", "sec", "timezone"),
+                   "jsonb_set": ("jsonb_in", "path", "replacement", "create_if_missing"),
+                   "jsonb_set_lax": ("jsonb_in", "path", "replacement", "create_if_missing", "null_value_treatment"),
+                   "jsonb_insert": ("jsonb_in", "path", "replacement", "insert_after"),
+                   **{f"jsonb_path_{what}{zone}": ("target", "path", "vars", "silent") for zone in ("", "_tz")
+                      for what in ("exists", "match", "query", "query_array", "query_first")}}
+_ARGUMENT_DEFAULTS = {"create_if_missing": Literal(BOOL, True), "vars": Literal(JSONB, "{}")}
+_HYPOTHETICAL = frozenset({"rank", "dense_rank", "percent_rank", "cume_dist"})
+_ORDERED_SET = _HYPOTHETICAL | {"mode", "percentile_cont", "percentile_disc"}
 _PRECISE = frozenset({"current_timestamp", "localtimestamp", "current_time", "localtime"})
 _MEANT = {"current_catalog": "current_database", "div": "div_truncated"}
 """SQL's names for functions that the registry has under another; its "div" is the operator /."""
@@ -62,6 +77,8 @@ _UNIFYING = {"coalesce": "COALESCE", "greatest": "GREATEST", "least": "LEAST"}
 def bind_function(b: ExpressionBinder, node: s.Function, field: str = "") -> Expr:
     """Any call. `field`: the column wanted of a set-returning function that gives several."""
     name = node.name[-1]
+    if own := own_functions(b, node):
+        return call_value(b, node, own, field)
     if len(node.name) > 1 and node.name[-2] not in _SCHEMAS:
         if len(node.name) == 2:
             fail(InvalidSchemaName, f'schema "{node.name[0]}" does not exist', node.pos)
@@ -70,7 +87,11 @@ def bind_function(b: ExpressionBinder, node: s.Function, field: str = "") -> Exp
     special = _SPECIAL.get(name)
     if special is not None and not (node.over or node.filter or node.distinct or node.star):
         return special(b, node)
+    if len(node.args) > MOST_ARGUMENTS:
+        fail(TooManyArguments, f"cannot pass more than {MOST_ARGUMENTS} arguments to a function", node.pos)
     kinds = {f.kind for f in find(name)}
+    if name in _HYPOTHETICAL and not node.args and node.within is None:
+        kinds.discard("aggregate")
     if "aggregate" in kinds and "scalar" not in kinds:
         return _window_call(b, node, aggregate=True) if node.over is not None else _aggregate(b, node)
     if "window" in kinds:
@@ -83,10 +104,24 @@ def bind_function(b: ExpressionBinder, node: s.Function, field: str = "") -> Exp
     return scalar_call(b, node, [b.bind(arg) for arg in node.args])
 
 
+def own_functions(b: ExpressionBinder, node: s.Function) -> Sequence[Overload]:
+    """The functions made by users that a call may mean: PostgreSQL's own of the name come first."""
+    if find(node.name[-1]) or node.name[-1] in _SPECIAL or node.name[:-1] in _SYSTEM or node.name[-1] in OIDS:
+        return ()
+    from shoal.exec.sql.user_functions import overloads
+    return overloads(b.context, node.name)
+
+
+def call_value(b: ExpressionBinder, node: s.Function, known: Sequence[Overload], field: str) -> Expr:
+    from shoal.exec.sql import user_functions
+    _check_plain(node)
+    return user_functions.call_value(b, node, known, field)
+
+
 def _check_plain(node: s.Function) -> None:
     """Raises: WrongObjectType (42809) for what only aggregates may have."""
     name = node.name[-1]
-    if node.over is not None:
+    if node.over is not None and find(name):
         fail(WrongObjectType, f"OVER specified, but {name} is not a window function nor an aggregate function", node.pos)
     if node.star:
         fail(UndefinedFunction, f"function {name}() does not exist", node.pos,
@@ -101,10 +136,13 @@ def resolve(b: ExpressionBinder, node: s.Function, args: list[Expr]) -> tuple[Re
     """The overload meant and the arguments cast to what it takes."""
     if node.arg_names:
         args = _named_arguments(node, args)
+    found = None
     if node.variadic:
-        args = _variadic(b, node, args)
+        found = _taking_an_array(node, args)
+        if found is None:
+            args = _variadic(b, node, args)
     try:
-        found = function_for(node.name[-1], args)
+        found = found or function_for(node.name[-1], args)
     except SqlError as error:
         error.position = error.position or node.pos + 1
         raise
@@ -158,9 +196,26 @@ def _named_arguments(node: s.Function, args: list[Expr]) -> list[Expr]:
         placed[names.index(given) if given is not None else i] = arg
     last = max(placed)
     missing = [i for i in range(last) if i not in placed]
+    for i in list(missing):
+        if names[i] in _ARGUMENT_DEFAULTS:
+            placed[i] = _ARGUMENT_DEFAULTS[names[i]]
+            missing.remove(i)
     if missing and name != "make_interval":
         fail(UndefinedFunction, f"function {name} lacks its argument {names[missing[0]]}", node.pos)
     return [placed.get(i, Literal(INT4, 0)) for i in range(last + 1)]
+
+
+def _taking_an_array(node: s.Function, args: list[Expr]) -> Resolution | None:
+    """f(VARIADIC array) where the registry has a form of f for it."""
+    twin = next(iter(find(node.name[-1] + "_variadic")), None)
+    if twin is None or len(twin.arguments) != len(args):
+        return None
+    if not args[-1].type.is_array:
+        fail(DatatypeMismatch, "VARIADIC argument must be an array", node.args[-1].pos)
+    assert isinstance(twin.returns, SqlType)
+    types = tuple(arg.type if want in POLYMORPHIC else named_type(want)
+                  for arg, want in zip(args, twin.arguments, strict=True))
+    return Resolution(twin, types, twin.returns)
 
 
 def _variadic(b: ExpressionBinder, node: s.Function, args: list[Expr]) -> list[Expr]:
@@ -178,7 +233,14 @@ def _variadic(b: ExpressionBinder, node: s.Function, args: list[Expr]) -> list[E
 def _unifying(b: ExpressionBinder, node: s.Function) -> Expr:
     """COALESCE, GREATEST, LEAST."""
     name = node.name[-1]
-    args = [b.bind(arg) for arg in node.args]
+    outer, b.setless = b.setless, "COALESCE" if name == "coalesce" else b.setless
+    args: list[Expr] = []
+    for arg in node.args:
+        known = len(b.applies)
+        args.append(b.bind(arg))
+        if name == "coalesce" and len(b.applies) > known:
+            b.guard(known, [Call(BOOL, "is_null", (one,)) for one in args[:-1] if one.type != UNKNOWN])
+    b.setless = outer
     target, typed = unify(b.context, args, [s.place(arg) for arg in node.args], _UNIFYING[name])
     return typed[0] if len(typed) == 1 else Call(target, name, tuple(typed))
 
@@ -188,10 +250,8 @@ def _nullif(b: ExpressionBinder, node: s.Function) -> Expr:
         fail(SqlSyntaxError, 'syntax error at or near ")"', node.pos)
     left, right = b.bind(node.args[0]), b.bind(node.args[1])
     equal = operator(b.context, "=", left, right, node.pos, node.args[0].pos, node.args[1].pos)
-    first = equal.args[0] if left.type.name == "unknown" else left
-    if equal.args[0].type == first.type or isinstance(left, Literal):
-        return Call(equal.args[0].type, "nullif", equal.args)
-    return e.Case(first.type, (equal,), (Literal(first.type, None),), first)
+    compared = equal.args[0].type  # which is also what comes out
+    return Call(TEXT if compared.name == "varchar" else compared, "nullif", equal.args)
 
 
 def _precise(b: ExpressionBinder, node: s.Function) -> Expr:
@@ -205,25 +265,40 @@ def _precise(b: ExpressionBinder, node: s.Function) -> Expr:
     digits = b.bind(node.args[0])
     if not isinstance(digits, Literal) or not isinstance(digits.value, int):
         fail(SqlSyntaxError, f"{name.upper()} takes a constant precision", node.pos)
-    return b.cast(now, now.type, node.pos, node.pos, digits.value if digits.value < 6 else None)
+    return b.cast(now, replace(now.type, modifier=min(digits.value, 6)), node.pos, node.pos)
 
 
 def _grouping(b: ExpressionBinder, node: s.Function) -> Expr:
     """GROUPING(...): settled once the grouping sets are known (grouping.py)."""
     from shoal.exec.sql.grouping import PendingGrouping
     level = b.level
-    if not b.clause.aggregates:
-        fail(GroupingError, f"grouping operations are not allowed in {b.clause.name}", node.pos)
     inner = type(b)(level, AGGREGATE)
     inner.in_aggregate = True
     args = tuple(inner.bind(arg) for arg in node.args)
     field = b.context.field("grouping", INT4)
+    owners = [level.refs.get(i) for arg in args for i in e.columns_of(arg)]
+    at: Level | None = level
+    if owners and owners[0] is not None and all(owner is owners[0] for owner in owners):
+        while at is not None and at is not owners[0]:  # the columns are those of an enclosing query, so is the call
+            at.refs[field.id] = owners[0]
+            at = at.parent
+        level = owners[0]
+    clause = b.clause if level is b.level else level.clause
+    if clause is not None and not clause.aggregates:
+        fail(GroupingError, f"grouping operations are not allowed in {clause.name}", node.pos)
     level.groupings.append(PendingGrouping(field, args, tuple(s.place(arg) for arg in node.args)))
     return field.ref()
 
 
+def _of_enum(b: ExpressionBinder, node: s.Function) -> Expr:
+    """enum_first, enum_last, enum_range."""
+    from shoal.exec.sql.user_types import bind_enum_function
+    return bind_enum_function(b, node)
+
+
 _SPECIAL: dict[str, Any] = {**dict.fromkeys(_UNIFYING, _unifying), "nullif": _nullif, "grouping": _grouping,
                             "row_to_json": bind_row_to_json,
+                            **dict.fromkeys(("enum_first", "enum_last", "enum_range"), _of_enum),
                             **dict.fromkeys(_PRECISE, _precise)}
 
 
@@ -231,21 +306,26 @@ _SPECIAL: dict[str, Any] = {**dict.fromkeys(_UNIFYING, _unifying), "nullif": _nu
 
 def _aggregate(b: ExpressionBinder, node: s.Function) -> Expr:
     name = node.name[-1]
-    if node.within is not None and name not in _ORDERED_SET:
-        fail(WrongObjectType, f"{name} is not an ordered-set aggregate, so it cannot have WITHIN GROUP", node.pos)
     inner = type(b)(b.level, AGGREGATE)
     inner.in_aggregate = True
     if b.in_aggregate and b.clause is AGGREGATE:
         fail(GroupingError, AGGREGATE.aggregate_error, node.pos)
-    refs_before = set(b.level.refs)
-    function, returns, args, order = _aggregate_arguments(inner, node)
+    refs_before, applies_before = set(b.level.refs), len(b.level.input_applies)
+    direct = 0
+    if node.within is not None:
+        direct = len(node.args)
+        function, returns, args, order = _ordered_set_arguments(b, inner, node)
+    else:
+        function, returns, args, order = _aggregate_arguments(inner, node)
     where = None
     if node.filter is not None:
         filtered = type(b)(b.level, FILTER)
         filtered.in_aggregate = True
         where = filtered.bind_boolean(node.filter, "FILTER")
     level = _owner(b.level, [*args, *([where] if where is not None else []), *(item.expr for item in order)],
-                   refs_before, node.pos)
+                   refs_before, applies_before, node.pos)
+    if where is not None and e.columns_of(where) & {known.field.id for known in level.aggregates}:
+        fail(GroupingError, AGGREGATE.aggregate_error, s.place(node.filter))
     clause = b.clause if level is b.level else level.clause
     if clause is not None and not clause.aggregates:
         fail(GroupingError, clause.aggregate_error or f"aggregate functions are not allowed in {clause.name}", node.pos)
@@ -259,13 +339,13 @@ def _aggregate(b: ExpressionBinder, node: s.Function) -> Expr:
     else:
         field = b.context.field(name, returns)
         level.aggregates.append(PendingAggregate(field, function.name, tuple(args), node.distinct, where, order,
-                                                 function.strict or (name == "count" and bool(args))))
+                                                 function.strict or (name == "count" and bool(args)), direct))
     if level is not b.level:
         at: Level | None = b.level
         while at is not None and at is not level:
             at.refs[field.id] = level
             at = at.parent
-    return field.ref()
+    return _of_enum_again(inner, field.ref())
 
 
 def _aggregate_arguments(inner: ExpressionBinder, node: s.Function) -> tuple[Function, SqlType, list[Expr],
@@ -283,16 +363,11 @@ def _aggregate_arguments(inner: ExpressionBinder, node: s.Function) -> tuple[Fun
     if name in JSON_MAKERS and name != "json_agg":  # which puts rows on lines of their own
         args = [as_json(arg, name.startswith("jsonb")) for arg in args]
     order = bind_sort(inner, node.order)
-    if node.within is not None:
-        if node.distinct:
-            fail(SqlSyntaxError, "cannot use DISTINCT with WITHIN GROUP", node.pos)
-        order = bind_sort(inner, node.within)
-        args += [item.expr for item in order]
-    elif name in _ORDERED_SET:
-        fail(WrongObjectType, f"WITHIN GROUP is required for ordered-set aggregate {name}", node.pos)
+    if name in ("min", "max") and len(args) == 1 and args[0].type.name == "enum":
+        inner.enum, args = args[0].type, [ranked(args[0])]
     found, typed = resolve(inner, node, args)
-    if node.within is not None and typed:
-        order = tuple(PendingSort(typed[-1], item.descending, item.nulls_first) for item in order)
+    if name in _ORDERED_SET:
+        fail(WrongObjectType, f"WITHIN GROUP is required for ordered-set aggregate {name}", node.pos)
     if node.distinct:
         known = set(typed)
         order = tuple(PendingSort(_matching(item.expr, args, typed), item.descending, item.nulls_first) for item in order)
@@ -301,6 +376,40 @@ def _aggregate_arguments(inner: ExpressionBinder, node: s.Function) -> tuple[Fun
                 fail(InvalidColumnReference,
                      "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
                      s.place(sort.arg))
+    return found.function, found.returns, typed, order
+
+
+def _ordered_set_arguments(b: ExpressionBinder, inner: ExpressionBinder, node: s.Function) -> tuple[
+        Function, SqlType, list[Expr], tuple[PendingSort, ...]]:
+    """The direct arguments, then what is ordered by. The direct ones stand outside the aggregate: `b` binds them."""
+    name = node.name[-1]
+    assert node.within is not None
+    if node.distinct:
+        fail(SqlSyntaxError, "cannot use DISTINCT with WITHIN GROUP", node.pos)
+    if node.order:
+        fail(SqlSyntaxError, "cannot use multiple ORDER BY clauses with WITHIN GROUP", node.pos)
+    direct = [b.bind(arg) for arg in node.args]
+    computed = {pending.field.id for pending in b.level.aggregates}
+    for arg, expr in zip(node.args, direct, strict=True):
+        if e.columns_of(expr) & computed:
+            fail(GroupingError, AGGREGATE.aggregate_error, s.place(arg))
+    sorts = bind_sort(inner, node.within)
+    ordered = [item.expr for item in sorts]
+    if name in _HYPOTHETICAL:
+        if len(direct) != len(ordered):
+            spelled = ", ".join(expr.type.sql for expr in (*direct, *ordered))
+            fail(UndefinedFunction, f"function {name}({spelled}) does not exist", node.pos, hint=(
+                f"To use the hypothetical-set aggregate {name}, the number of hypothetical direct arguments "
+                f"(here {len(direct)}) must match the number of ordering columns (here {len(ordered)})."))
+        for place, arg in enumerate(node.args):
+            places = [s.place(node.within[place].arg), s.place(arg)]
+            _, (ordered[place], direct[place]) = unify(
+                b.context, [ordered[place], direct[place]], places, "WITHIN GROUP")
+    found, typed = resolve(inner, node, [*direct, *ordered])
+    if name not in _ORDERED_SET:
+        fail(WrongObjectType, f"{name} is not an ordered-set aggregate, so it cannot have WITHIN GROUP", node.pos)
+    order = tuple(PendingSort(expr, item.descending, item.nulls_first)
+                  for expr, item in zip(typed[len(direct):], sorts, strict=True))
     return found.function, found.returns, typed, order
 
 
@@ -313,9 +422,12 @@ def _matching(wanted: Expr, args: list[Expr], typed: list[Expr]) -> Expr:
 
 
 def _counted(inner: ExpressionBinder, node: Any) -> Expr:
-    """count(t), count(t.*): a whole row counts as a constant, being never NULL here."""
+    """count(t), count(t.*): a whole row counts as a constant, where no outer join can leave it out."""
     if (isinstance(node, s.Star) and node.qualifier) or (isinstance(node, s.Name) and _is_relation(inner, node)):
-        return Literal(INT4, 1)
+        row = inner.bind(node)
+        if not isinstance(row, e.Case):
+            return Literal(INT4, 1)
+        return e.Case(INT4, row.conditions, (Literal(INT4, None),), Literal(INT4, 1))
     return inner.bind(node)
 
 
@@ -324,17 +436,27 @@ def _is_relation(inner: ExpressionBinder, node: s.Name) -> bool:
     return len(node.parts) == 1 and not scope.find(node.parts[0]) and scope.relation(node.parts) is not None
 
 
-def _owner(level: Level, exprs: list[Expr], refs_before: set[int], pos: int) -> Level:
-    """The level an aggregate belongs to: its own, unless it reads only columns of one enclosing level."""
+def _owner(level: Level, exprs: list[Expr], refs_before: set[int], applies_before: int, pos: int) -> Level:
+    """The level an aggregate belongs to: its own, unless it reads only columns of enclosing levels; then the nearest of
+    them, which takes the subqueries in its arguments too."""
     ids: set[int] = set()
     for expr in exprs:
         ids |= e.columns_of(expr)
+    own = level.input_applies[applies_before:]
+    used = [pending for pending in own if pending.mark.id in ids]
+    for pending in used:
+        ids = (ids - {pending.mark.id}) | pending.reads()
     if not ids or not all(i in level.refs for i in ids):
         return level
     owners = {id(level.refs[i]): level.refs[i] for i in ids}
     at = level.parent
     while at is not None:
         if id(at) in owners:
+            if used and ids & {known.field.id for known in at.aggregates}:
+                fail(GroupingError, AGGREGATE.aggregate_error, pos)
+            if used:
+                level.input_applies[:] = [p for p in level.input_applies if not any(p is one for one in used)]
+                at.input_applies += used
             for column in ids:
                 if column not in refs_before and level.refs.get(column) is at:
                     _forget(level, column, at)
@@ -353,7 +475,7 @@ def _forget(level: Level, column: int, owner: Level) -> None:
 
 def bind_sort(b: ExpressionBinder, items: list[s.SortItem]) -> tuple[PendingSort, ...]:
     """ORDER BY inside a call or window: expressions only."""
-    return tuple(PendingSort(b.bind_settled(item.arg), item.descending, item.nulls_first) for item in items)
+    return tuple(PendingSort(ranked(b.bind_settled(item.arg)), item.descending, item.nulls_first) for item in items)
 
 
 # Window functions
@@ -386,7 +508,12 @@ def _window_call(b: ExpressionBinder, node: s.Function, aggregate: bool) -> Expr
     partition, order, frame = bind_window(inner, node.over)
     field = b.context.field(name, returns)
     b.level.windows.append(PendingWindow(field, function.name, tuple(args), where, partition, order, frame))
-    return field.ref()
+    return _of_enum_again(inner, field.ref())
+
+
+def _of_enum_again(inner: ExpressionBinder, value: Expr) -> Expr:
+    """The label in the place that min or max found."""
+    return value if inner.enum is None else Call(inner.enum, "enum_label", (value,))
 
 
 # Set-returning functions
@@ -411,11 +538,11 @@ def _set_call(b: ExpressionBinder, node: s.Function, wanted: str) -> Expr:
             fail(FeatureNotSupported, b.clause.set_error, node.pos,
                  hint="You might be able to move the set-returning function into a LATERAL FROM item.")
         fail(FeatureNotSupported, f"set-returning functions are not allowed in {b.clause.name}", node.pos)
+    if b.setless:
+        fail(FeatureNotSupported, f"set-returning functions are not allowed in {b.setless}", node.pos,
+             hint="You might be able to move the set-returning function into a LATERAL FROM item.")
     args = [b.bind(arg) for arg in node.args]
     found, typed = resolve(b, node, args)
-    earlier = {f.id for pending in b.level.sets for f in pending.fields}
-    if any(e.columns_of(arg) & earlier for arg in typed):
-        fail(FeatureNotSupported, "nested set-returning functions are not supported", node.pos)
     shared = bool(wanted) or b.clause is GROUP_BY
     for pending in (*b.level.sets, *b.level.input_sets):
         if shared and (pending.name, pending.args) == (found.function.name, tuple(typed)):

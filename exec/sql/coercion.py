@@ -10,12 +10,13 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Literal as OneOf
 
-from shoal.catalog import specials
-from shoal.catalog.errors import CannotCoerce, DatatypeMismatch, NumericOutOfRange, SqlError
-from shoal.catalog.types import BOOL, NUMERIC, OID_LIKE, TEXT, SqlType, array_of, computed, numeric
+from shoal.catalog import scaled, specials
+from shoal.catalog.errors import CannotCoerce, DatatypeMismatch, NumericOutOfRange, SqlError, UndefinedFunction
+from shoal.catalog.types import BOOL, INT4, NUMERIC, OID_LIKE, TEXT, SqlType, array_of, computed, numeric
 from shoal.exec.functions.casts import can_coerce, cast_result, common_type, literal_type, parse_literal
 from shoal.exec.functions.registry import Resolution
 from shoal.exec.functions.resolution import resolve_function, resolve_operator
+from shoal.exec.functions.time_precision import TIMES, adjusted, modifier_of
 from shoal.exec.plan.expr import Call, Cast, Expr, Literal, Parameter
 from shoal.exec.sql.context import Context, bare_type, fail
 
@@ -54,25 +55,32 @@ def function_for(name: str, args: Sequence[Expr]) -> Resolution:
 def coerce(context: Context, expr: Expr, target: SqlType, pos: int, how: CastContext = "implicit") -> Expr:
     """`expr` as `target`. Raises: CannotCoerce (42846), and for bad constants what parse_literal raises, at `pos`."""
     made = _coerced(context, expr, target, pos, how)
+    if target.name in TIMES:
+        kept = how == "implicit" or (expr.type == target and expr.type.typmod == target.typmod)
+        return made if kept else timed(made, target)
     if how == "assignment" and target.name == "_numeric" and made.type != target:
         return Cast(target, made, False)
     return held(made, target) if how == "assignment" and target.name == "numeric" else made
 
 
+def timed(expr: Expr, target: SqlType) -> Expr:
+    """A time or interval with only the digits and fields that the modifier of `target` allows."""
+    modifier = modifier_of(target)
+    if modifier < 0:
+        return expr
+    if type(expr) is Literal:
+        return Literal(target, None if expr.value is None else adjusted(expr.value, target.name, modifier))
+    return Call(target, "time_scale", (expr, Literal(INT4, modifier)))
+
+
 def held(expr: Expr, target: SqlType) -> Expr:
-    """A numeric as columns and arrays of exactly this type store it. Raises: NumericOutOfRange (22003) for a constant
-    with more digits after the point than an undeclared numeric keeps."""
+    """A numeric as columns and arrays of exactly this type store it."""
     if expr.type == target:
         return expr
-    shift = (target.scale or 0) - (expr.type.scale or 0)
-    if type(expr) is Literal and target.trim:
-        if expr.value in specials.TEXTS:
-            return Literal(target, expr.value)
-        if expr.value is None or shift >= 0:
-            return Literal(target, None if expr.value is None else expr.value * 10 ** shift)
-        if expr.value % 10 ** -shift:
-            raise NumericOutOfRange(f"a numeric column keeps {target.scale} digits after the point unless it is declared "
-                                    "with more", hint="Declare it as numeric(precision, scale).")
+    if type(expr) is Literal and target == NUMERIC and not expr.type.varies:
+        if expr.value is None or expr.value in specials.TEXTS:
+            return Literal(target, specials.TEXTS.get(expr.value))
+        return Literal(target, scaled.plain(expr.value, expr.type.scale or 0))
     return Cast(target, expr, False)
 
 
@@ -100,6 +108,9 @@ def _coerced(context: Context, expr: Expr, target: SqlType, pos: int, how: CastC
     if source.name == "unknown":
         return _coerce_unknown(context, expr, target, pos, how)
     if source.name == target.name == "record":
+        if target.user is not None:
+            from shoal.exec.sql.rows import as_composite
+            return as_composite(context, expr, target, pos, how)
         return Cast(target, expr, False)
     if type(expr) is Literal:
         folded = _coerce_literal(expr, target, how == "explicit")
@@ -148,11 +159,13 @@ def _coerce_unknown(context: Context, expr: Expr, target: SqlType, pos: int, how
 
 def _holds(target: SqlType, source: SqlType) -> bool:
     """Whether a numeric is one of `target` as it is stored: the same scale, no fewer digits."""
-    return target.scale == source.scale and target.trim == source.trim and (target.precision or 0) >= (source.precision or 0)
+    if target.scale is None:
+        return True
+    return target.scale == source.scale and (target.precision or 0) >= (source.precision or 0)
 
 
 def _modified(target: SqlType) -> bool:
-    return target.length is not None or (target.name == "numeric" and not target.trim)
+    return target.length is not None or (target.name == "numeric" and target.precision is not None)
 
 
 def _coerce_literal(expr: Literal, target: SqlType, declared: bool) -> Literal | None:
@@ -167,7 +180,9 @@ def _coerce_literal(expr: Literal, target: SqlType, declared: bool) -> Literal |
             return Literal(target, value) if -limit <= value < limit else None
         if target.name == "numeric":
             target = cast_result(source, target)
-            if target == NUMERIC or (not declared and target.scale == 0):
+            if target.varies and target.precision is not None:
+                return None
+            if target.varies or (not declared and target.scale == 0):
                 return Literal(numeric(max(len(str(abs(value))), 1), 0), value)
             scaled = value * 10 ** (target.scale or 0)
             return Literal(target, scaled) if abs(scaled) < 10 ** (target.precision or 0) else None
@@ -181,9 +196,11 @@ def _coerce_literal(expr: Literal, target: SqlType, declared: bool) -> Literal |
             return Literal(target, value / 10 ** (source.scale or 0))
         if target.name == "numeric":
             target = cast_result(source, target)
-            shift = (target.scale or 0) - (source.scale or 0)
             if target == source:
                 return expr
+            if target.varies:
+                return None
+            shift = (target.scale or 0) - (source.scale or 0)
             if shift >= 0 and abs(value * 10 ** shift) < 10 ** (target.precision or 0):
                 return Literal(target, value * 10 ** shift)
         return None
@@ -239,6 +256,8 @@ def common(exprs: Sequence[Expr], places: Sequence[int], what: str) -> SqlType:
 def operator(context: Context, symbol: str, left: Expr | None, right: Expr, pos: int, left_pos: int = -1,
              right_pos: int = -1) -> Call:
     """`left symbol right` with its implicit casts. Raises: UndefinedFunction (42883) at `pos`."""
+    if left is not None and "enum" in (left.type.name, right.type.name):
+        return enum_comparison(context, symbol, left, right, pos, left_pos, right_pos)
     try:
         found = operator_for(symbol, None if left is None else left.type, right.type)
     except SqlError as error:
@@ -258,3 +277,28 @@ def operator(context: Context, symbol: str, left: Expr | None, right: Expr, pos:
     return Call(result, function.name, args, function.volatility == "volatile")
 
 
+def enum_comparison(context: Context, symbol: str, left: Expr, right: Expr, pos: int, left_pos: int, right_pos: int) -> Call:
+    """Enums compare by the places of their labels. Raises: UndefinedFunction (42883)."""
+    if left.type.name == "unknown":
+        left = coerce(context, left, right.type, left_pos)
+    if right.type.name == "unknown":
+        right = coerce(context, right, left.type, right_pos)
+    if left.type != right.type or symbol not in ("=", "<>", "<", "<=", ">", ">="):
+        fail(UndefinedFunction, f"operator does not exist: {left.type.sql} {symbol} {right.type.sql}", pos,
+             hint="No operator matches the given name and argument types. You might need to add explicit type casts.")
+    if symbol in ("=", "<>"):
+        return operator(context, symbol, _label(left), _label(right), pos)
+    return operator(context, symbol, ranked(left), ranked(right), pos)
+
+
+def _label(expr: Expr) -> Expr:
+    return Literal(TEXT, expr.value) if isinstance(expr, Literal) else Cast(TEXT, expr)
+
+
+def ranked(expr: Expr) -> Expr:
+    """What orders a value: the place of an enum's label, else the value itself."""
+    if expr.type.name != "enum" or expr.type.user is None:
+        return expr
+    if isinstance(expr, Literal):
+        return Literal(INT4, None if expr.value is None else expr.type.user.labels.index(expr.value))
+    return Call(INT4, "enum_rank", (expr,))

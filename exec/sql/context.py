@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from shoal.catalog.errors import AmbiguousParameter, IndeterminateDatatype, SqlError, StatementTooComplex, UndefinedParameter
 from shoal.catalog.types import NUMERIC, UNKNOWN, SqlType
-from shoal.exec.plan.expr import Expr, Parameter, WindowFrame
+from shoal.exec.plan.expr import Expr, Parameter, WindowFrame, columns_of
 from shoal.exec.plan.nodes import Field, PlanNode, WorkingTable
 from shoal.exec.sql.bound import Origin
 
@@ -103,6 +103,18 @@ class Context:
         """The relations that the statement (or the view that is being bound) names."""
         self.locks: tuple[tuple[str, str, str], ...] = ()
         """(catalog, schema, name) of the relations that the statement changes."""
+        self.statement: object = None
+        """The syntax of the statement, whose WITH clause (and no other) may write."""
+        self.writes: list[int] = []
+        """Those of `shared` that write: they run whether they are read or not."""
+        self.arguments: tuple[Level, Sequence[Expr]] | None = None
+        """In a function's body: the level that has its arguments as columns, and what $1, $2 ... are."""
+        self.functions: tuple[str, ...] = ()
+        """The functions whose bodies are being bound, outermost first."""
+        self.own_definitions = False
+        """The statement names functions or types that somebody made."""
+        self.inside_with = False
+        """A statement of the WITH clause is being bound: types of parameters may still become known."""
         self.views: tuple[tuple[str, str, str], ...] = ()
         """The views that are being bound, outermost first."""
         self.unreachable: list[Scope] = []
@@ -117,6 +129,10 @@ class Context:
         self.copied_columns += columns
         if self.copied_columns > MAX_COPIED_COLUMNS:
             raise StatementTooComplex("WITH queries refer to each other too often")
+
+    def finished(self) -> tuple[SqlType, ...]:
+        """The types of the parameters once the whole statement is bound. Raises: as Parameters.finish."""
+        return () if self.inside_with else self.parameters.finish()
 
     def notice(self, text: str) -> None:
         if text not in self.notices:
@@ -143,6 +159,7 @@ DISTINCT_ON = Clause("DISTINCT ON", aggregates=True, windows=True, sets=True)
 GROUP_BY = Clause("GROUP BY", sets=True)
 WHERE = Clause("WHERE")
 HAVING = Clause("HAVING", aggregates=True)
+QUALIFY = Clause("QUALIFY", aggregates=True, windows=True)
 JOIN_ON = Clause("JOIN/ON", aggregate_error="aggregate functions are not allowed in JOIN conditions",
                  window_error="window functions are not allowed in JOIN conditions")
 FROM = Clause("FROM", aggregate_error="aggregate functions are not allowed in functions in FROM",
@@ -157,6 +174,8 @@ FILTER = Clause("FILTER", aggregate_error="aggregate functions are not allowed i
 UPDATE = Clause("UPDATE")
 DEFAULT = Clause("DEFAULT expressions", columns=False)
 CHECK = Clause("check constraints", aggregate_error="aggregate functions are not allowed in check constraints")
+GENERATED = Clause("column generation expressions", aggregate_error=(
+    "aggregate functions are not allowed in column generation expressions"))
 INDEX = Clause("index expressions", aggregate_error="aggregate functions are not allowed in index expressions")
 INDEX_PREDICATE = Clause("index predicates", aggregate_error="aggregate functions are not allowed in index predicates")
 COPY_WHERE = Clause("COPY FROM WHERE conditions")
@@ -165,6 +184,8 @@ AGGREGATE = Clause("aggregate arguments", aggregate_error="aggregate function ca
                    set_error="aggregate function calls cannot contain set-returning function calls")
 WINDOW = Clause("window", aggregates=True, window_error="window function calls cannot be nested",
                 set_error="window function calls cannot contain set-returning function calls")
+WINDOW_KEY = Clause("window definitions", aggregates=True, sets=True,
+                    window_error="window functions are not allowed in window definitions")
 
 
 @dataclass(slots=True)
@@ -178,6 +199,15 @@ class PendingApply:
     operator: str
     refs: frozenset[int]
     """Columns of enclosing levels that `right` reads."""
+    given: list[tuple[Field, Expr]] = field(default_factory=list)
+    """Columns that are computed beside the outer row for `right` to read."""
+    guard: Expr | None = None
+    """Only rows for which it is true ask for the value; the others must not raise."""
+
+    def reads(self) -> set[int]:
+        """The columns that the plan it is put over must have, and those of enclosing levels."""
+        computed = [*self.comparand, *(value for _, value in self.given), *([] if self.guard is None else [self.guard])]
+        return set(self.refs).union(*map(columns_of, computed)) - {f.id for f, _ in self.given}
 
 
 @dataclass(slots=True)
@@ -196,6 +226,8 @@ class PendingAggregate:
     filter: Expr | None
     order: tuple[PendingSort, ...]
     strict: bool
+    direct: int = 0
+    """How many arguments stand before WITHIN GROUP: they use grouped columns only."""
 
 
 @dataclass(slots=True)
@@ -241,6 +273,8 @@ class CommonTable:
     """Computed once for all who read it, in place of being copied into each."""
     number: int = 0
     """Of a shared one that has been read."""
+    hidden: int = 0
+    """How many of the last columns of `working` are not part of *."""
     working: WorkingTable | None = None
     """While the recursive term of a query that reads itself is bound: what it reads, with columns still to be numbered."""
 

@@ -6,6 +6,7 @@ Tables with their columns and constraints are in definitions.py, ALTER in alter.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from shoal.catalog.declarations import ColumnInfo, Index, IndexExpression, NumberSequence
@@ -17,6 +18,7 @@ from shoal.catalog.errors import (
     ReadOnlyTransaction,
     SqlError,
     SqlSyntaxError,
+    TooManyColumns,
     UndefinedColumn,
     WrongObjectType,
 )
@@ -45,6 +47,8 @@ from shoal.exec.sql.queries import bind_subquery
 from shoal.exec.sql.stored_expressions import index_expression, scope_of, with_predicate
 from shoal.exec.sql.views import definition_of
 
+MOST_COLUMNS = 1_600
+"""Of a table: PostgreSQL's limit."""
 _EXPLAIN_FLAGS = frozenset({"analyze", "verbose", "costs", "settings", "buffers", "wal", "timing", "summary",
                             "generic_plan"})
 _TRUE, _FALSE = ("on", "true", "1"), ("off", "false", "0")
@@ -65,6 +69,7 @@ def require_writable(context: Context, what: str) -> None:
 def bind_table_as(context: Context, tree: d.CreateTable) -> Bound:
     """CREATE TABLE AS and CREATE MATERIALIZED VIEW."""
     what = "CREATE MATERIALIZED VIEW" if tree.materialized else "CREATE TABLE AS"
+    context.statement = tree.query
     query = bind_subquery(context, tree.query, None, {})
     columns = query_columns(query, tree.columns, what, tree.target.pos)
     plan = _exact(query)
@@ -91,13 +96,15 @@ def query_columns(query: Query, names: Sequence[d.ColumnNode] | None, what: str,
                     for i, f in enumerate(query.fields))
     check_names(columns)
     for column in columns:
-        if column.type.name in ("record", "void"):
+        if column.type.name == "void" or (column.type.name == "record" and column.type.user is None):
             fail(InvalidTableDefinition, f'column "{column.name}" has pseudo-type {column.type.name}', -1)
     return columns
 
 
 def check_names(columns: Sequence[ColumnInfo]) -> None:
-    """Raises: DuplicateColumn (42701)."""
+    """Raises: DuplicateColumn (42701), TooManyColumns (54011)."""
+    if len(columns) > MOST_COLUMNS:
+        fail(TooManyColumns, f"tables can have at most {MOST_COLUMNS} columns", -1)
     seen: set[str] = set()
     for column in columns:
         if column.name in seen:
@@ -111,7 +118,11 @@ def bind_create_view(context: Context, tree: d.CreateView) -> Bound:
     if context.parameters.finish():
         fail(FeatureNotSupported, "views must not contain parameters", -1)
     columns = query_columns(query, tree.columns, "CREATE VIEW", tree.target.pos)
-    view = definition_of(context, tree.text, _exact(query))
+    view = replace(definition_of(context, tree.text, _exact(query)), check=tree.check)
+    if tree.check:
+        from shoal.exec.sql.updatable import reason
+        if why := reason(tree.query):
+            fail(FeatureNotSupported, "WITH CHECK OPTION is supported only on automatically updatable views", -1, hint=why)
     temporary = tree.temporary or any(read.schema == context.namespace.temporary for read in view.reads)
     notices = [f'view "{tree.target.parts[-1]}" will be a temporary view'] if temporary and not tree.temporary else []
     return command(context, CreateView(tree.target.parts, columns, view, tree.replace, temporary), "CREATE VIEW", notices)
@@ -246,7 +257,7 @@ def bind_explain(context: Context, tree: Any, inner: Bound) -> Bound:
             raise SqlSyntaxError(f"{name} requires a Boolean value")
         else:
             flags[name] = value in _TRUE
-    if inner.kind not in ("select", "insert", "update", "delete", "create_table_as"):
+    if inner.kind not in ("select", "insert", "update", "delete", "merge", "create_table_as"):
         raise FeatureNotSupported(f"EXPLAIN of {inner.tag} is not supported")
     if flags.get("timing") and not flags.get("analyze"):
         raise InvalidParameterValue("EXPLAIN option TIMING requires ANALYZE")

@@ -29,8 +29,8 @@ from shoal.exec.plan.nodes import Field
 from shoal.exec.sql import syntax_ddl as d
 from shoal.exec.sql.bound import Bound, CreateTable, ForeignKey
 from shoal.exec.sql.context import Context, bare_type, fail
-from shoal.exec.sql.stored_expressions import check, default_text, scope_of
-from shoal.exec.sql.type_names import resolve_type
+from shoal.exec.sql.stored_expressions import check, default_text, generation_text, scope_of
+from shoal.exec.sql.type_names import domain_of, resolve_type
 
 SERIALS = {"smallserial": INT2, "serial2": INT2, "serial": INT4, "serial4": INT4, "bigserial": INT8, "serial8": INT8}
 LIMITS = {"int2": (1 << 15) - 1, "int4": (1 << 31) - 1, "int8": (1 << 63) - 1}
@@ -55,6 +55,7 @@ def bind_create_table(context: Context, tree: d.CreateTable) -> Bound:
     for like in likes.values():
         made.add_like(like)
     check_names(made.columns)
+    made.settle_generated()
     for node in tree.columns or ():
         for constraint in node.constraints:
             made.add_constraint(constraint, node.name)
@@ -76,14 +77,17 @@ class Definition:
         self.foreign: list[ForeignKey] = []
         self.sequences: list[tuple[str, NumberSequence]] = []
         self.indexes: list[Index] = []
+        self.generated: dict[int, d.ColumnNode] = {}
+        """Generated columns by their places."""
 
     # --- columns
 
     def add_column(self, node: d.ColumnNode) -> ColumnInfo:
         assert node.type is not None
         serial = SERIALS.get(node.type.name) if not node.type.quoted and not node.type.dimensions else None
-        sql_type = serial or resolve_type(node.type)
-        if sql_type.name in ("record", "void", "unknown"):
+        domain = None if serial else domain_of(node.type, self.context)
+        sql_type = serial or resolve_type(node.type, self.context)
+        if sql_type.name in ("void", "unknown") or (sql_type.name == "record" and sql_type.user is None):
             fail(InvalidTableDefinition, f'column "{node.name}" has pseudo-type {sql_type.name}', node.type.pos)
         not_null = node.not_null or serial is not None
         if node.null and not_null:
@@ -102,10 +106,31 @@ class Definition:
                 node.sequence, NumberSequence("", sql_type, maximum=LIMITS[sql_type.name], identity=bool(node.identity)))))
         elif node.default is not None:
             default = self.default_text(node.default, node.default_text, node.name, sql_type)
+        elif domain is not None and domain[1].default:
+            default = f"{domain[1].default}"
         made = ColumnInfo(node.name, sql_type, not not_null, default=default, identity=node.identity,
-                          collation=column_collation(node.collation, sql_type) if node.collation is not None else "")
+                          collation=column_collation(node.collation, sql_type) if node.collation is not None else "",
+                          domain=None if domain is None else domain[0])
+        if node.generated is not None:
+            self.generated[len(self.columns)] = node
         self.columns.append(made)
         return made
+
+    def settle_generated(self) -> None:
+        """Checks the expressions of generated columns, now that all columns are known, and keeps their texts.
+
+        Raises: InvalidObjectDefinition (42P17), DatatypeMismatch (42804), UndefinedColumn (42703) ...
+        """
+        for place, node in self.generated.items():
+            column = self.columns[place]
+            if node.default is not None or node.identity:
+                what = "default" if node.default is not None else "identity"
+                fail(SqlSyntaxError, f'both {what} and generation expression specified for column "{node.name}" of table '
+                     f'"{self.table}"', node.pos)
+            fields = [Field(i, info.name, info.type) for i, info in enumerate(self.columns, 1)]
+            text = generation_text(self.context, node.generated, node.generated_text, column, scope_of(self.table, fields),
+                                   {self.columns[other].name for other in self.generated})
+            self.columns[place] = replace(column, default=text, generated=True)
 
     def default_text(self, node: Any, text: str, column: str, sql_type: SqlType) -> str:
         """The text of a default that fits the column. Raises: DatatypeMismatch (42804), FeatureNotSupported (0A000) ..."""
@@ -125,8 +150,9 @@ class Definition:
         for info in found.columns:
             if info.hidden:
                 continue
-            kept = info.default if "defaults" in options and not info.identity else ""
-            self.columns.append(replace(info, default=kept, identity=info.identity if "identity" in options else "",
+            kept = info.default if ("generated" if info.generated else "defaults") in options and not info.identity else ""
+            self.columns.append(replace(info, default=kept, generated=info.generated and bool(kept),
+                                        identity=info.identity if "identity" in options else "",
                                         comment=info.comment if "comments" in options else ""))
             if info.identity and "identity" in options:
                 self.sequences.append((info.name, NumberSequence("", info.type, maximum=LIMITS[info.type.name],

@@ -20,9 +20,10 @@ from sqlglot.tokens import Token
 from sqlglot.tokens import TokenType as T
 
 from shoal.exec.sql import syntax as s
-from shoal.exec.sql.grammar_base import QUERY_START
+from shoal.exec.sql.constants import ConstantRows
+from shoal.exec.sql.grammar_base import MINUS, QUERY_START
 from shoal.exec.sql.grammar_from import FromGrammar
-from shoal.exec.sql.lexer import NOT_BARE_LABEL, NOT_WORDS
+from shoal.exec.sql.lexer import CONSTANT_ROWS, NOT_BARE_LABEL, NOT_WORDS
 
 _MODIFIER_ORDER = {T.WHERE: 0, T.GROUP_BY: 1, T.HAVING: 2, T.WINDOW: 3, T.ORDER_BY: 4, T.LIMIT: 5, T.OFFSET: 5, T.FETCH: 5,
                    T.FOR: 6}
@@ -60,9 +61,6 @@ class Grammar(FromGrammar):
             raise self.unexpected()
         self._advance()
         return parser(self)
-
-    def _parse_merge(self) -> Any:
-        raise self.unsupported("MERGE")
 
     def query(self) -> Any:
         """A SELECT, VALUES or TABLE with everything that may follow, parenthesised or not."""
@@ -133,7 +131,15 @@ class Grammar(FromGrammar):
         pos = self._curr.start
         if not self._match(T.VALUES):
             return None
-        rows = self._parse_csv(self._values_row)
+        rows: Any = None
+        token = self._curr
+        if token.token_type == CONSTANT_ROWS:
+            self._advance()
+            rows = ConstantRows(self.sql, token.start, token.end + 1)
+            if self._match(T.COMMA):
+                rows = [*rows, *self._parse_csv(self._values_row)]
+        else:
+            rows = self._parse_csv(self._values_row)
         tree = exp.Values(expressions=rows)
         tree.meta["pos"] = pos
         return tree
@@ -141,11 +147,11 @@ class Grammar(FromGrammar):
     def _values_row(self) -> s.Row:
         pos = self._curr.start
         self.expect(T.L_PAREN)
-        items = self._parse_csv(self._value_or_default)
+        items = self._parse_csv(self.value_or_default)
         self.expect(T.R_PAREN)
         return s.Row(pos, items, True)
 
-    def _value_or_default(self) -> Any:
+    def value_or_default(self) -> Any:
         pos = self._curr.start
         return s.Default(pos) if self._match(T.DEFAULT) else self.expression_at(1)
 
@@ -160,16 +166,21 @@ class Grammar(FromGrammar):
         return self._parse_query_modifiers(self._parse_set_operations(tree))
 
     def _parse_into(self) -> Any:
-        if self._curr.token_type == T.INTO:
-            raise self.unsupported("SELECT INTO", self._curr)
-        return None
+        if not self._match(T.INTO):
+            return None
+        temporary = False
+        while self.at_word("temp", "temporary", "local", "global", "unlogged"):
+            temporary = temporary or self._curr.text in ("temp", "temporary")
+            self._advance()
+        self._match(T.TABLE)
+        return s.IntoTable(self._curr.start, self.qualified_name(), temporary)
 
     def _parse_query_modifiers(self, this: Any) -> Any:
         last = -1
-        while (place := _MODIFIER_ORDER.get(self._curr.token_type)) is not None:
+        while (place := self._modifier_place()) is not None:
             token = self._curr
-            if token.token_type == T.FOR and self._next.text not in ("update", "share", "no", "key"):
-                break
+            if token.token_type == T.FOR and self._next.text not in ("update", "share", "no", "key", "read"):
+                raise self.unexpected(self._next)
             if place < last or (place < 4 and not isinstance(this, exp.Select)):
                 raise self.unexpected()
             last = place
@@ -179,7 +190,13 @@ class Grammar(FromGrammar):
             this.set(key, value)
         return this
 
+    def _modifier_place(self) -> int | None:
+        """Where among the clauses of a query the current token's stands; None for no clause."""
+        return 3 if self.at_word("qualify") else _MODIFIER_ORDER.get(self._curr.token_type)
+
     def _modifier(self, token: Token) -> tuple[str, Any]:
+        if self.accept_word("qualify"):
+            return "qualify", exp.Qualify(this=self.expression_at(1))
         match token.token_type:
             case T.WHERE:
                 return "where", self._parse_where()
@@ -232,15 +249,29 @@ class Grammar(FromGrammar):
         self.expect_word("only")
         return exp.Limit(expression=count)
 
-    def _locks(self) -> list[str]:
-        """FOR UPDATE and its kin: accepted and without effect, since nothing here is locked."""
-        found = []
+    def _locks(self) -> list[s.LockingClause]:
+        """FOR UPDATE and its kin: checked, and without effect, since nothing here is locked."""
+        found: list[s.LockingClause] = []
         while self._match(T.FOR):
-            words = []
-            while not self._match_set((T.SENTINEL, T.R_PAREN, T.FOR), advance=False):
-                words.append(self._curr.text)
-                self._advance()
-            found.append(" ".join(words))
+            words = ["FOR"]
+            for word in ("no", "key"):
+                if self.accept_word(word):
+                    words.append(word.upper())
+            if not self.at_word("update", "share"):
+                raise self.unexpected()
+            words.append(self._curr.text.upper())
+            self._advance()
+            if words[1:] in (["KEY", "UPDATE"], ["NO", "KEY", "SHARE"], ["NO", "UPDATE"], ["NO", "SHARE"]):
+                raise self.unexpected(self._prev)
+            lock = s.LockingClause(self._prev.start, " ".join(words))
+            if self.accept_word("of"):
+                lock.tables = self._parse_csv(lambda: (self._curr.start, self.qualified_name()))
+            if self.accept_word("skip"):
+                self.expect_word("locked")
+                lock.skip_locked = True
+            else:
+                self.accept_word("nowait")
+            found.append(lock)
         return found
 
     def _named_window(self) -> tuple[str, s.WindowSpec]:
@@ -249,7 +280,7 @@ class Grammar(FromGrammar):
         return name, self.window_spec()
 
     def _parse_group(self, skip_group_by_token: bool = False) -> Any:
-        self.expect(T.GROUP_BY)
+        self.expect_by(T.GROUP_BY)
         distinct = bool(self._match(T.DISTINCT))
         if not distinct:
             self._match(T.ALL)
@@ -294,11 +325,40 @@ class Grammar(FromGrammar):
         if body is None:
             raise self.unexpected()
         self.expect(T.R_PAREN)
-        if self.at_word("search", "cycle"):
-            raise self.unsupported(self._curr.text.upper(), self._curr)
         cte = exp.CTE(this=body, alias=name)
-        cte.meta.update(pos=token.start, columns=columns, materialized=materialized)
+        cte.meta.update(pos=token.start, columns=columns, materialized=materialized, search=self._search_clause(),
+                        cycle=self._cycle_clause())
         return cte
+
+    def _search_clause(self) -> s.SearchClause | None:
+        """SEARCH {DEPTH | BREADTH} FIRST BY columns SET column."""
+        pos = self._curr.start
+        if not self.accept_word("search"):
+            return None
+        breadth = self.accept_word("breadth")
+        if not breadth:
+            self.expect_word("depth")
+        self.expect_word("first")
+        self.expect_word("by")
+        columns = self._parse_csv(self.name)
+        self.expect(T.SET)
+        return s.SearchClause(pos, breadth, columns, self.name())
+
+    def _cycle_clause(self) -> s.CycleClause | None:
+        """CYCLE columns SET column [TO value DEFAULT value] USING column."""
+        pos = self._curr.start
+        if not self.accept_word("cycle"):
+            return None
+        columns = self._parse_csv(self.name)
+        self.expect(T.SET)
+        found = s.CycleClause(pos, columns, self.name())
+        if self.accept_word("to"):
+            found.value = self.expression_at(MINUS)
+            self.expect(T.DEFAULT)
+            found.default = self.expression_at(MINUS)
+        self.expect(T.USING)
+        found.path = self.name()
+        return found
 
     def _parse_recursive_with_search(self) -> Any:
         return None
@@ -363,7 +423,7 @@ class Grammar(FromGrammar):
         if not self.accept_word("nothing"):
             self.expect_word("update")
             self.expect(T.SET)
-            found.assignments = self._parse_csv(self._assignment)
+            found.assignments = self._parse_csv(self.assignment)
             found.where = self._parse_where()
         return found
 
@@ -379,9 +439,9 @@ class Grammar(FromGrammar):
         return self._parse_csv(self.target) if self._match(T.RETURNING) else None
 
     def _parse_update(self) -> Any:
-        target = self._dml_target()
+        target = self.dml_target()
         self.expect(T.SET)
-        assignments = self._parse_csv(self._assignment)
+        assignments = self._parse_csv(self.assignment)
         sources = self._parse_from()
         where = self._dml_where()
         tree = exp.Update(this=target, expressions=assignments, from_=sources, where=where)
@@ -390,7 +450,7 @@ class Grammar(FromGrammar):
 
     def _parse_delete(self) -> Any:
         self.expect(T.FROM)
-        target = self._dml_target()
+        target = self.dml_target()
         using = self._parse_csv(self.from_item) if self._match(T.USING) else None
         where = self._dml_where()
         tree = exp.Delete(this=target, using=using, where=where)
@@ -402,7 +462,7 @@ class Grammar(FromGrammar):
             raise self.unsupported("WHERE CURRENT OF", self._curr)
         return self._parse_where()
 
-    def _dml_target(self) -> s.TableRef:
+    def dml_target(self) -> s.TableRef:
         only = self._match(T.ONLY)
         target = s.TableRef(self._curr.start, self.qualified_name(), only)
         self._match(T.STAR)
@@ -410,16 +470,31 @@ class Grammar(FromGrammar):
             target.alias = self.name()
         return target
 
-    def _assignment(self) -> s.Assignment:
+    def assignment(self) -> s.Assignment:
         pos = self._curr.start
-        columns = self.names() if self._curr.token_type == T.L_PAREN else [self.name()]
-        part = self._match(T.DOT)
-        if part:
-            self.label()
-        elif self._curr.token_type == T.L_BRACKET:
-            raise self.unsupported("assignment to a part of a column", self._curr)
+        several = self._curr.token_type == T.L_PAREN
+        columns = self.names() if several else [self.name()]
+        parts: list[Any] = []
+        token = self._curr
+        if not several and self._match(T.DOT):
+            parts.append(s.FieldOf(token.start, None, self.label()))
+        while not several and self._match(T.L_BRACKET):
+            parts.append(self._subscript(None, token.start))
+        if self._curr.token_type == T.DOT:
+            raise self.unsupported("assignment to a part of a part of a column", self._curr)
         self.expect(T.EQ)
-        return s.Assignment(pos, columns, self._value_or_default(), part)
+        return s.Assignment(pos, columns, self._new_row() if several else self.value_or_default(), several, parts)
+
+    def _new_row(self) -> Any:
+        """What (a, b) are set to: a row, in which DEFAULT may stand, or a subquery."""
+        pos = self._curr.start
+        explicit = self.at_word("row") and self._next.token_type == T.L_PAREN
+        if not explicit and (self._curr.token_type != T.L_PAREN or self._next.token_type in QUERY_START | {T.L_PAREN}):
+            return self.value_or_default()
+        self._advance(2 if explicit else 1)
+        items = self._parse_csv(self.value_or_default)
+        self.expect(T.R_PAREN)
+        return s.Row(pos, items, explicit) if explicit or len(items) > 1 else items[0]
 
     # DDL and EXPLAIN
 
@@ -484,7 +559,7 @@ class Grammar(FromGrammar):
 _STATEMENTS: dict[str, Callable[[Grammar], Any]] = {
     "insert": Grammar._parse_insert, "update": Grammar._parse_update, "delete": Grammar._parse_delete,
     "create": Grammar._parse_create, "drop": Grammar._parse_drop, "truncate": Grammar._parse_truncate_table,
-    "explain": Grammar._parse_explain, "merge": Grammar._parse_merge}
+    "explain": Grammar._parse_explain}
 _COMMANDS_ELSEWHERE = ("copy", "lock", "call", "do", "import", "security", "reassign", "checkpoint", "load")
 
 
@@ -503,6 +578,7 @@ def _later(module: str, name: str, *arguments: str) -> Callable[[Grammar], Any]:
 
 
 _ALTER = "shoal.exec.sql.grammar_alter"
+_STATEMENTS["merge"] = _later("shoal.exec.sql.grammar_merge", "merge")
 _STATEMENTS.update({word: _refuse(word) for word in _COMMANDS_ELSEWHERE})
 _STATEMENTS.update({name: _later(_ALTER, name) for name in ("alter", "comment", "refresh")})
 _STATEMENTS.update({word: _later("shoal.exec.sql.grammar_privileges", "privileges", word.upper())

@@ -9,7 +9,6 @@ Spec: PostgreSQL 15 documentation, chapter 4.2 and 10; wording of parse_expr.c.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from shoal.catalog.errors import (
@@ -21,12 +20,16 @@ from shoal.catalog.errors import (
     SqlError,
     SqlSyntaxError,
     UndefinedColumn,
+    UndefinedObject,
+    UndefinedParameter,
     UndefinedTable,
     WrongObjectType,
 )
-from shoal.catalog.types import BOOL, FLOAT8, INT4, INT8, NUMERIC, OIDS, UNKNOWN, SqlType, array_of, numeric
-from shoal.exec.functions.casts import can_coerce, literal_type, loosely_merged, parse_literal
-from shoal.exec.functions.time_precision import rounded_us
+from shoal.catalog.pg_catalog.views.pg_attribute import collation_oids
+from shoal.catalog.types import BOOL, INT4, INT8, NUMERIC, OIDS, TEXT, UNKNOWN, SqlType, array_of, numeric
+from shoal.exec.functions.bit_casts import parse_bits
+from shoal.exec.functions.casts import bare_sql, can_coerce, literal_type, parse_literal
+from shoal.exec.functions.numeric_types import merged
 from shoal.exec.kernels.multidimensional import check_dimensions
 from shoal.exec.plan import expr as e
 from shoal.exec.plan.expr import Expr, Literal, call
@@ -35,7 +38,10 @@ from shoal.exec.sql import rows
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.calls import bind_function
 from shoal.exec.sql.coercion import VECTORS, coerce, coerce_boolean, operator, settle, unify
+from shoal.exec.sql.constant_columns import alike
+from shoal.exec.sql.constants import ConstantList
 from shoal.exec.sql.context import Clause, Level, PendingApply, Query, fail
+from shoal.exec.sql.json_expressions import METHODS as JSON_METHODS
 from shoal.exec.sql.predicates import (
     bind_between,
     bind_in_list,
@@ -47,7 +53,7 @@ from shoal.exec.sql.predicates import (
     bind_row_comparison,
 )
 from shoal.exec.sql.scope import resolve_column
-from shoal.exec.sql.type_names import resolve_type, time_precision
+from shoal.exec.sql.type_names import domain_of, resolve_type
 
 
 class ExpressionBinder:
@@ -57,6 +63,12 @@ class ExpressionBinder:
         self.level, self.clause, self.context = level, clause, level.context
         self.applies: list[PendingApply] = level.input_applies if applies is None else applies
         self.in_aggregate = False
+        self.enum: SqlType | None = None
+        """Of min and max of an enum, which are computed over the places of its labels."""
+        self.aliases: dict[str, Expr] = {}
+        """The select list by its names, for what no column of FROM is called."""
+        self.setless = ""
+        """The construct that set-returning functions must not be in, around what is being bound."""
 
     def bind(self, node: Any) -> Expr:
         """The typed expression; untyped literals and parameters stay `unknown`.
@@ -115,20 +127,27 @@ class ExpressionBinder:
             return e.TRUE if value else e.FALSE
         if kind == "null":
             return Literal(UNKNOWN, None)
-        raise FeatureNotSupported("bit strings are not supported")
+        return Literal(SqlType("bit"), parse_bits(("x" if kind == "hex" else "b") + value))
 
     def _param(self, node: s.Param) -> Expr:
+        if self.context.arguments is not None:
+            owner, values = self.context.arguments
+            if not 1 <= node.index <= len(values):
+                fail(UndefinedParameter, f"there is no parameter ${node.index}", node.pos)
+            return self._used(values[node.index - 1], owner, node.pos, f"${node.index}")
         return self.context.parameters.use(node.index, node.pos)
 
     def _name(self, node: s.Name) -> Expr:
-        if not self.clause.columns:
-            if self.clause.name in ("LIMIT", "OFFSET"):
-                fail(InvalidColumnReference, f"argument of {self.clause.name} must not contain variables", node.pos)
+        if not self.clause.columns and self.clause.name not in ("LIMIT", "OFFSET"):
             fail(FeatureNotSupported, f"cannot use column reference in {self.clause.name}", node.pos)
+        if len(node.parts) == 1 and node.parts[0] in self.aliases and not self.level.scope.find(node.parts[0]):
+            return settle(self.context, self.aliases[node.parts[0]], node.pos)
         found = resolve_column(self.level, node.parts, node.pos)
         if found is None:
             return rows.whole_row(self, node)
         column, owner = found
+        if not self.clause.columns and owner is self.level:
+            fail(InvalidColumnReference, f"argument of {self.clause.name} must not contain variables", node.pos)
         return self._used(column.expr, owner, node.pos, f"{column.table}.{column.name}" if column.table else column.name)
 
     def _used(self, expr: Expr, owner: Level, pos: int, display: str) -> Expr:
@@ -180,6 +199,8 @@ class ExpressionBinder:
                 return integer_literal("-" + node.right.value)
             value = self.bind(node.right)
             assert isinstance(value, Literal)
+            if value.type.varies:
+                return Literal(value.type, "-" + value.value)
             return Literal(value.type, -value.value)
         return operator(self.context, node.symbol, None, self.bind(node.right), node.pos, right_pos=node.right.pos)
 
@@ -200,6 +221,8 @@ class ExpressionBinder:
     def _collate(self, node: s.Collate) -> Expr:
         name = node.collation[-1]
         if name not in ("C", "POSIX", "default", "ucs_basic") and not name.lower().startswith("c."):
+            if name not in collation_oids():
+                fail(UndefinedObject, f'collation "{".".join(node.collation)}" for encoding "UTF8" does not exist', node.pos)
             fail(FeatureNotSupported, f'collation "{name}" is not supported', node.pos)
         arg = self.bind_settled(node.arg)
         if not arg.type.is_string and not arg.type.is_array:
@@ -209,60 +232,71 @@ class ExpressionBinder:
     # Conditional
 
     def _case(self, node: s.Case) -> Expr:
+        outer, self.setless = self.setless, "CASE"
         operand = None if node.operand is None else self.bind_settled(node.operand)
         conditions: list[Expr] = []
         results: list[Expr] = []
         places: list[int] = []
+        before: list[Expr] = []
         for when, then in node.whens:
+            known = len(self.applies)
             if operand is None:
-                conditions.append(self.bind_boolean(when, "CASE/WHEN"))
+                condition = self.bind_boolean(when, "CASE/WHEN")
             else:
-                conditions.append(operator(self.context, "=", operand, self.bind(when), when.pos,
-                                           node.operand.pos, when.pos))
+                condition = operator(self.context, "=", operand, self.bind(when), when.pos, node.operand.pos, when.pos)
+            self.guard(known, before)
+            known = len(self.applies)
             results.append(self.bind(then))
+            if len(self.applies) > known:
+                self.guard(known, [*before, condition])
+            before.append(call("is_not_true", BOOL, condition))
+            conditions.append(condition)
             places.append(s.place(then))
+        known = len(self.applies)
         default = Literal(UNKNOWN, None) if node.default is None else self.bind(node.default)
+        self.guard(known, before)
+        self.setless = outer
         default_pos = node.pos if node.default is None else s.place(node.default)
-        target, typed = unify(self.context, [*results, default], [*places, default_pos], "CASE")
-        return e.Case(target, tuple(conditions), tuple(typed[:-1]), typed[-1])
+        target, typed = unify(self.context, [default, *results], [default_pos, *places], "CASE")
+        return e.Case(target, tuple(conditions), tuple(typed[1:]), typed[0])
+
+    def guard(self, known: int, conditions: list[Expr]) -> None:
+        """Notes that the subqueries after the first `known` are only asked where all the conditions are true."""
+        for pending in self.applies[known:] if conditions else ():
+            if pending.kind == "scalar":
+                pending.guard = e.conjunction([*conditions, *e.conjuncts(pending.guard)])
 
     # Casts
 
     def _cast(self, node: s.Cast) -> Expr:
-        target = resolve_type(node.type)
+        target = resolve_type(node.type, self.context)
+        if node.literal and target.name == "bit" and not node.type.modifiers:
+            target = SqlType("bit")  # BIT '101' has all its bits; elsewhere BIT is BIT(1)
+        domain = domain_of(node.type, self.context)
+        if domain is not None:
+            from shoal.exec.sql.user_types import in_domain
+            return in_domain(self.context, self.cast(self.bind(node.arg), target, node.pos, node.arg.pos), domain[1])
         if isinstance(node.arg, s.Array) and target.is_array:
             return self._array_of(node.arg, target.element, explicit=True)
         if target.name == "interval" and isinstance(node.arg, s.Constant) and node.arg.kind == "string" and node.type.fields:
             arg: Expr = interval_literal(node.arg.value, node.type.fields, self.context.settings, node.arg.pos)
         else:
             arg = self.bind(node.arg)
-        if target.name == "record" and arg.type.name == "unknown" and not (isinstance(arg, Literal) and arg.value is None):
+        anonymous = target.name == "record" and target.user is None
+        if anonymous and arg.type.name == "unknown" and not (isinstance(arg, Literal) and arg.value is None):
             fail(FeatureNotSupported, "input of anonymous composite types is not implemented", node.arg.pos)
-        return self.cast(arg, target, node.pos if not node.literal else node.arg.pos, node.arg.pos,
-                         time_precision(node.type))
+        return self.cast(arg, target, node.pos if not node.literal else node.arg.pos, node.arg.pos)
 
-    def cast(self, arg: Expr, target: SqlType, pos: int, arg_pos: int, precision: int | None = None) -> Expr:
-        """An explicit cast; `precision` rounds a time to so many digits of a second."""
+    def cast(self, arg: Expr, target: SqlType, pos: int, arg_pos: int) -> Expr:
+        """An explicit cast."""
         where = arg_pos if arg.type.name == "unknown" else pos
         result = coerce(self.context, arg, target, where, "explicit")
-        if result.type != target and isinstance(result, Literal) and result.type.name == "numeric" and not target.trim:
+        if (result.type != target and isinstance(result, Literal) and result.type.name == "numeric"
+                and target.precision is not None):
             result = e.Cast(target, result)
         if result.type == target and result.type.typmod != target.typmod:
             result = Literal(target, result.value) if isinstance(result, Literal) else e.Cast(target, result)
-        if precision is not None and result.type.name in ("timestamp", "timestamptz", "time", "interval"):
-            return self._rounded(result, precision)
         return result
-
-    def _rounded(self, arg: Expr, precision: int) -> Expr:
-        """A time rounded to `precision` digits of a second."""
-        if isinstance(arg, Literal):
-            if arg.value is None:
-                return arg
-            if arg.type.name == "interval":
-                months, days, micros = arg.value
-                return Literal(arg.type, (months, days, rounded_us(micros, precision, "interval")))
-            return Literal(arg.type, rounded_us(arg.value, precision, arg.type.name))
-        return call("time_scale", arg.type, arg, Literal(INT4, precision))
 
     # Arrays, rows, fields
 
@@ -270,10 +304,10 @@ class ExpressionBinder:
         if not node.items:
             fail(IndeterminateDatatype, "cannot determine type of empty array", node.pos,
                  hint="Explicitly cast to the desired type, for example ARRAY[]::integer[].")
+        if isinstance(node.items, ConstantList) and (same := alike(node.items.columns()[0])) is not None:
+            return Literal(array_of(INT4 if same[0] == INT4 else TEXT), tuple(same[1]))
         items = [self.bind(item) for item in node.items]
         target, typed = unify(self.context, items, [s.place(item) for item in node.items], "ARRAY")
-        if target.name == "numeric" and all(item.type.name == "numeric" or item.type.is_integer for item in items):
-            target = replace(target, trim=loosely_merged([item.type for item in items]).trim)
         return self.make_array(target, typed)
 
     def _array_of(self, node: s.Array, element: SqlType, explicit: bool) -> Expr:
@@ -283,7 +317,7 @@ class ExpressionBinder:
         target = array_of(element) if any(item.type.is_array for item in bound) else element
         items = [coerce(self.context, item, target, at.pos, how) for item, at in zip(bound, node.items, strict=True)]
         if target == NUMERIC and items:  # undeclared: the elements keep their digits
-            target = loosely_merged([item.type for item in items])
+            target = merged([item.type for item in items])
         return self.make_array(target, items)
 
     def make_array(self, element: SqlType, items: list[Expr]) -> Expr:
@@ -300,10 +334,14 @@ class ExpressionBinder:
         while isinstance(chain[0].arg, s.Subscript):
             chain.insert(0, chain[0].arg)
         arg = self.bind(chain[0].arg)
-        if arg.type.name in ("json", "jsonb") and not any(one.slice for one in chain):
-            for one in chain:
-                arg = operator(self.context, "->", arg, self.bind(one.low), one.pos, one.arg.pos, one.low.pos)
-            return arg
+        if arg.type.name == "jsonb":
+            if any(one.slice for one in chain):
+                cut = next(one for one in chain if one.slice)
+                bound = cut.high if cut.high is not None else cut.low
+                raise DatatypeMismatch("jsonb subscript does not support slices",
+                                       position=-1 if bound is None else s.place(bound) + 1)
+            path = tuple(jsonb_subscript(self, one.low) for one in chain)
+            return e.Call(arg.type, "json_path", (arg, e.Call(array_of(TEXT), "array", path)))
         vector = arg.type.name in ("int2vector", "oidvector")
         if not arg.type.is_array and not vector:
             fail(DatatypeMismatch, f"cannot subscript type {arg.type.sql} because it does not support subscripting",
@@ -358,9 +396,10 @@ class ExpressionBinder:
             return self.apply("scalar", query, column.type, column.name)
         if "_" + column.type.name not in OIDS and not column.type.is_array:
             fail(FeatureNotSupported, f"arrays of {column.type.sql} are not supported", node.pos)
-        return self._array_query(query)
+        return self.array_of_query(query)
 
-    def _array_query(self, query: Query) -> Expr:
+    def array_of_query(self, query: Query) -> Expr:
+        """All rows of a query of one column, as the elements of an array."""
         column = query.fields[0]
         target = column.type if column.type.is_array else array_of(column.type)
         gathered = self.context.field("array", target)
@@ -386,11 +425,22 @@ class ExpressionBinder:
         s.Row: rows.bind_row, s.FieldOf: _field_of, s.Subquery: _subquery, s.Default: _default,
         s.GroupingSets: _grouping_sets,
         s.Function: bind_function, s.Is: bind_is, s.IsDistinct: bind_is_distinct, s.Between: bind_between,
-        s.InList: bind_in_list, s.InQuery: bind_in_query, s.Quantified: bind_quantified, s.Match: bind_match}
+        s.InList: bind_in_list, s.InQuery: bind_in_query, s.Quantified: bind_quantified, s.Match: bind_match, **JSON_METHODS}
+
+
+def jsonb_subscript(b: ExpressionBinder, node: Any) -> Expr:
+    """What is between the brackets of jsonb[...]: an integer or a text, as an element of a path."""
+    key = b.bind_settled(node)
+    if key.type != TEXT and not (can_coerce(key.type, INT4) or can_coerce(key.type, TEXT)):
+        fail(DatatypeMismatch, f"subscript type {bare_sql(key.type)} is not supported", s.place(node),
+             hint="jsonb subscript must be coercible to either integer or text.")
+    return coerce(b.context, key, TEXT, s.place(node), "explicit")
 
 
 def integer_literal(text: str) -> Literal:
     """An integer constant with its sign: int4, int8 or numeric by size."""
+    if len(text) > 76:
+        return Literal(NUMERIC, text)
     value = int(text)
     if -(1 << 31) <= value < 1 << 31:
         return Literal(INT4, value)
@@ -400,31 +450,17 @@ def integer_literal(text: str) -> Literal:
 
 
 def decimal_literal(text: str, settings: Any) -> Literal:
-    """A constant with a point or an exponent: numeric with just its digits, or float8 where numeric cannot hold it.
-
-    Raises: NumericOutOfRange (22003), FeatureNotSupported (0A000) for more than 76 digits written out.
-    """
-    try:
-        target = literal_type(text, NUMERIC)
-    except FeatureNotSupported:
-        if "e" not in text.lower():
-            raise
-        return Literal(FLOAT8, parse_literal(text, FLOAT8, settings))
+    """A constant with a point or an exponent: numeric with just its digits. Raises: NumericOutOfRange (22003)."""
+    target = literal_type(text, NUMERIC)
     return Literal(target, parse_literal(text, target, settings))
 
 
 def interval_literal(text: str, fields: tuple[str, ...], settings: Any, pos: int) -> Literal:
-    """INTERVAL 'text' fields: the fields say what a bare number is, and cut off what is smaller than their last."""
+    """INTERVAL 'text' fields: the fields say what a bare number is."""
     from shoal.exec.functions.interval_input import parse_interval
     try:
         months, days, us = parse_interval(text, fields, settings.styles.interval)
     except SqlError as error:
         error.position = error.position or pos + 1
         raise
-    last = fields[-1]
-    step = {"hour": 3_600_000_000, "minute": 60_000_000}.get(last, 1)
-    kept = abs(us) // step * step
-    if last == "year":
-        months = int(months / 12) * 12
-    return Literal(SqlType("interval"), (months, 0 if last in ("year", "month") else days,
-                                         0 if last in ("year", "month", "day") else kept if us >= 0 else -kept))
+    return Literal(SqlType("interval"), (months, days, us))

@@ -7,7 +7,7 @@ Spec: PostgreSQL 15 documentation, 7.2.1; wording of parse_clause.c and parse_re
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from shoal.catalog.connector import TableHandle
@@ -16,6 +16,7 @@ from shoal.catalog.errors import (
     FeatureNotSupported,
     InvalidColumnReference,
     InvalidTablesampleArgument,
+    InvalidTablesampleRepeat,
     SqlError,
     SqlSyntaxError,
     UndefinedColumn,
@@ -24,6 +25,7 @@ from shoal.catalog.errors import (
 )
 from shoal.catalog.types import BOOL, FLOAT4, FLOAT8, INT8
 from shoal.exec.functions.registry import find
+from shoal.exec.optimizer.columns import free_columns, refresh
 from shoal.exec.plan import expr as e
 from shoal.exec.plan.expr import Call, Cast, ColumnRef, Expr, conjunction
 from shoal.exec.plan.nodes import (
@@ -37,17 +39,20 @@ from shoal.exec.plan.nodes import (
     ScanColumn,
     SharedRows,
     TableFunction,
+    Union,
     WorkingTable,
 )
 from shoal.exec.plan.rewrite import holds_volatile, renumber
 from shoal.exec.sql import syntax as s
-from shoal.exec.sql.calls import resolve, scalar_call, set_fields
+from shoal.exec.sql.calls import own_functions, resolve, scalar_call, set_fields
 from shoal.exec.sql.coercion import common, operator
 from shoal.exec.sql.context import FROM, JOIN_ON, LATERAL, SAMPLE, CommonTable, Level, PendingApply, Query, fail
 from shoal.exec.sql.expressions import ExpressionBinder
 from shoal.exec.sql.names import output_name
 from shoal.exec.sql.planning import ONE_ROW, attach, filtered
+from shoal.exec.sql.record_functions import is_record_function, record_call
 from shoal.exec.sql.scope import Relation, Scope, ScopeColumn, check_aliases, merge
+from shoal.exec.sql.syntax_json import JsonTable
 from shoal.exec.sql.views import view_query
 
 
@@ -105,6 +110,10 @@ def bind_item(level: Level, item: s.FromItem, visible: list[Scope]) -> Source:
         return _subquery(level, item, visible)
     if isinstance(item, s.FunctionRef):
         return _function(level, item, visible)
+    if isinstance(item, JsonTable):
+        return _json_table(level, item, visible)
+    if isinstance(item, s.FileRef):
+        return _files(level, item)
     if isinstance(item, s.BoundItem):
         found: Source = item.source
         return found
@@ -152,6 +161,23 @@ def _table(level: Level, item: s.TableRef) -> Source:
     return Source(Scan(handle, tuple(scanned)), Scope([relation], columns))
 
 
+def _files(level: Level, item: s.FileRef) -> Source:
+    """FROM 'path': mounted files, named by the path and without an alias by the first of its parts that has no wildcard,
+    from the end. Raises: as Namespace.at_path."""
+    try:
+        table = level.context.namespace.at_path(item.path)
+    except SqlError as error:
+        error.position = error.position or item.pos + 1
+        raise
+    plain = [part for part in item.path.split("/") if part and not any(c in part for c in "*?[")]
+    name = item.alias or (plain[-1].partition(".")[0] if plain else "files")
+    made = [level.context.field(info.name, info.type) for info in table.columns]
+    columns = [ScopeColumn(f.name, f.ref(), name, None, info.hidden) for f, info in zip(made, table.columns, strict=True)]
+    _rename(columns, item, name)
+    return Source(Scan(table.handle, tuple(ScanColumn(f, info.name) for f, info in zip(made, table.columns, strict=True))),
+                  Scope([Relation(name, columns)], columns))
+
+
 def _qualifiers(item: s.TableRef, handle: TableHandle) -> tuple[str, ...]:
     """The catalog and schema that a table's columns may be named with; none where it has an alias."""
     if item.alias:
@@ -160,7 +186,8 @@ def _qualifiers(item: s.TableRef, handle: TableHandle) -> tuple[str, ...]:
 
 
 def _sampled(level: Level, item: s.TableRef, sample: s.Function) -> Source:
-    """TABLESAMPLE: each row with the given chance. Both methods do so; SYSTEM may, as it promises no more.
+    """TABLESAMPLE: each row with the given chance. Both methods do so; SYSTEM may, as it promises no more. With REPEATABLE
+    a row's values and the seed decide.
 
     Raises: InvalidTablesampleArgument (2202H).
     """
@@ -179,7 +206,13 @@ def _sampled(level: Level, item: s.TableRef, sample: s.Function) -> Source:
             raise InvalidTablesampleArgument("TABLESAMPLE parameter cannot be null")
         if not 0 <= percent.value <= 100:
             raise InvalidTablesampleArgument("sample percentage must be between 0 and 100")
-    chance = Call(FLOAT8, "mul", (Call(FLOAT8, "random", (), True), e.Literal(FLOAT8, 100.0)))
+    if item.seed is None:
+        chance = Call(FLOAT8, "mul", (Call(FLOAT8, "random", (), True), e.Literal(FLOAT8, 100.0)))
+    else:
+        seed = ExpressionBinder(level, SAMPLE).bind_as(item.seed, FLOAT8)
+        if isinstance(seed, e.Literal) and seed.value is None:
+            raise InvalidTablesampleRepeat("TABLESAMPLE REPEATABLE parameter cannot be null")
+        chance = Call(FLOAT8, "row_sample", (seed, *(f.ref() for f in source.plan.output)))
     return replace(source, plan=Filter(source.plan, Call(BOOL, "lt", (chance, Cast(FLOAT8, percent, False)))))
 
 
@@ -202,9 +235,13 @@ def _common_table(level: Level, item: s.TableRef, shared: CommonTable) -> Source
         made = tuple(level.context.field(f.name, f.type) for f in shared.working.fields)
         working = WorkingTable(shared.working.number, made)
         level.recursive = True
-        return _derived(level, Query(working, made, (None,) * len(made), (item.pos,) * len(made), {}), item,
-                        item.alias or item.parts[0], shared.columns)
-    assert query is not None
+        source = _derived(level, Query(working, made, (None,) * len(made), (item.pos,) * len(made), {}), item,
+                          item.alias or item.parts[0], shared.columns)
+        for column in source.scope.columns[len(made) - shared.hidden:]:
+            column.hidden = True
+        return source
+    if query is None:
+        fail(FeatureNotSupported, f'WITH query "{shared.name}" does not have a RETURNING clause', item.pos)
     if shared.shared:
         if not shared.number:
             shared.number = next(level.context.ids)
@@ -257,56 +294,135 @@ def _subquery(level: Level, item: s.QueryRef, visible: list[Scope]) -> Source:
 # Functions
 
 def _function(level: Level, item: s.FunctionRef, visible: list[Scope]) -> Source:
+    """Functions side by side. Their arguments may have subqueries: they are computed beneath.
+
+        TableFunction
+          Apply(subqueries of the arguments)
+            one row
+    """
     context = level.context
     level.scope = merge(visible) if visible else Scope()
     applies: list[PendingApply] = []
     b = ExpressionBinder(level, FROM, applies)
     calls: list[tuple[str, tuple[Expr, ...]]] = []
     fields: list[Field] = []
-    functions = item.functions
-    if len(functions) == 1 and functions[0].name[-1] == "unnest" and len(functions[0].args) > 1:
-        functions = [s.Function(functions[0].pos, ("unnest",), [arg]) for arg in functions[0].args]
+    functions = _spread(item.functions)
+    alone = len(functions) == 1
+    definitions = dict(item.inner_definitions)
     if item.definitions is not None:
-        fail(FeatureNotSupported, "column definition lists are not supported", item.pos)
-    single = len(functions) == 1
-    for node in functions:
-        name = node.name[-1]
+        if item.ordinality or not alone:
+            fail(SqlSyntaxError, "WITH ORDINALITY cannot be used with a column definition list" if item.ordinality else
+                 "ROWS FROM() with multiple functions cannot have a column definition list", item.definitions[0].pos,
+                 hint="Put the column definition list inside ROWS FROM().")
+        definitions[0] = item.definitions
+    name = item.alias or functions[0].name[-1]
+    ordinality = context.field("ordinality", INT8) if item.ordinality else None
+    if alone and not item.ordinality and (own := own_functions(b, functions[0])):
+        from shoal.exec.sql.user_functions import from_rows
+        query = from_rows(b, functions[0], own, definitions.get(0), item.alias)
+        plan = query.plan
+        if applies:
+            below = attach(context, ONE_ROW, applies)
+            reads = free_columns(plan) & {f.id for f in below.output}
+            plan = Apply("inner", below, plan, correlation=tuple(sorted(reads)))
+        return _as_source(level, item, name, plan, query.fields, None, applies, visible)
+    taken_apart: list[tuple[Field, Expr]] = []
+    lone: list[tuple[Field, Expr]] = []
+    for number, node in enumerate(functions):
+        defined = definitions.get(number)
+        if is_record_function(node):
+            record, record_fields = record_call(b, node, defined)
+            calls.append(record)
+            fields += record_fields
+            continue
+        if own := own_functions(b, node):
+            from shoal.exec.sql.user_functions import as_array
+            array, parts = as_array(b, node, own, defined, item.alias if alone else "")
+            calls.append(("unnest", (array,)))
+            fields.append(context.field(node.name[-1], array.type.element))
+            taken_apart += parts(fields[-1])
+            continue
         args = [b.bind(arg) for arg in node.args]
-        if not any(f.kind == "set" for f in find(name)):
-            calls.append(("unnest", (_scalar_row(b, node, args),)))
-            fields.append(context.field(item.alias if item.alias and single else output_name(node),
-                                        calls[-1][1][0].type.element))
+        known = find(node.name[-1])
+        if not any(f.kind == "set" for f in known):
+            if defined is not None:
+                fail(SqlSyntaxError, 'a column definition list is only allowed for functions returning "record"',
+                     defined[0].pos)
+            value = _scalar_value(b, node, args)
+            made_field = context.field(item.alias if item.alias and alone else output_name(node), value.type)
+            if alone:
+                lone.append((made_field, value))
+            elif value.type.is_array or value.type.name == "record":
+                fail(FeatureNotSupported, f"function {node.name[-1]} beside others in ROWS FROM is not supported, it gives "
+                     f"{value.type.sql}", node.pos)
+            else:
+                calls.append(("unnest", (b.make_array(value.type, [value]),)))
+            fields.append(made_field)
             continue
         found, typed = resolve(b, node, args)
+        if defined is not None:
+            fail(SqlSyntaxError, "a column definition list is redundant for a function with OUT parameters"
+                 if found.function.columns else
+                 'a column definition list is only allowed for functions returning "record"', defined[0].pos)
         calls.append((found.function.name, tuple(typed)))
-        made = set_fields(b,
-                          found.function, found.returns, item.alias if item.alias and single and not found.function.columns
-                          else name, typed)
-        fields += made
-    if applies:
-        fail(FeatureNotSupported, "subqueries in arguments of functions in FROM are not supported", item.pos)
-    ordinality = context.field("ordinality", INT8) if item.ordinality else None
-    name = item.alias or functions[0].name[-1]
+        fields += set_fields(b, found.function, found.returns,
+                             item.alias if item.alias and alone and not found.function.columns else node.name[-1], typed)
+    base = attach(context, ONE_ROW, applies)
+    if lone:
+        if ordinality is not None:
+            lone.append((ordinality, e.Literal(INT8, 1)))
+        return _as_source(level, item, name, Project(base, tuple(lone)), fields, ordinality, applies, visible)
+    function = TableFunction(base, tuple(calls), tuple(fields), ordinality)
+    if taken_apart:
+        gone = {i for _, value in taken_apart for i in e.columns_of(value)}
+        shown = [part for f in fields for part in (
+            [p for p in taken_apart if f.id in e.columns_of(p[1])] if f.id in gone else [(f, f.ref())])]
+        ordinal = [(ordinality, ordinality.ref())] if ordinality is not None else []
+        plan = Project(function, (*shown, *ordinal))
+        return _as_source(level, item, name, plan, [f for f, _ in shown], ordinality, applies, visible)
+    made = _as_source(level, item, name, function, fields, ordinality, applies, visible)
+    if not applies:
+        made.function = function
+    return made
+
+
+def _json_table(level: Level, item: JsonTable, visible: list[Scope]) -> Source:
+    from shoal.exec.sql.json_table import table_function
+    level.scope = merge(visible) if visible else Scope()
+    applies: list[PendingApply] = []
+    function = table_function(lambda: attach(level.context, ONE_ROW, applies), ExpressionBinder(level, FROM, applies), item)
+    made = _as_source(level, item, item.alias or "json_table", function, function.fields, None, applies, visible)
+    if not applies:
+        made.function = function
+    return made
+
+
+def _spread(functions: list[s.Function]) -> list[s.Function]:
+    """The functions, with one unnest for each array of an unnest of several."""
+    found: list[s.Function] = []
+    for node in functions:
+        many = node.name[-1] == "unnest" and len(node.args) > 1
+        found += [s.Function(node.pos, ("unnest",), [arg]) for arg in node.args] if many else [node]
+    return found
+
+
+def _as_source(level: Level, item: s.FromItem, name: str, plan: PlanNode, fields: Sequence[Field],
+               ordinality: Field | None, applies: list[PendingApply], visible: list[Scope]) -> Source:
     columns = [ScopeColumn(f.name, f.ref(), name) for f in (*fields, *([ordinality] if ordinality else []))]
     _rename(columns, item, name)
-    reads: set[int] = set()
-    for _, typed_args in calls:
-        for arg in typed_args:
-            reads |= e.columns_of(arg)
-    own = frozenset(reads & _scope_ids(visible))
-    plan = TableFunction(ONE_ROW, tuple(calls), tuple(fields), ordinality)
-    return Source(plan, Scope([Relation(name, columns)], columns), own, plan)
+    reads = free_columns(plan)
+    return Source(plan, Scope([Relation(name, columns, kind="function")], columns),
+                  frozenset(reads & _scope_ids(visible)))
 
 
-def _scalar_row(b: ExpressionBinder, node: s.Function, args: list[Expr]) -> Expr:
-    """A plain function in FROM is a table of one row: unnest(ARRAY[f(...)])."""
+def _scalar_value(b: ExpressionBinder, node: s.Function, args: list[Expr]) -> Expr:
+    """A plain function in FROM: the value of its one row."""
     if any(f.kind in ("aggregate", "window") for f in find(node.name[-1])):
         b.bind(node)  # raises what such calls raise in FROM
     value = b.bind(node) if not node.args else scalar_call(b, node, args)
-    if value.type.is_array or value.type.name in ("record", "void"):
-        fail(UndefinedFunction if value.type.name == "record" else FeatureNotSupported,
-             f"function {node.name[-1]} in FROM is not supported, it gives {value.type.sql}", node.pos)
-    return b.make_array(value.type, [value])
+    if value.type.name == "record":
+        fail(UndefinedFunction, f"function {node.name[-1]} in FROM is not supported, it gives {value.type.sql}", node.pos)
+    return value
 
 
 def _scope_ids(visible: list[Scope]) -> set[int]:
@@ -338,7 +454,8 @@ def _join(level: Level, item: s.JoinRef, visible: list[Scope]) -> Source:
     reads = right.lateral & own
     if reads and item.kind in ("right", "full"):
         name = next((r.name for r in left.scope.relations if any(e.columns_of(c.expr) & reads for c in r.columns)), "")
-        fail(InvalidColumnReference, f'invalid reference to FROM-clause entry for table "{name}"', item.right.pos,
+        place = _mention(item.right, name)
+        fail(InvalidColumnReference, f'invalid reference to FROM-clause entry for table "{name}"', place,
              detail="The combining JOIN type must be INNER or LEFT for a LATERAL reference.")
     using = item.using
     if item.natural:
@@ -362,13 +479,13 @@ def _join(level: Level, item: s.JoinRef, visible: list[Scope]) -> Source:
         kept = [c for c in scope.columns if id(c) not in merged.hidden]
         scope = Scope(scope.relations, [*merged.columns, *kept])
         if item.using_alias:
-            scope.relations = [*scope.relations, Relation(item.using_alias, merged.columns)]
+            scope.relations = [*scope.relations, Relation(item.using_alias, merged.columns, kind="join")]
             check_aliases(scope)
     if item.alias:
         level.context.unreachable = [*level.context.unreachable, scope]
         columns = [ScopeColumn(c.name, c.expr, item.alias, c.origin, c.hidden) for c in scope.columns]
         _rename(columns, item, item.alias)
-        scope = Scope([Relation(item.alias, columns)], columns)
+        scope = Scope([Relation(item.alias, columns, kind="join")], columns)
     return Source(plan, scope, left.lateral | (right.lateral - own))
 
 
@@ -386,7 +503,7 @@ def _joined(level: Level, item: s.JoinRef, left: Source, right: Source, conditio
     sides = [left.plan, right.plan]
     ids = [{f.id for f in side.output} for side in sides]
     for pending in applies:
-        needs = (pending.refs | {i for c in pending.comparand for i in e.columns_of(c)}) & (ids[0] | ids[1])
+        needs = pending.reads() & (ids[0] | ids[1])
         side = 1 if needs <= ids[1] else 0
         if not needs <= ids[side]:
             return _with_condition_inside(level, item, left.plan, right.plan, condition, applies, reads)
@@ -414,13 +531,51 @@ def _with_condition_inside(level: Level, item: s.JoinRef, left: PlanNode, right:
               other side
     """
     if item.kind == "full":
-        fail(FeatureNotSupported, "a subquery in a full join's condition that reads both sides is not supported", item.pos)
+        return _full_with_condition_inside(level, item, left, right, condition, applies)
     kept, other = (left, right) if item.kind == "left" else (right, left)
     used = set(e.columns_of(condition)) if condition is not None else set()
     for pending in applies:
-        used |= pending.refs.union(*(e.columns_of(c) for c in pending.comparand))
+        used |= pending.reads()
     inside = filtered(attach(level.context, other, applies), condition)
     return _pair("left", kept, inside, None, reads | (used & {f.id for f in kept.output}))
+
+
+def _full_with_condition_inside(level: Level, item: s.JoinRef, left: PlanNode, right: PlanNode, condition: Expr | None,
+                                applies: list[PendingApply]) -> PlanNode:
+    """A full join whose condition has subqueries that read both sides: a left join, and what it lacks of the right side.
+
+        Union
+          Apply(left) ... as for a left join
+          Project(NULL for left's columns, right's columns)
+            Filter(NOT matched)
+              Apply exists matched
+                right
+                Filter(condition)
+                  Apply(subqueries)
+                    left
+    """
+    context = level.context
+    if holds_volatile(left) or holds_volatile(right):
+        fail(FeatureNotSupported, "a full join of rows made by a volatile function with a subquery in its condition that "
+             "reads both sides is not supported", item.pos)
+    joined = _with_condition_inside(level, replace(item, kind="left"), left, right, condition, applies, frozenset())
+    matched = context.field("matched", BOOL)
+    inside = filtered(attach(context, left, applies), condition)
+    lacking = Filter(Apply("exists", right, inside, matched,
+                           correlation=tuple(sorted(free_columns(inside) & {f.id for f in right.output}))),
+                     Call(BOOL, "not", (matched.ref(),)))
+    first, in_first = refresh(joined, context.ids.__next__)
+    second, in_second = refresh(lacking, context.ids.__next__)
+    nulls = tuple((context.field(f.name, f.type), e.Literal(f.type, None)) for f in left.output)
+    second = Project(second, (*nulls, *((Field(in_second[f.id].id, f.name, f.type), in_second[f.id]) for f in right.output)))
+    fields = left.output + right.output
+    return Union((first, second), fields, (tuple(in_first[f.id].id for f in fields),
+                                           (*(f.id for f, _ in nulls), *(in_second[f.id].id for f in right.output))))
+
+
+def _mention(item: s.FromItem, name: str) -> int:
+    """Where in the item's expressions a table's name stands."""
+    return next((node.pos for node in s.walk(item) if isinstance(node, s.Name) and node.parts[0] == name), item.pos)
 
 
 def _merge_columns(level: Level, item: s.JoinRef, left: Scope, right: Scope, using: list[str]) -> _Merged:

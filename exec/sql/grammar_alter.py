@@ -32,11 +32,15 @@ if TYPE_CHECKING:
 _WITHOUT_EFFECT = ("set", "reset", "cluster", "enable", "disable", "replica", "validate", "force")
 
 
-def alter(g: Grammar) -> d.Alter | d.Privileges:
+def alter(g: Grammar) -> d.Alter | d.AlterType | d.Privileges:
     """ALTER after its first word."""
     token = g._curr
     if g._match(T.DEFAULT):
         return default_privileges(g)
+    if g.at_word("type", "domain"):
+        from shoal.exec.sql.grammar_routines import alter_type
+        g._advance()
+        return alter_type(g, token.text == "domain")
     kind = object_kind(g, "ALTER")
     if kind == "EXTENSION":
         raise g.unsupported("ALTER EXTENSION", token)

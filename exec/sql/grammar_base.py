@@ -14,7 +14,7 @@ from sqlglot.tokens import TokenType as T
 
 from shoal.catalog.errors import FeatureNotSupported, SqlSyntaxError
 from shoal.exec.sql import syntax as s
-from shoal.exec.sql.lexer import NOT_WORDS, RESERVED, TYPE_OR_FUNCTION
+from shoal.exec.sql.lexer import CONSTANT_LIST, CONSTANT_ROWS, NOT_WORDS, RESERVED, TYPE_OR_FUNCTION, tokenize
 
 OR, AND, NOT, IS, COMPARE, RANGE, OPERATOR, ADD, MULTIPLY, POWER, AT, COLLATE, MINUS = range(1, 14)
 """Binding powers of operators, weakest first."""
@@ -47,6 +47,11 @@ class GrammarBase(PostgresParser):
         if token.token_type == T.SENTINEL:
             return SqlSyntaxError("syntax error at end of input", position=len(self.sql) + 1)
         text = self.sql[token.start:token.end + 1]
+        if token.token_type == CONSTANT_ROWS:
+            text = "("
+        elif token.token_type == CONSTANT_LIST:
+            first = tokenize(text)[0]
+            text = text[first.start:first.end + 1]
         if token.text.endswith(" by") and token.token_type != T.STRING:
             text = text.split()[0]
         return SqlSyntaxError(f'syntax error at or near "{text}"', position=token.start + 1)
@@ -55,6 +60,12 @@ class GrammarBase(PostgresParser):
         if self._curr.token_type != token_type:
             raise self.unexpected()
         self._advance()
+
+    def expect_by(self, clause: T) -> None:
+        """ORDER BY or GROUP BY; without BY what follows is the mistake."""
+        self.expect(clause)
+        if not self._prev.text.endswith(" by"):
+            raise self.unexpected()
 
     def expect_word(self, word: str) -> None:
         if not self.accept_word(word):

@@ -10,10 +10,13 @@ from typing import Any
 from sqlglot.tokens import Token
 from sqlglot.tokens import TokenType as T
 
-from shoal.catalog.errors import FeatureNotSupported, SqlSyntaxError
+from shoal.catalog.errors import FeatureNotSupported, SqlSyntaxError, WrongObjectType
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.grammar_base import COMPARE, OR
 from shoal.exec.sql.grammar_types import TypeGrammar
+
+_ORDERINGS = {"<": False, ">": True, "~<~": False, "~>~": True}
+"""The operators that ORDER BY USING takes, and whether they sort downwards."""
 
 
 class CallGrammar(TypeGrammar):
@@ -41,6 +44,8 @@ class CallGrammar(TypeGrammar):
             self._advance(2)
             node.star = True
             return self._call_suffix(node)
+        if self._curr.token_type == T.STAR:
+            raise self.unexpected(self._next)
         if self._match(T.DISTINCT):
             node.distinct = True
         else:
@@ -68,13 +73,13 @@ class CallGrammar(TypeGrammar):
             self.expect(T.L_PAREN)
             node.within = self.sort_items()
             self.expect(T.R_PAREN)
-        if self._curr.text == "filter" and self._next.token_type == T.L_PAREN and self._curr.token_type == T.VAR:
-            self._advance(2)
+        if self._curr.text == "filter" and self._curr.token_type == T.VAR:
+            self._advance()
+            self.expect(T.L_PAREN)
             self.expect(T.WHERE)
             node.filter = self.expression_at(OR)
             self.expect(T.R_PAREN)
-        if self._curr.text == "over" and self._curr.token_type == T.VAR and (
-                self._next.token_type == T.L_PAREN or self.is_column_id(self._next)):
+        if self._curr.text == "over" and self._curr.token_type == T.VAR:
             self._advance()
             if self._curr.token_type == T.L_PAREN:
                 node.over = self.window_spec()
@@ -84,7 +89,7 @@ class CallGrammar(TypeGrammar):
 
     def sort_items(self) -> list[s.SortItem]:
         """ORDER BY and its list."""
-        self.expect(T.ORDER_BY)
+        self.expect_by(T.ORDER_BY)
         items = [self.sort_item()]
         while self._match(T.COMMA):
             items.append(self.sort_item())
@@ -99,9 +104,10 @@ class CallGrammar(TypeGrammar):
             symbol = self._qualified_operator() if self.accept_word("operator") else str(self._curr.text)
             if self._prev.token_type != T.R_PAREN:
                 self._advance()
-            if symbol not in ("<", ">"):
-                raise FeatureNotSupported(f"ORDER BY USING {symbol} is not supported", position=pos + 1)
-            item.descending = symbol == ">"
+            if symbol not in _ORDERINGS:
+                raise WrongObjectType(f"operator {symbol} is not a valid ordering operator", position=pos + 1,
+                                      hint='Ordering operators must be "<" or ">" members of btree operator families.')
+            item.descending = _ORDERINGS[symbol]
         else:
             self._match(T.ASC)
         item.nulls_first = item.descending
@@ -117,6 +123,8 @@ class CallGrammar(TypeGrammar):
         self.expect(T.L_PAREN)
         if self.is_column_id(self._curr) and not self.at_word("rows", "range", "groups", "partition"):
             spec.reference = self.name()
+        if self.at_word("partition"):
+            raise self.unexpected(self._next)
         if self._match(T.PARTITION_BY):
             spec.partition.append(self.expression_at(OR))
             while self._match(T.COMMA):
@@ -253,12 +261,30 @@ class CallGrammar(TypeGrammar):
             raise self.unexpected(self._prev)
         return s.Function(token.start, (token.text,), args)
 
+    def _normalize(self, token: Token) -> s.Function:
+        """NORMALIZE(text [, form])."""
+        args = [self.expression_at(OR)]
+        if self._match(T.COMMA):
+            if not self.at_word("nfc", "nfd", "nfkc", "nfkd"):
+                raise self.unexpected()
+            args.append(s.Constant(self._curr.start, "string", self._curr.text.upper()))
+            self._advance()
+        self.expect(T.R_PAREN)
+        return s.Function(token.start, ("normalize",), args)
+
     def _treat(self, token: Token) -> s.Function:
         raise FeatureNotSupported("TREAT is not supported", position=token.start + 1)
 
 
+def _json_form(grammar: CallGrammar, token: Token) -> Any:
+    from shoal.exec.sql.grammar_json import json_form
+    return json_form(grammar, token)
+
+
 SPECIAL_FORMS = {
+    **dict.fromkeys(("json", "json_array", "json_arrayagg", "json_exists", "json_object", "json_objectagg", "json_query",
+                     "json_scalar", "json_serialize", "json_value"), _json_form),
     "extract": CallGrammar._extract, "overlay": CallGrammar._overlay, "position": CallGrammar._position,
     "substring": CallGrammar._substring, "trim": CallGrammar._trim, "coalesce": CallGrammar._plain,
     "nullif": CallGrammar._plain, "greatest": CallGrammar._plain, "least": CallGrammar._plain,
-    "grouping": CallGrammar._plain, "normalize": CallGrammar._plain, "treat": CallGrammar._treat}
+    "grouping": CallGrammar._plain, "normalize": CallGrammar._normalize, "treat": CallGrammar._treat}

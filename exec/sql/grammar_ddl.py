@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot.tokens import TokenType as T
 
+from shoal.catalog.errors import SqlSyntaxError
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql import syntax_ddl as d
 
 if TYPE_CHECKING:
     from shoal.exec.sql.dialect import Grammar
 
-_UNSUPPORTED = ("function", "procedure", "trigger", "type", "domain", "role", "user", "group", "database", "rule", "policy",
+_UNSUPPORTED = ("procedure", "trigger", "role", "user", "group", "database", "rule", "policy",
                 "aggregate", "operator", "cast", "collation", "server", "foreign", "publication", "subscription",
                 "statistics", "language", "tablespace", "event", "text", "access", "conversion", "transform", "constraint",
                 "owned")
@@ -39,7 +40,16 @@ def create(g: Grammar) -> Any:
         return _create_table(g, temporary)
     if g.accept_word("view"):
         return _create_view(g, replace, temporary)
+    if not temporary and g.accept_word("function"):
+        from shoal.exec.sql.grammar_routines import create_function
+        return create_function(g, replace)
     if not replace and not temporary:
+        if g.accept_word("type"):
+            from shoal.exec.sql.grammar_routines import create_type
+            return create_type(g)
+        if g.accept_word("domain"):
+            from shoal.exec.sql.grammar_routines import create_domain
+            return create_domain(g)
         if g.accept_word("schema"):
             return _create_schema(g)
         if g.accept_word("materialized"):
@@ -54,7 +64,8 @@ def create(g: Grammar) -> Any:
         target = table_ref(g)
         return d.CreateSequence(target, exists, temporary, sequence_options(g))
     if g.accept_word("recursive"):
-        raise g.unsupported("CREATE RECURSIVE VIEW", token)
+        g.expect_word("view")
+        return _create_view(g, replace, temporary, recursive=True)
     if g.at_word(*_UNSUPPORTED):
         what = token.text.upper() if token.text not in ("unique", "constraint") else g._next.text.upper()
         raise g.unsupported(f"CREATE {what}", token)
@@ -303,7 +314,15 @@ def generated(g: Grammar, found: d.ColumnNode) -> None:
         g.expect(T.DEFAULT)
     g.expect(T.ALIAS)
     if g._curr.token_type == T.L_PAREN:
-        raise g.unsupported("a generated column", g._curr)
+        if not always:
+            raise SqlSyntaxError("for a generated column, GENERATED ALWAYS must be specified", position=g._curr.start + 1)
+        g._advance()
+        start = g._curr.start
+        found.generated = g.expression_at(1)
+        found.generated_text = g.sql[start:g._prev.end + 1]
+        g.expect(T.R_PAREN)
+        g.expect_word("stored")
+        return
     g.expect_word("identity")
     found.identity, found.not_null = "a" if always else "d", True
     if g._match(T.L_PAREN):
@@ -423,18 +442,28 @@ def skip_parentheses(g: Grammar) -> None:
 
 # Views, indexes, sequences
 
-def _create_view(g: Grammar, replace: bool, temporary: bool) -> d.CreateView:
+def _create_view(g: Grammar, replace: bool, temporary: bool, recursive: bool = False) -> d.CreateView:
     target = table_ref(g)
-    columns = _column_names(g) if g._curr.token_type == T.L_PAREN else None
+    columns = _column_names(g) if g._curr.token_type == T.L_PAREN or recursive else None
     if g._curr.token_type == T.WITH and g._next.token_type == T.L_PAREN:
         g._advance()
         skip_parentheses(g)
     g.expect(T.ALIAS)
     start = g._curr.start
     query = g.query()
-    tree = d.CreateView(target, columns, query, g.sql[start:g._prev.end + 1], replace, temporary)
-    if g.accept_word("with"):
-        raise g.unsupported("WITH CHECK OPTION")
+    text = g.sql[start:g._prev.end + 1]
+    if recursive:
+        from shoal.catalog.access import quoted
+        from shoal.exec.sql.parse import parse
+        name, listed = quoted(target.parts[-1]), ", ".join(quoted(column.name) for column in columns or ())
+        text = f"WITH RECURSIVE {name}({listed}) AS ({text}) SELECT {listed} FROM {name}"
+        query = parse(text).tree
+    tree = d.CreateView(target, columns, query, text, replace, temporary)
+    if g._match(T.WITH):
+        tree.check = "local" if g.accept_word("local") else "cascaded"
+        g.accept_word("cascaded")
+        g.expect_word("check")
+        g.expect_word("option")
     return tree
 
 

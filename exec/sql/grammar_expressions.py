@@ -16,6 +16,7 @@ from sqlglot.tokens import TokenType as T
 
 from shoal.catalog.errors import FeatureNotSupported, SqlSyntaxError
 from shoal.exec.sql import syntax as s
+from shoal.exec.sql.constants import ConstantList
 from shoal.exec.sql.grammar_base import (
     ADD,
     AND,
@@ -33,7 +34,7 @@ from shoal.exec.sql.grammar_base import (
     RANGE,
 )
 from shoal.exec.sql.grammar_calls import SPECIAL_FORMS, CallGrammar
-from shoal.exec.sql.lexer import COLUMN_ONLY, GENERIC_OPERATOR, NOT_WORDS, RESERVED, TYPE_OR_FUNCTION
+from shoal.exec.sql.lexer import COLUMN_ONLY, CONSTANT_LIST, GENERIC_OPERATOR, NOT_WORDS, RESERVED, TYPE_OR_FUNCTION
 
 _INFIX: dict[T, int] = {
     T.OR: OR, T.AND: AND, T.IS: IS, T.ISNULL: IS, T.NOTNULL: IS, T.LT: COMPARE, T.GT: COMPARE, T.LTE: COMPARE,
@@ -127,6 +128,10 @@ class ExpressionGrammar(CallGrammar):
     def _quantified(self, symbol: str, left: Any, pos: int) -> s.Quantified:
         every = self._curr.token_type == T.ALL
         self._advance(2)
+        if self._curr.token_type not in QUERY_START and self._curr.token_type != T.L_PAREN:
+            array = self.expression_at(OR)
+            self.expect(T.R_PAREN)
+            return s.Quantified(pos, left, symbol, every, array, False)
         query, items = self._parenthesized()
         if query is None and len(items) != 1:
             raise self.unexpected(self._prev)
@@ -148,20 +153,36 @@ class ExpressionGrammar(CallGrammar):
             return s.IsDistinct(token.start, left, self.expression_at(IS + 1), negated)
         word = self._curr.text
         if word not in ("null", "true", "false", "unknown") or self._curr.token_type in NOT_WORDS:
-            if self.at_word("json", "document", "normalized", "nfc", "nfd", "nfkc", "nfkd"):
+            if self.at_word("json"):
+                from shoal.exec.sql.grammar_json import is_json
+                return is_json(self, left, token.start, negated)
+            if self.at_word("normalized", "nfc", "nfd", "nfkc", "nfkd"):
+                return self._is_normalized(left, token, negated)
+            if self.at_word("document"):
                 raise FeatureNotSupported(f"IS {word.upper()} is not supported", position=token.start + 1)
             raise self.unexpected()
         self._advance()
         test: Any = word
         return s.Is(token.start, left, test, negated)
 
+    def _is_normalized(self, left: Any, token: Token, negated: bool) -> Any:
+        """x IS [form] NORMALIZED is is_normalized(x, 'form')."""
+        args = [left]
+        if not self.at_word("normalized"):
+            args.append(s.Constant(self._curr.start, "string", self._curr.text.upper()))
+            self._advance()
+        self.expect_word("normalized")
+        test = s.Function(token.start, ("is_normalized",), args)
+        return s.Not(token.start, test) if negated else test
+
     def _range(self, left: Any, token: Token) -> tuple[Any, int]:
         """BETWEEN, IN, LIKE ... after their left side; gives the node and what may not follow it unparenthesised."""
         negated = token.token_type == T.NOT
+        pos = token.start
         if negated:
             token = self._curr
             self._advance()
-        pos, kind = token.start, token.token_type
+        kind = token.token_type
         if kind == T.IN:
             self.expect(T.L_PAREN)
             query, items = self._parenthesized()
@@ -282,12 +303,22 @@ class ExpressionGrammar(CallGrammar):
             raise self.unexpected()
         return self._word(token)
 
+    def _constants(self) -> Any:
+        """A run of constants, which the bracket's end follows."""
+        token = self._curr
+        self._advance()
+        return ConstantList(self.sql, token.start, token.end + 1)
+
     def _parenthesized(self) -> tuple[Any, list[Any]]:
         """What is between parentheses whose first was consumed: a query, or expressions; consumes the last."""
         if self._curr.token_type in QUERY_START:
             query = self.query()
             self.expect(T.R_PAREN)
             return query, []
+        if self._curr.token_type == CONSTANT_LIST:
+            constants = self._constants()
+            self.expect(T.R_PAREN)
+            return None, constants
         first = self.expression_at(OR)
         if isinstance(first, s.Subquery) and first.kind == "scalar":
             if self._curr.token_type in _QUERY_CONTINUES:
@@ -324,6 +355,8 @@ class ExpressionGrammar(CallGrammar):
             return cast
         if word == "exists" and follower == T.L_PAREN:
             self._advance(2)
+            if self._curr.token_type not in QUERY_START and self._curr.token_type != T.L_PAREN:
+                raise self.unexpected()
             query, _ = self._parenthesized()
             if query is None:
                 raise self.unexpected(self._prev)
@@ -351,7 +384,7 @@ class ExpressionGrammar(CallGrammar):
             self._advance(2)
             self.expect(T.L_PAREN)
             return s.Function(pos, ("pg_collation_for",), self._arguments_until_paren())
-        if word in RESERVED:
+        if word in RESERVED or " " in word:
             raise self.unexpected()
         if word in _TYPE_WORDS and (literal := self._typed_literal(token)) is not None:
             return literal
@@ -371,8 +404,7 @@ class ExpressionGrammar(CallGrammar):
         if token.text == "interval" and self._next.token_type == T.STRING:
             self._advance()
             arg = self._string()
-            return s.Cast(token.start, arg, s.TypeName(token.start, "interval", fields=self._interval_fields()),
-                          literal=True)
+            return s.Cast(token.start, arg, self._interval_type(token.start), literal=True)
         if self._next.token_type not in (T.STRING, T.L_PAREN) and self._next.text not in (
                 "with", "without", "precision", "varying", "character", "char"):
             return None
@@ -388,7 +420,7 @@ class ExpressionGrammar(CallGrammar):
     def _named(self, token: Token) -> Any:
         """A column reference, or a call of a (qualified) function, or a quoted type's literal."""
         if token.token_type != T.IDENTIFIER and token.text in TYPE_OR_FUNCTION and self._next.token_type != T.L_PAREN:
-            raise self.unexpected()
+            raise self.unexpected(self._next)  # it may begin a function's name
         self._advance()
         parts = [token.text]
         while self._curr.token_type == T.DOT:
@@ -417,6 +449,10 @@ class ExpressionGrammar(CallGrammar):
 
     def _array_items(self, pos: int) -> s.Array:
         self.expect(T.L_BRACKET)
+        if self._curr.token_type == CONSTANT_LIST:
+            constants = self._constants()
+            self.expect(T.R_BRACKET)
+            return s.Array(pos, constants)
         items: list[Any] = []
         nested = self._curr.token_type == T.L_BRACKET  # then all items are, else none
         if not self._match(T.R_BRACKET):

@@ -13,8 +13,10 @@ from sqlglot.tokens import TokenType as T
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.grammar_base import QUERY_START
 from shoal.exec.sql.grammar_expressions import ExpressionGrammar
-from shoal.exec.sql.lexer import NOT_WORDS
+from shoal.exec.sql.lexer import NOT_WORDS, TYPE_OR_FUNCTION
 
+_EXPRESSION_START = frozenset({T.L_PAREN, T.IDENTIFIER, T.NUMBER, T.STRING, T.CASE, T.NOT, T.DASH, T.EXISTS, T.TRUE,
+                               T.FALSE, T.NULL, T.PARAMETER})
 _JOIN_SIDES = {T.LEFT: "left", T.RIGHT: "right", T.FULL: "full"}
 
 
@@ -104,9 +106,17 @@ class FromGrammar(ExpressionGrammar):
         elif self.at_word("rows") and self._next.token_type == T.FROM:
             self._advance(2)
             self.expect(T.L_PAREN)
-            functions = self._parse_csv(self._from_function)
+            functions: list[s.Function] = []
+            definitions: dict[int, list[s.ColumnDefinition]] = {}
+            while not functions or self._match(T.COMMA):
+                functions.append(self._from_function())
+                if self._match(T.ALIAS):
+                    definitions[len(functions) - 1] = self._definitions()
             self.expect(T.R_PAREN)
-            item = s.FunctionRef(token.start, functions, lateral, self._ordinality())
+            item = s.FunctionRef(token.start, functions, lateral, self._ordinality(), inner_definitions=definitions)
+        elif self._curr.token_type == T.STRING and not lateral:
+            self._advance()
+            item = s.FileRef(token.start, str(token.text))
         else:
             only = self._match(T.ONLY)
             start = self._curr
@@ -116,29 +126,38 @@ class FromGrammar(ExpressionGrammar):
                 self.expect(T.R_PAREN)
                 item = s.TableRef(token.start, parts, True)
             else:
+                if self.at_word("json_table") and self._next.token_type == T.L_PAREN:
+                    from shoal.exec.sql.grammar_json import json_table
+                    item = json_table(self, lateral)
+                    self._alias(item)
+                    return item
                 call = self._from_call(start, only)
                 if call is not None:
                     item = s.FunctionRef(start.start, [call], lateral, self._ordinality())
                 else:
                     if lateral:
                         raise self.unexpected()
+                    if start.text in TYPE_OR_FUNCTION and start.token_type not in NOT_WORDS and not only:
+                        raise self.unexpected(self._next)  # it may begin a function's name
                     item = s.TableRef(start.start, self.qualified_name(), only)
                     self._match(T.STAR)
         self._alias(item)
         if self.at_word("tablesample") and isinstance(item, s.TableRef):
-            item.sample = self._sample()
+            item.sample = self._sample(item)
         return item
 
-    def _sample(self) -> s.Function:
-        """TABLESAMPLE method (percentage), as a call of the method."""
+    def _sample(self, item: s.TableRef) -> s.Function:
+        """TABLESAMPLE method (percentage) [REPEATABLE (seed)], as a call of the method; the seed goes to the item."""
         self._advance()
         token = self._curr
         method = self.qualified_name()
         self.expect(T.L_PAREN)
         args = self._parse_csv(lambda: self.expression_at(1))
         self.expect(T.R_PAREN)
-        if self.at_word("repeatable"):
-            raise self.unsupported("TABLESAMPLE ... REPEATABLE", self._curr)
+        if self.accept_word("repeatable"):
+            self.expect(T.L_PAREN)
+            item.seed = self.expression_at(1)
+            self.expect(T.R_PAREN)
         return s.Function(token.start, method, args)
 
     def _from_call(self, start: Token, only: bool) -> s.Function | None:
@@ -147,6 +166,8 @@ class FromGrammar(ExpressionGrammar):
             if start.token_type in NOT_WORDS and start.token_type != T.IDENTIFIER:
                 raise self.unexpected()
             return None
+        if " " in start.text and start.token_type != T.IDENTIFIER:
+            raise self.unexpected()
         index = self._index
         if start.text in ("current_date", "current_timestamp", "current_user", "session_user", "current_schema",
                           "current_catalog", "user", "localtime", "localtimestamp", "current_role", "current_time") and (
@@ -163,11 +184,6 @@ class FromGrammar(ExpressionGrammar):
         call = self._primary(token)
         if not isinstance(call, s.Function):
             raise self.unexpected(token)
-        if self._match(T.ALIAS):
-            if self._curr.token_type != T.L_PAREN:
-                self._retreat(self._index - 1)
-            else:
-                raise self.unsupported("a column definition list", self._curr)
         return call
 
     def _ordinality(self) -> bool:
@@ -223,7 +239,7 @@ class FromGrammar(ExpressionGrammar):
                 item.definitions = self._definitions()
                 return
             item.alias = self.name()
-        elif self.is_column_id(self._curr):
+        elif self.is_column_id(self._curr) and not self._at_qualify():
             item.alias = self.name()
         else:
             return
@@ -234,8 +250,16 @@ class FromGrammar(ExpressionGrammar):
             else:
                 item.columns = self.names()
 
-    def _definitions(self) -> list[tuple[str, s.TypeName]]:
+    def _at_qualify(self) -> bool:
+        """Whether here is a QUALIFY clause, not `qualify` as a table's alias: then an expression follows."""
+        if not self.at_word("qualify"):
+            return False
+        follower = self._next
+        return follower.token_type in _EXPRESSION_START or (self.is_column_id(follower) and not (
+            follower.token_type in NOT_WORDS or follower.text in ("tablesample", "qualify")))
+
+    def _definitions(self) -> list[s.ColumnDefinition]:
         self.expect(T.L_PAREN)
-        found = self._parse_csv(lambda: (self.name(), self.type_name()))
+        found = self._parse_csv(lambda: s.ColumnDefinition(self._curr.start, self.name(), self.type_name()))
         self.expect(T.R_PAREN)
         return found

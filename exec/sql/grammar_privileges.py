@@ -139,15 +139,13 @@ def owner(g: Grammar) -> str:
 def _signature(g: Grammar, arguments: list[list[s.TypeName] | None]) -> s.TableRef:
     """A function, and in `arguments` the types of its arguments where they are given."""
     target = table_ref(g)
-    types: list[s.TypeName] | None = None
-    if g._match(T.L_PAREN):
-        types = []
-        if g._match(T.STAR):
-            g.expect(T.R_PAREN)
-        elif not g._match(T.R_PAREN):
-            types = g._parse_csv(g.type_name)
-            g.expect(T.R_PAREN)
-    arguments.append(types)
+    if g._curr.token_type == T.L_PAREN and g._next.token_type == T.STAR:
+        g._advance(2)
+        g.expect(T.R_PAREN)
+        arguments.append([])
+        return target
+    from shoal.exec.sql.grammar_routines import signature
+    arguments.append(signature(g))
     return target
 
 
@@ -170,6 +168,7 @@ def drop_other(g: Grammar) -> d.DropOther | None:
         g.expect(T.L_PAREN)
         g.expect_word("force")
         g.expect(T.R_PAREN)
-    if not g.accept_word("cascade"):
+    made.cascade = g.accept_word("cascade")
+    if not made.cascade:
         g.accept_word("restrict")
     return made

@@ -27,9 +27,6 @@ class TypeGrammar(GrammarBase):
     def type_name(self, array: bool = True) -> s.TypeName:
         """A type with its modifiers; `array`: with [] after it."""
         token = self._curr
-        pos = token.start
-        if self.accept_word("setof"):
-            raise FeatureNotSupported("SETOF is not supported", position=pos + 1)
         if token.token_type == T.IDENTIFIER:
             self._advance()
             written = self._generic_type(token, quoted=True)
@@ -78,8 +75,7 @@ class TypeGrammar(GrammarBase):
                 self.expect_word("zone")
             return s.TypeName(pos, word + zone, modifiers)
         if word == "interval":
-            modifiers = self._modifiers()
-            return s.TypeName(pos, word, modifiers, fields=self._interval_fields())
+            return self._interval_type(pos)
         return self._generic_type(token, quoted=False)
 
     def _generic_type(self, token: Token, quoted: bool) -> s.TypeName:
@@ -107,17 +103,19 @@ class TypeGrammar(GrammarBase):
         self.expect(T.R_PAREN)
         return tuple(found)
 
-    def _interval_fields(self) -> tuple[str, ...]:
+    def _interval_type(self, pos: int) -> s.TypeName:
+        """What follows the word INTERVAL (or its literal): digits, or fields of which the seconds may have digits."""
+        modifiers = self._modifiers()
         if not self.at_word(*_INTERVAL_FIELDS):
-            return ()
+            return s.TypeName(pos, "interval", modifiers)
         fields = [str(self._curr.text)]
         self._advance()
         if fields[0] == "second":
-            self._modifiers()
+            modifiers = self._modifiers()
         if self.at_word("to") and self._next.text in _INTERVAL_FIELDS:
             self._advance()
             fields.append(str(self._curr.text))
             self._advance()
             if fields[1] == "second":
-                self._modifiers()
-        return tuple(fields)
+                modifiers = self._modifiers()
+        return s.TypeName(pos, "interval", modifiers, fields=tuple(fields))

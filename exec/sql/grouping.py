@@ -25,21 +25,22 @@ from typing import Any
 
 from shoal.catalog.errors import (
     AmbiguousColumn,
-    FeatureNotSupported,
     GroupingError,
     InvalidColumnReference,
     SqlSyntaxError,
     StatementTooComplex,
 )
 from shoal.catalog.types import BOOL, INT4
+from shoal.exec.functions.registry import exact
 from shoal.exec.plan import expr as e
 from shoal.exec.plan.expr import AggregateCall, Call, ColumnRef, Expr, Literal, Parameter, SortKey
 from shoal.exec.plan.nodes import Aggregate, Field, Join, PlanNode, Project, Union, Values
+from shoal.exec.plan.rewrite import rebuild
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.coercion import settle
-from shoal.exec.sql.context import GROUP_BY, Context, Level, PendingAggregate, fail
+from shoal.exec.sql.context import GROUP_BY, Context, Level, PendingAggregate, PendingApply, fail
 from shoal.exec.sql.expressions import ExpressionBinder
-from shoal.exec.sql.planning import attach, with_sets
+from shoal.exec.sql.planning import ONE_ROW, attach, with_sets
 
 MAX_SETS = 4096
 
@@ -94,16 +95,23 @@ class Grouping:
     def check_outer(self, refs: frozenset[int]) -> None:
         """A subquery above the grouping may read grouped columns only."""
         for column in refs & self.input_ids:
-            ref = next((k for k in self.fields if isinstance(k, ColumnRef) and k.id == column), None)
-            if ref is not None:
-                if self.sets is not None:
-                    raise FeatureNotSupported("a subquery that uses a column of GROUPING SETS is not supported")
-                continue
-            self._ungrouped(ColumnRef(INT4, column), subquery=True)
+            if not any(isinstance(k, ColumnRef) and k.id == column for k in self.fields):
+                self._ungrouped(ColumnRef(INT4, column), subquery=True)
+
+    def seen_by(self, apply: PendingApply) -> None:
+        """Has a subquery read the grouped columns, which GROUPING SETS give ids of their own."""
+        now = {key.id: field.ref() for key, field in self.fields.items()
+               if isinstance(key, ColumnRef) and key.id in apply.refs and key.id != field.id}
+        if now:
+            apply.right = rebuild(apply.right, lambda part: now.get(part.id) if isinstance(part, ColumnRef) else None)
+            apply.refs = (apply.refs - now.keys()) | {ref.id for ref in now.values()}
 
     def _ungrouped(self, ref: ColumnRef, subquery: bool = False) -> None:
         plain = {k.id for k in self.fields if isinstance(k, ColumnRef)}
-        if self.sets is None and not subquery and self.dependent(ref.id, plain):
+        if self.sets is None and self.dependent(ref.id, plain):
+            if subquery:
+                ref = next(c.expr for r in self.level.scope.relations for c in r.columns
+                           if isinstance(c.expr, ColumnRef) and c.expr.id == ref.id)
             self.keys.append(ref)
             self.fields[ref] = Field(ref.id, ref.name, ref.type)
             return
@@ -116,11 +124,24 @@ class Grouping:
     def plan(self, context: Context, plan: PlanNode) -> PlanNode:
         """The Aggregate over `plan`, which has the level's WHERE behind it."""
         level = self.level
+        for pending in level.aggregates:
+            self._check_direct(pending)
         plan = with_sets(context, attach(context, plan, level.input_applies), level.input_sets)
         if self.sets is None:
+            if not self.keys and not level.aggregates:
+                return ONE_ROW  # HAVING alone: PostgreSQL does not read the tables either
             plan, aggregates = self._arguments(context, plan)
             return Aggregate(plan, tuple(dict.fromkeys(self.fields[k] for k in self.keys)), tuple(aggregates))
         return self._plan_sets(context, plan)
+
+    def _check_direct(self, pending: PendingAggregate) -> None:
+        """Raises: GroupingError (42803) for a direct argument that differs within a group."""
+        try:
+            for arg in pending.args[:pending.direct]:
+                self.rewrite(arg)
+        except GroupingError as error:
+            error.detail = "Direct arguments of an ordered-set aggregate must use only grouped columns."
+            raise
 
     def _arguments(self, context: Context, plan: PlanNode,
                    extra: Sequence[tuple[Field, Expr]] = ()) -> tuple[PlanNode, list[tuple[Field, AggregateCall]]]:
@@ -155,8 +176,10 @@ class Grouping:
 
     @staticmethod
     def _call(pending: PendingAggregate, column: Callable[[Expr], ColumnRef]) -> AggregateCall:
-        args = tuple(a if isinstance(a, (Literal, Parameter)) else column(a) for a in pending.args)
-        order = tuple(SortKey(column(o.expr), o.descending, o.nulls_first) for o in pending.order)
+        def computed(expr: Expr) -> ColumnRef:
+            return column(where_chosen(expr, pending.filter))
+        args = tuple(a if isinstance(a, (Literal, Parameter)) else computed(a) for a in pending.args)
+        order = tuple(SortKey(computed(o.expr), o.descending, o.nulls_first) for o in pending.order)
         return AggregateCall(pending.name, args, pending.field.type, pending.distinct,
                              None if pending.filter is None else column(pending.filter), order)
 
@@ -225,6 +248,21 @@ class Grouping:
                 fail(GroupingError, "arguments to GROUPING must be grouping expressions of the associated query level", pos)
             indexes.append(self.keys.index(arg))
         return indexes
+
+
+def where_chosen(expr: Expr, condition: Expr | None) -> Expr:
+    """`expr` as an argument of a call with FILTER: where rows are left out it must not be computed if that may raise."""
+    if condition is None or not _may_raise(expr):
+        return expr
+    return e.Case(expr.type, (condition,), (expr,), Literal(expr.type, None))
+
+
+def _may_raise(expr: Expr) -> bool:
+    if isinstance(expr, Call):
+        function = exact(expr.name, [arg.type for arg in expr.args])
+        if function is None or function.raises:
+            return True
+    return isinstance(expr, e.Cast) or any(map(_may_raise, expr.children()))
 
 
 def _remapped(call: AggregateCall, mapping: dict[int, Field]) -> AggregateCall:
@@ -301,7 +339,7 @@ def _sets(node: Any, key: Callable[[Any], int]) -> list[tuple[int, ...]]:
 def _group_expression(b: ExpressionBinder, node: Any, targets: Sequence[Candidate]) -> Expr:
     level = b.level
     chosen: Expr | None = None
-    if isinstance(node, s.Constant) and node.kind != "null":
+    if isinstance(node, s.Constant):
         if node.kind != "integer":
             fail(SqlSyntaxError, "non-integer constant in GROUP BY", node.pos)
         place = int(node.value)
@@ -325,6 +363,8 @@ def _group_expression(b: ExpressionBinder, node: Any, targets: Sequence[Candidat
         level.sets.remove(pending)
         level.input_sets.append(pending)
     moved = [a for a in level.output_applies if a.mark.id in ids]
+    if any(a.reads() & {known.field.id for known in level.aggregates} for a in moved):
+        fail(GroupingError, "aggregate functions are not allowed in GROUP BY", node.pos)
     level.input_applies += moved
     level.output_applies[:] = [a for a in level.output_applies if a not in moved]
     return settle(level.context, chosen, node.pos)

@@ -14,6 +14,7 @@ import re
 from sqlglot.tokens import Token, TokenType
 
 from shoal.catalog.errors import SqlSyntaxError, StatementTooComplex
+from shoal.exec.sql.constants import LEAST_TEXT, list_end, rows_end
 
 MAX_NESTING = 400
 """Brackets, subqueries and CASEs inside each other; deeper is 54001."""
@@ -54,13 +55,15 @@ _WORDS: dict[str, TokenType] = {
     "default": TokenType.DEFAULT, "delete": TokenType.DELETE, "desc": TokenType.DESC, "distinct": TokenType.DISTINCT,
     "drop": TokenType.DROP, "else": TokenType.ELSE, "end": TokenType.END, "except": TokenType.EXCEPT,
     "exists": TokenType.EXISTS, "explain": TokenType.DESCRIBE, "false": TokenType.FALSE, "fetch": TokenType.FETCH,
-    "for": TokenType.FOR, "from": TokenType.FROM, "full": TokenType.FULL, "group by": TokenType.GROUP_BY,
+    "for": TokenType.FOR, "from": TokenType.FROM, "full": TokenType.FULL, "group": TokenType.GROUP_BY,
+    "group by": TokenType.GROUP_BY,
     "having": TokenType.HAVING, "ilike": TokenType.ILIKE, "in": TokenType.IN, "inner": TokenType.INNER,
     "insert": TokenType.INSERT, "intersect": TokenType.INTERSECT, "into": TokenType.INTO, "is": TokenType.IS,
     "isnull": TokenType.ISNULL, "join": TokenType.JOIN, "lateral": TokenType.LATERAL, "left": TokenType.LEFT,
     "like": TokenType.LIKE, "limit": TokenType.LIMIT, "merge": TokenType.MERGE, "natural": TokenType.NATURAL,
     "not": TokenType.NOT, "notnull": TokenType.NOTNULL, "null": TokenType.NULL, "offset": TokenType.OFFSET,
-    "on": TokenType.ON, "only": TokenType.ONLY, "or": TokenType.OR, "order by": TokenType.ORDER_BY,
+    "on": TokenType.ON, "only": TokenType.ONLY, "or": TokenType.OR, "order": TokenType.ORDER_BY,
+    "order by": TokenType.ORDER_BY,
     "outer": TokenType.OUTER, "partition by": TokenType.PARTITION_BY, "recursive": TokenType.RECURSIVE,
     "replace": TokenType.REPLACE, "returning": TokenType.RETURNING, "right": TokenType.RIGHT, "row": TokenType.ROW,
     "schema": TokenType.SCHEMA, "select": TokenType.SELECT, "set": TokenType.SET, "similar": TokenType.SIMILAR_TO,
@@ -70,8 +73,10 @@ _WORDS: dict[str, TokenType] = {
     "view": TokenType.VIEW, "when": TokenType.WHEN, "where": TokenType.WHERE, "window": TokenType.WINDOW,
     "with": TokenType.WITH,
 }
-"""Words that the grammar meets by token type; every other word is a VAR and is met by its text."""
+"""Words that the grammar meets by token type; every other word is a VAR and is met by its text. ORDER and GROUP without BY
+are mistakes where the clauses may stand, found there."""
 _PAIRS = {"group": "group by", "order": "order by", "partition": "partition by"}
+_PAIR_TYPES = frozenset({TokenType.VAR, TokenType.GROUP_BY, TokenType.ORDER_BY})
 
 _PUNCTUATION: dict[str, TokenType] = {
     "(": TokenType.L_PAREN, ")": TokenType.R_PAREN, "[": TokenType.L_BRACKET, "]": TokenType.R_BRACKET,
@@ -82,8 +87,13 @@ _OPERATORS: dict[str, TokenType] = {
     "/": TokenType.SLASH, "%": TokenType.MOD, "^": TokenType.CARET, "<": TokenType.LT, ">": TokenType.GT,
     "<=": TokenType.LTE, ">=": TokenType.GTE, "<>": TokenType.NEQ}
 GENERIC_OPERATOR = TokenType.OPERATOR
+CONSTANT_LIST, CONSTANT_ROWS = TokenType.RAW_STRING, TokenType.HEREDOC_STRING
+"""Runs of constants (constants.py): what is between IN's or ARRAY's brackets, and the rows after VALUES."""
+MOST_OPERATOR = 63
+"""Characters of an operator."""
 SYMBOLS = frozenset({*_PUNCTUATION.values(), *_OPERATORS.values(), GENERIC_OPERATOR})
-LITERALS = frozenset({TokenType.STRING, TokenType.NUMBER, TokenType.BIT_STRING, TokenType.HEX_STRING, TokenType.PARAMETER})
+LITERALS = frozenset({TokenType.STRING, TokenType.NUMBER, TokenType.BIT_STRING, TokenType.HEX_STRING, TokenType.PARAMETER,
+                      CONSTANT_LIST, CONSTANT_ROWS})
 NOT_WORDS = SYMBOLS | LITERALS | {TokenType.IDENTIFIER, TokenType.SENTINEL}
 """Everything but an unquoted word."""
 
@@ -97,10 +107,12 @@ _TOKEN = re.compile(r"""
   | (?P<number>(?:\d+(?:\.(?!\.)\d*)?|\.\d+)(?:[eE][+-]?\d+)?)
   | (?P<quoted>"[^"]*(?:""[^"]*)*")
   | (?P<comment>/\*)
-  | (?P<op>(?:(?!--|/\*)[-+*/<>=~!@\#%^&|`?])+)
+  | (?P<op>(?:(?!--|/\*)[-+*/<>=~!@\#%^&|`?]){1,65})
   | (?P<param>\$\d+)
   | (?P<dollar>\$(?:[^\W\d]\w*)?\$)
 """, re.VERBOSE | re.DOTALL)
+_OPERATOR_RUN = re.compile(r"(?:(?!--|/\*)[-+*/<>=~!@#%^&|`?])+")
+_SPECIAL = re.compile(r"[~!@#%^&|`?]")
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _CONTINUATION = re.compile(r"[ \t\f\v]*+(?:--[^\n\r]*+)?+[\n\r](?:[ \t\n\r\f\v]++|--[^\n\r]*+)*+'")
 _JUNK = re.compile(r"[^\W\d]?[\w$]*")
@@ -110,16 +122,19 @@ _SIMPLE_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _UNICODE_ESCAPE = r"{0}(?:([0-9a-fA-F]{{4}})|\+([0-9a-fA-F]{{6}})|({0}))"
 
 
-def tokenize(sql: str) -> list[Token]:
-    """The tokens of one statement; unquoted words are folded to lower case, strings are decoded.
+def tokenize(sql: str, tokens: list[Token] | None = None) -> list[Token]:
+    """The tokens of one statement; unquoted words are folded to lower case, strings are decoded. They go to `tokens`, which
+    has those before a mistake.
 
     `start` and `end` are character offsets (end inclusive). Raises: SqlSyntaxError (42601), StatementTooComplex (54001).
     """
-    tokens: list[Token] = []
+    tokens = [] if tokens is None else tokens
     add = tokens.append
     match = _TOKEN.match
     position, size = 0, len(sql)
     depth = 0
+    plain_until = 0  # up to there is a long run of operator characters without a special one
+    long = size >= LEAST_TEXT
     while position < size:
         found = match(sql, position)
         if found is None:
@@ -131,7 +146,7 @@ def tokenize(sql: str) -> list[Token]:
         text = found.group()
         if kind == "word":
             text = fold(text)
-            if text == "by" and tokens and tokens[-1].text in _PAIRS and tokens[-1].token_type == TokenType.VAR:
+            if text == "by" and tokens and tokens[-1].text in _PAIRS and tokens[-1].token_type in _PAIR_TYPES:
                 first = tokens.pop()
                 text, position = _PAIRS[first.text], first.start
             add(Token(_WORDS.get(text, TokenType.VAR), text, 1, 1, position, end - 1))
@@ -146,8 +161,27 @@ def tokenize(sql: str) -> list[Token]:
                     raise too_complex()
             elif text in ")]":
                 depth -= 1
+            if long and tokens and text in "([":
+                before = tokens[-1].token_type
+                if before == TokenType.VALUES:
+                    stop = rows_end(sql, position)
+                    if stop >= 0:
+                        add(Token(CONSTANT_ROWS, text, 1, 1, position, stop - 1))
+                        depth -= 1
+                        position = stop
+                        continue
+                elif before == (TokenType.IN if text == "(" else TokenType.ARRAY) and (stop := list_end(sql, end)) >= 0:
+                    add(Token(_PUNCTUATION[text], text, 1, 1, position, end - 1))
+                    add(Token(CONSTANT_LIST, sql[end], 1, 1, end, stop - 1))
+                    position = stop
+                    continue
             add(Token(_PUNCTUATION[text], text, 1, 1, position, end - 1))
         elif kind == "op":
+            if len(text) > MOST_OPERATOR and position >= plain_until:
+                run_end = _OPERATOR_RUN.match(sql, position).end()  # type: ignore[union-attr]
+                if _SPECIAL.search(sql, position, run_end) is not None or len(_operator(text)) > MOST_OPERATOR:
+                    raise SqlSyntaxError(f'operator too long at or near "{sql[position:run_end]}"', position=position + 1)
+                plain_until = run_end
             text = _operator(text)
             end = position + len(text)
             if text == "!=":
@@ -212,6 +246,7 @@ def split_statements(sql: str) -> list[tuple[str, int]]:
     start = position = 0
     first = -1  # offset of the first token of the statement, -1 while there was only space
     size = len(sql)
+    last = sql.rfind(";")  # nothing ends after it
     depth = 0
     match = _TOKEN.match
     while position < size:
@@ -241,6 +276,8 @@ def split_statements(sql: str) -> list[tuple[str, int]]:
         elif kind != "space" and first < 0:
             first = position
         position = end
+        if first >= 0 and position > last:
+            break
     if first >= 0 and sql[first:].strip():
         statements.append((sql[first:].rstrip(), first))
     elif not statements and start == 0:
@@ -250,9 +287,8 @@ def split_statements(sql: str) -> list[tuple[str, int]]:
 
 def _operator(text: str) -> str:
     """The longest prefix that is one operator: a trailing + or - belongs to it only beside ~ ! @ # % ^ & | ` ?"""
-    if len(text) > 1 and text[-1] in "+-" and not any(c in "~!@#%^&|`?" for c in text):
-        while len(text) > 1 and text[-1] in "+-":
-            text = text[:-1]
+    if len(text) > 1 and text[-1] in "+-" and _SPECIAL.search(text) is None:
+        return text.rstrip("+-") or text[0]
     return text
 
 

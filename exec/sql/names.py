@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from shoal.catalog.types import OIDS, SQL_ALIASES
 from shoal.exec.sql import syntax as s
+from shoal.exec.sql.syntax_json import JsonConstructor, JsonConversion, JsonQuery
 
 UNNAMED = "?column?"
 
@@ -43,6 +44,12 @@ def _figure(node: Any) -> tuple[str, int]:
         case s.Case():
             name, strength = _figure(node.default) if node.default is not None else ("", 0)
             return (name, strength) if strength > 1 else ("case", 1)
+        case JsonConstructor():
+            return f"json_{node.kind}", 2
+        case JsonConversion():
+            return node.kind, 2
+        case JsonQuery():
+            return f"json_{node.kind}", 2
         case s.Array():
             return "array", 2
         case s.Row():
@@ -68,4 +75,4 @@ def _first_target(query: Any) -> tuple[str, int]:
 
 def _type_label(written: s.TypeName) -> str:
     name = written.name if written.name in OIDS and written.quoted else SQL_ALIASES.get(written.name, written.name)
-    return {"bit varying": "varbit"}.get(name, name)
+    return name

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlglot.tokens import TokenType
 
-from shoal.catalog.errors import SqlSyntaxError
+from shoal.catalog.errors import SqlError, SqlSyntaxError
 from shoal.exec.sql.dialect import Grammar, ShoalDialect
 from shoal.exec.sql.lexer import split_statements, tokenize, too_complex
 
@@ -32,6 +32,18 @@ class Statement:
 _DIALECT = ShoalDialect()
 
 
+def parse_several(sql: str) -> list[Any]:
+    """The trees of all statements in `sql`. Raises: as `parse`."""
+    tokens = tokenize(sql)
+    found: list[Any] = []
+    while tokens:
+        end = next((i for i, token in enumerate(tokens) if token.token_type == TokenType.SEMICOLON), len(tokens))
+        if end:
+            found.append(Grammar(dialect=_DIALECT).parse(tokens[:end], sql)[0])
+        tokens = tokens[end + 1:]
+    return found
+
+
 def parse(sql: str) -> Statement:
     """The one statement in `sql`, with or without a semicolon after it.
 
@@ -40,7 +52,11 @@ def parse(sql: str) -> Statement:
     """
     if sys.getrecursionlimit() < RECURSION_LIMIT:
         sys.setrecursionlimit(RECURSION_LIMIT)
-    tokens = tokenize(sql)
+    tokens: list[Any] = []
+    try:
+        tokenize(sql, tokens)
+    except SqlSyntaxError as error:
+        raise _first_mistake(sql, tokens, error) from None
     while tokens and tokens[-1].token_type == TokenType.SEMICOLON:
         tokens.pop()
     if any(token.token_type == TokenType.SEMICOLON for token in tokens):
@@ -52,3 +68,16 @@ def parse(sql: str) -> Statement:
     except RecursionError:
         raise too_complex() from None
     return Statement(sql, tree)
+
+
+def _first_mistake(sql: str, tokens: list[Any], error: SqlSyntaxError) -> SqlError:
+    """What is wrong with the tokens before the text that is none, else `error`: PostgreSQL reads both as it goes."""
+    try:
+        if tokens and not any(token.token_type == TokenType.SEMICOLON for token in tokens):
+            Grammar(dialect=_DIALECT).parse(tokens, sql)
+    except SqlError as earlier:
+        if 0 < earlier.position < error.position:
+            return earlier
+    except RecursionError:
+        return too_complex()
+    return error

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from shoal.exec.plan.expr import ColumnRef, Expr, Literal, Parameter, conjunction, conjuncts
-from shoal.exec.plan.nodes import Apply, Field, Filter, PlanNode, Project, TableFunction, Values
+from shoal.exec.plan.expr import ColumnRef, Expr, Literal, Parameter, SortKey, columns_of, conjunction, conjuncts
+from shoal.exec.plan.nodes import Apply, Field, Filter, PlanNode, Project, Sort, TableFunction, Values
+from shoal.exec.sql.coercion import ranked
 from shoal.exec.sql.context import Context, PendingApply, PendingSet
 
 ONE_ROW = Values((), ((),))
@@ -49,15 +50,21 @@ def attach(context: Context, plan: PlanNode, applies: Iterable[PendingApply]) ->
         comparand: list[Expr] = []
         if pending.comparand:
             plan, comparand = computed(context, plan, pending.comparand)
+        guard: ColumnRef | None = None
+        if pending.guard is not None:
+            plan, made = computed(context, plan, [pending.guard])
+            guard = made[0] if isinstance(made[0], ColumnRef) else None
+        if pending.given:
+            plan = Project(plan, (*((field, field.ref()) for field in plan.output), *pending.given))
         own = {field.id for field in plan.output}
         plan = Apply(pending.kind, plan, pending.right, pending.mark, tuple(c for c in comparand if isinstance(c,
                                                                                                                ColumnRef)),
-                     pending.operator, tuple(sorted(pending.refs & own)))
+                     pending.operator, tuple(sorted((pending.refs | {f.id for f, _ in pending.given}) & own)), guard=guard)
     return plan
 
 
 def with_sets(context: Context, plan: PlanNode, sets: Sequence[PendingSet]) -> PlanNode:
-    """`plan` with the rows of set-returning functions, side by side.
+    """`plan` with the rows of set-returning functions, side by side; above them those that take what they give.
 
         TableFunction(sets)
           Project(plan's columns, computed arguments)
@@ -65,10 +72,26 @@ def with_sets(context: Context, plan: PlanNode, sets: Sequence[PendingSet]) -> P
     """
     if not sets:
         return plan
+    made = {f.id for pending in sets for f in pending.fields}
+    nested = [p for p in sets if any(columns_of(arg) & made for arg in p.args)]
+    if nested:
+        return with_sets(context, with_sets(context, plan, [p for p in sets if p not in nested]), nested)
     plan, columns = computed(context, plan, [arg for pending in sets for arg in pending.args], keep_constants=True)
     rest = iter(columns)
     calls = tuple((p.name, tuple(next(rest) for _ in p.args)) for p in sets)
     return TableFunction(plan, calls, tuple(f for p in sets for f in p.fields))
+
+
+def sorted_by(context: Context, plan: PlanNode, keys: Sequence[SortKey]) -> PlanNode:
+    """`plan` in this order; enums by the places of their labels, which are computed beneath and left out above."""
+    if not keys:
+        return plan
+    if not any(key.column.type.name == "enum" for key in keys):
+        return Sort(plan, tuple(keys))
+    below, columns = computed(context, plan, [ranked(key.column) for key in keys])
+    order = [SortKey(column, key.descending, key.nulls_first) for column, key in zip(columns, keys, strict=True)
+             if isinstance(column, ColumnRef)]
+    return Project(Sort(below, tuple(order)), tuple((f, f.ref()) for f in plan.output))
 
 
 def filtered(plan: PlanNode, predicate: Expr | None) -> PlanNode:

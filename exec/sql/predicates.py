@@ -8,6 +8,7 @@ Spec: PostgreSQL 15 documentation, 9.2, 9.7, 9.23 and 9.24.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from shoal.catalog.errors import (
@@ -18,20 +19,21 @@ from shoal.catalog.errors import (
     UndefinedObject,
     WrongObjectType,
 )
-from shoal.catalog.types import BOOL, OIDS, TEXT, SqlType, array_of
+from shoal.catalog.types import BOOL, BYTEA, INT4, OIDS, TEXT, SqlType, array_of
 from shoal.exec.plan import expr as e
 from shoal.exec.plan.expr import Call, Expr, Literal, Parameter, call, conjunction
-from shoal.exec.plan.nodes import Field, Project
+from shoal.exec.plan.nodes import Aggregate, Field, Project
 from shoal.exec.sql import rows
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.coercion import coerce, coerce_boolean, common, operator, operator_for, settle, unify
+from shoal.exec.sql.constant_columns import alike, bound, can_be_listed, constant_values, converted
+from shoal.exec.sql.constants import ConstantList
 from shoal.exec.sql.context import Query, bare_type, fail
 
 if TYPE_CHECKING:
     from shoal.exec.sql.expressions import ExpressionBinder
 
 _NEGATED = {"eq": "ne", "ne": "eq", "lt": "ge", "ge": "lt", "gt": "le", "le": "gt"}
-_QUANTIFIABLE = frozenset({*_NEGATED, "like", "not_like", "ilike", "regex_match"})
 
 
 def negate(predicate: Expr) -> Expr:
@@ -110,12 +112,14 @@ def bind_match(b: ExpressionBinder, node: s.Match) -> Expr:
             matched = operator(b.context, "~", text, translated, node.pos)
     else:
         if node.escape is not None:
-            escape = b.bind_as(node.escape, TEXT)
-            pattern = coerce(b.context, pattern, TEXT, node.pattern.pos)
-            if isinstance(escape, Literal) and isinstance(pattern, Literal) and None not in (escape.value, pattern.value):
+            kind = BYTEA if left.type == BYTEA else TEXT
+            escape = b.bind_as(node.escape, kind)
+            pattern = coerce(b.context, pattern, kind, node.pattern.pos)
+            if kind == TEXT and isinstance(escape, Literal) and isinstance(pattern, Literal) and None not in (
+                    escape.value, pattern.value):
                 pattern = Literal(TEXT, escaped_pattern(pattern.value, escape.value, node.escape.pos))
             else:
-                pattern = call("like_escape", TEXT, pattern, escape)
+                pattern = call("like_escape", kind, pattern, escape)
         symbol = "~~" if node.kind == "like" else "~~*"
         matched = operator(b.context, symbol, left, pattern, node.pos, node.left.pos, node.pattern.pos)
     return negate(matched) if node.negated else matched
@@ -150,6 +154,8 @@ def bind_in_list(b: ExpressionBinder, node: s.InList) -> Expr:
         found = _disjunction(parts)
         return negate(found) if node.negated else found
     arg = b.bind(node.arg)
+    if isinstance(node.items, ConstantList) and (listed := _in_constants(b, node, arg, node.items)) is not None:
+        return negate(listed) if node.negated else listed
     items = [b.bind(item) for item in node.items]
     if rows.is_row(arg) and all(rows.is_row(item) for item in items):
         found = _disjunction([rows.compare_records(b, "=", arg, item, node.pos) for item in items])
@@ -159,18 +165,41 @@ def bind_in_list(b: ExpressionBinder, node: s.InList) -> Expr:
         target = common([arg, *items], [node.arg.pos, *places], "IN")
     except SqlError:
         target = None
-    if target is None or len(items) == 1:
-        found = _disjunction([operator(b.context, "=", arg, item, node.pos, node.arg.pos, pos)
-                              for item, pos in zip(items, places, strict=True)])
-        return negate(found) if node.negated else found
+    symbol = "<>" if node.negated else "="
+    if target is None or len(items) == 1 or target.name == "enum":
+        parts = [operator(b.context, symbol, arg, item, node.pos, node.arg.pos, pos)
+                 for item, pos in zip(items, places, strict=True)]
+        return conjunction(parts) if node.negated else _disjunction(parts)
     try:
-        wanted = operator_for("=", arg.type if arg.type.name != "unknown" else target, target).arguments
+        wanted = operator_for(symbol, arg.type if arg.type.name != "unknown" else target, target).arguments
     except SqlError as error:
         error.position = error.position or node.pos + 1
         raise
     left = coerce(b.context, arg, wanted[0], node.arg.pos)
     found = Call(BOOL, "in", (left, *_elements(b, items, places, target, wanted[1])))
     return negate(found) if node.negated else found
+
+
+def _in_constants(b: ExpressionBinder, node: s.InList, arg: Expr, items: ConstantList) -> Expr | None:
+    """x IN (many constants) as x = ANY (their array); None where that is left to the constants one by one."""
+    texts = items.columns()[0]
+    same = alike(texts)
+    try:
+        exprs: Sequence[Expr] = [Literal(same[0], same[1][0])] if same is not None else bound(b, items, 0, texts)
+        target = common([arg, *exprs], [-1] * (len(exprs) + 1), "IN")
+        wanted = operator_for("=", arg.type if arg.type.name != "unknown" else target, target).arguments
+        values = None if same is None else converted(same, wanted[1])
+        if values is None:
+            exprs = exprs if same is None else bound(b, items, 0, texts)
+            typed = [coerce(b.context, expr, wanted[1], -1) for expr in exprs]
+            values = constant_values(typed, typed[0].type)
+            wanted = (wanted[0], typed[0].type)
+    except SqlError:
+        return None
+    if values is None or not can_be_listed(wanted[1]):
+        return None
+    left = coerce(b.context, arg, wanted[0], node.arg.pos)
+    return Call(BOOL, "eq_any", (left, Literal(array_of(wanted[1]), tuple(values))))
 
 
 def _elements(b: ExpressionBinder, items: list[Expr], places: list[int], target: SqlType, wanted: SqlType) -> list[Expr]:
@@ -210,6 +239,8 @@ def _any(b: ExpressionBinder, left: list[Expr], query: Query, symbol: str, pos: 
     comparand: list[Expr] = []
     columns: list[Expr] = []
     name = ""
+    if len(left) > 1 and symbol != ("<>" if every else "="):
+        return _general(b, left, query, symbol, pos, every)
     for value, column in zip(left, query.fields, strict=True):
         compared = operator(b.context, symbol, value, column.ref(), pos, left_node.pos,
                             query.places[0] if query.places else -1)
@@ -218,13 +249,38 @@ def _any(b: ExpressionBinder, left: list[Expr], query: Query, symbol: str, pos: 
         comparand.append(compared.args[0])
         columns.append(compared.args[1])
         name = compared.name
-    if name not in _NEGATED or (len(left) > 1 and name not in ("eq", "ne")):
-        fail(FeatureNotSupported, f"{symbol} {'ALL' if every else 'ANY'} (subquery) is not supported", pos)
-    if len(left) > 1 and (name == "ne") != every:
-        fail(FeatureNotSupported, f"row {symbol} {'ALL' if every else 'ANY'} (subquery) is not supported", pos)
+    if name not in _NEGATED or compared.type != BOOL or len(compared.args) != 2:
+        return _general(b, left, query, symbol, pos, every)
     if every:
         name = _NEGATED[name]
     return b.apply("any", _projected(b, query, columns), BOOL, "any", tuple(comparand), name)
+
+
+def _general(b: ExpressionBinder, left: list[Expr], query: Query, symbol: str, pos: int, every: bool) -> Expr:
+    """left symbol ANY (query) of any operator, or with `every` NOT (left symbol ALL (query)), by counting:
+
+        (SELECT CASE WHEN bool_or(c) THEN true WHEN bool_or(c IS NULL) THEN NULL ELSE false END
+         FROM (SELECT left symbol columns AS c FROM query))
+    """
+    outer = [b.context.field("given", settle(b.context, value, pos).type) for value in left]
+    values = [settle(b.context, value, pos) for value in left]
+    pairs = [(given.ref() if not isinstance(value, Literal) else value, column.ref(), pos, pos)
+             for given, value, column in zip(outer, left, query.fields, strict=True)]
+    test = rows.compare_rows(b, symbol, pairs, pos) if len(pairs) > 1 else operator(
+        b.context, symbol, pairs[0][0], pairs[0][1], pos)
+    if test.type != BOOL:
+        fail(SqlSyntaxError, "row comparison operator must yield type boolean", pos)
+    new = b.context.field
+    found, missing = new("found", BOOL), new("missing", BOOL)
+    any_found, any_missing, result = new("any_found", BOOL), new("any_missing", BOOL), new("any", BOOL)
+    tested = Project(query.plan, ((found, negate(test) if every else test), (missing, call("is_null", BOOL, test))))
+    summary = Aggregate(tested, (), ((any_found, e.AggregateCall("bool_or", (found.ref(),), BOOL)),
+                                     (any_missing, e.AggregateCall("bool_or", (missing.ref(),), BOOL))))
+    value = e.Case(BOOL, (any_found.ref(), any_missing.ref()), (e.TRUE, Literal(BOOL, None)), e.FALSE)
+    nested = Query(Project(summary, ((result, value),)), (result,), (None,), query.places, query.refs)
+    mark = b.apply("scalar", nested, BOOL, "any")
+    b.applies[-1].given = [(f, v) for f, v in zip(outer, values, strict=True)]
+    return mark
 
 
 def _projected(b: ExpressionBinder, query: Query, columns: list[Expr]) -> Query:
@@ -240,7 +296,14 @@ def _projected(b: ExpressionBinder, query: Query, columns: list[Expr]) -> Query:
 
 def _listed(b: ExpressionBinder, node: s.Quantified) -> Expr:
     """x = ANY (ARRAY[...]) and x <> ALL (ARRAY[...]): an `in` call, the items with their own common type."""
-    left, items = b.bind(node.left), [b.bind(item) for item in node.right.items]
+    left = b.bind(node.left)
+    if isinstance(node.right.items, ConstantList) and (same := alike(node.right.items.columns()[0])) is not None:
+        array = Literal(array_of(INT4 if same[0] == INT4 else TEXT), tuple(same[1]))
+        compared = operator_for("=", left.type, array.type.element).arguments
+        if compared[1] == array.type.element:
+            made = Call(BOOL, "eq_any", (coerce(b.context, left, compared[0], node.left.pos), array))
+            return negate(made) if node.every else made
+    items = [b.bind(item) for item in node.right.items]
     places = [s.place(item) for item in node.right.items]
     target, typed = unify(b.context, items, places, "ARRAY")
     try:
@@ -264,12 +327,19 @@ def _array_quantified(b: ExpressionBinder, node: s.Quantified) -> Expr:
         left = coerce(b.context, left, element, node.left.pos)
         if element.is_array or "_" + element.name not in OIDS:
             fail(UndefinedObject, f"could not find array type for data type {bare_type(element).sql}", node.pos)
-        wanted = operator_for(node.symbol, element, element).arguments[1]
+        wanted = element if element.name == "enum" else operator_for(node.symbol, element, element).arguments[1]
         right = coerce(b.context, right, array_of(wanted), node.right.pos)
     if not right.type.is_array and right.type.name not in ("int2vector", "oidvector"):
         fail(WrongObjectType, "op ANY/ALL (array) requires array on right side", node.pos)
     element = SqlType({"int2vector": "int2", "oidvector": "oid"}[right.type.name]) if not right.type.is_array else (
         right.type.element)
+    if element.name == "enum":
+        left = coerce(b.context, left, element, node.left.pos)
+        if node.symbol not in ("=", "<>"):
+            fail(FeatureNotSupported, f"{node.symbol} ANY/ALL of an array of enums is not supported", node.pos)
+        left = coerce(b.context, left, TEXT, node.pos, "explicit")
+        right = coerce(b.context, right, array_of(TEXT), node.pos, "explicit")
+        element = TEXT
     try:
         found = operator_for(node.symbol, left.type, element)
     except UndefinedFunction as error:
@@ -277,13 +347,10 @@ def _array_quantified(b: ExpressionBinder, node: s.Quantified) -> Expr:
         raise
     if found.returns != BOOL:
         fail(WrongObjectType, "op ANY/ALL (array) requires operator to yield boolean", node.pos)
-    if found.function.name not in _QUANTIFIABLE:
-        fail(FeatureNotSupported, f"{node.symbol} {'ALL' if node.every else 'ANY'} (array) is not supported", node.pos)
     left = coerce(b.context, left, found.arguments[0], node.left.pos)
     if element != found.arguments[1] and found.arguments[1].name != element.name:
         right = coerce(b.context, right, array_of(found.arguments[1]), node.right.pos, "explicit")
-    name = f"{found.function.name}_{'all' if node.every else 'any'}"
-    return call(name, BOOL, left, right)
+    return call(f"{found.function.name}_{'all' if node.every else 'any'}", BOOL, left, right)
 
 
 # Rows
@@ -303,15 +370,13 @@ def _row_equal(b: ExpressionBinder, left: s.Row, right: Any, pos: int) -> Expr:
 def bind_row_comparison(b: ExpressionBinder, node: s.Operation) -> Expr:
     """(a, b) op (c, d): = and <> field by field, < <= > >= in lexical order."""
     left, right = node.left, node.right
-    if isinstance(left, s.Row) and isinstance(right, s.Subquery) and right.kind == "scalar" and node.symbol == "=":
-        return bind_in_query(b, s.InQuery(node.pos, left, right.query, False))
     if isinstance(left, s.Row) and isinstance(right, s.Row) and not any(
             isinstance(item, s.Star) or (isinstance(item, s.FieldOf) and item.name == "*")
             for item in (*left.items, *right.items)):
         pairs = [(b.bind(x), b.bind(y), x.pos, y.pos) for x, y in _pairs(left, right, node.pos)]
         return rows.compare_rows(b, node.symbol, pairs, node.pos)
     if isinstance(left, s.Row) and isinstance(right, s.Subquery) and right.kind == "scalar":
-        items, columns = rows.row_items(b, left), rows.fields(rows.row_query(b, right))
+        items, columns = rows.plain_items(b, left), rows.fields(rows.row_query(b, right))
         if len(items) != len(columns):
             fail(SqlSyntaxError, f"subquery has too {'many' if len(columns) > len(items) else 'few'} columns", node.pos)
         return rows.compare_rows(b, node.symbol,

@@ -147,6 +147,11 @@ def bind_drop_other(context: Context, tree: d.DropOther) -> Bound:
     from shoal.exec.sql.ddl import command, require_writable
     tag = f"DROP {tree.kind.upper()}"
     require_writable(context, tag)
+    from shoal.exec.sql import routines
+    made = routines.bind_drop_functions(context, tree) if tree.kind in ("function", "routine") else (
+        routines.bind_drop_types(context, tree) if tree.kind in ("type", "domain") else None)
+    if made is not None:
+        return made
     objects = _Objects(context)
     notices: list[str] = []
     for place, target in enumerate(tree.targets):

@@ -17,11 +17,13 @@ from shoal.catalog.errors import (
     DuplicateAlias,
     FeatureNotSupported,
     InvalidColumnReference,
+    InvalidRecursion,
     SqlError,
     SqlSyntaxError,
 )
 from shoal.catalog.types import NUMERIC, TEXT, UNKNOWN, SqlType
 from shoal.exec.functions.casts import common_type, literal_type
+from shoal.exec.functions.time_precision import modifier_of
 from shoal.exec.plan import expr as e
 from shoal.exec.plan.expr import Expr, SortKey
 from shoal.exec.plan.nodes import (
@@ -31,7 +33,6 @@ from shoal.exec.plan.nodes import (
     Project,
     Scan,
     SetOperation,
-    Sort,
     Union,
     Values,
     free_tables,
@@ -40,10 +41,14 @@ from shoal.exec.plan.nodes import (
 from shoal.exec.plan.rewrite import holds_volatile
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.coercion import stored, unify
+from shoal.exec.sql.constant_columns import in_one_type, rows_of
+from shoal.exec.sql.constants import ConstantRows
 from shoal.exec.sql.context import VALUES, CommonTable, Context, Level, PendingApply, Query, fail
 from shoal.exec.sql.expressions import ExpressionBinder
-from shoal.exec.sql.planning import ONE_ROW, attach
+from shoal.exec.sql.locking import refuse_locks
+from shoal.exec.sql.planning import ONE_ROW, attach, sorted_by
 from shoal.exec.sql.recursion import bind_recursive, check_columns, in_order, readers, reads_itself
+from shoal.exec.sql.rows import plain_items
 from shoal.exec.sql.scope import Scope
 from shoal.exec.sql.selects import bind_select, limited
 
@@ -57,6 +62,8 @@ def bind_subquery(context: Context, tree: Any, parent: Level | None, tables: dic
     if clause is not None:
         tables = bind_with(context, tree, parent, tables)
     if isinstance(tree, exp.Select):
+        if (into := tree.args.get("into")) is not None:
+            fail(SqlSyntaxError, "SELECT ... INTO is not allowed here", into.pos)
         return bind_select(context, tree, parent, tables, keep_unknown)
     if isinstance(tree, exp.SetOperation):
         query = _set_operation(context, tree, parent, tables)
@@ -66,7 +73,7 @@ def bind_subquery(context: Context, tree: Any, parent: Level | None, tables: dic
         query = bind_subquery(context, tree.this, parent, tables, keep_unknown)
     else:
         raise FeatureNotSupported(f"{type(tree).__name__.upper()} in a query is not supported")
-    return _modified(context, query, tree)
+    return _modified(context, query, tree, parent, tables)
 
 
 def bind_with(context: Context, tree: Any, parent: Level | None, tables: dict[str, CommonTable]) -> dict[str, CommonTable]:
@@ -80,13 +87,22 @@ def bind_with(context: Context, tree: Any, parent: Level | None, tables: dict[st
         if name in own:
             fail(DuplicateAlias, f'WITH query name "{name}" specified more than once', pos)
         own.add(name)
-        if not isinstance(cte.this, (exp.Query, exp.Values)):
-            fail(FeatureNotSupported, "data-modifying statements in WITH are not supported", pos)
+        if _writes(cte) and tree is not context.statement:
+            fail(FeatureNotSupported, "WITH clause containing a data-modifying statement must be at the top level", pos)
     recursive = bool(clause.args.get("recursive"))
     before = context.future_tables
     for i, cte in enumerate(in_order(items) if recursive else items):
         name, columns = cte.args["alias"], cte.meta["columns"]
-        if recursive and reads_itself(cte):
+        if _writes(cte):
+            if recursive and reads_itself(cte):
+                fail(InvalidRecursion, f'recursive query "{name}" must not contain data-modifying statements',
+                     cte.meta["pos"])
+            known[name] = _modifying(context, cte, known)
+            continue
+        reads = recursive and reads_itself(cte)
+        if not reads and (cte.meta.get("search") is not None or cte.meta.get("cycle") is not None):
+            fail(SqlSyntaxError, "WITH query is not recursive", cte.meta["pos"])
+        if reads:
             query = bind_recursive(context, cte, parent, known)
         else:
             context.future_tables = before if recursive else before.union(later.args["alias"] for later in items[i:])
@@ -95,6 +111,23 @@ def bind_with(context: Context, tree: Any, parent: Level | None, tables: dict[st
         check_columns(name, columns, query, cte.meta["pos"])
         known[name] = CommonTable(name, query, columns, shared=_is_shared(tree, cte, query))
     return known
+
+
+def _writes(cte: Any) -> bool:
+    return not isinstance(cte.this, (exp.Query, exp.Values))
+
+
+def _modifying(context: Context, cte: Any, known: dict[str, CommonTable]) -> CommonTable:
+    """INSERT, UPDATE or DELETE in a WITH clause: it runs once, whoever reads what it returns."""
+    from shoal.exec.sql.dml import bind_modifying
+    name, columns, pos = cte.args["alias"], cte.meta["columns"], cte.meta["pos"]
+    query = bind_modifying(context, cte.this, known)
+    number = next(context.ids)
+    context.shared.append((number, query.plan))
+    context.writes.append(number)
+    if query.fields:
+        check_columns(name, columns, query, pos)
+    return CommonTable(name, query if query.fields else None, columns, shared=True, number=number)
 
 
 def _is_shared(tree: Any, cte: Any, query: Query) -> bool:
@@ -115,8 +148,11 @@ def _is_shared(tree: Any, cte: Any, query: Query) -> bool:
         isinstance(node, (Scan, Filter, Project, Values)) for node in walk_plan(query.plan))
 
 
-def _modified(context: Context, query: Query, tree: Any) -> Query:
+def _modified(context: Context, query: Query, tree: Any, parent: Level | None, tables: dict[str, CommonTable]) -> Query:
     """ORDER BY (names and positions only), LIMIT and OFFSET over a whole query."""
+    if tree.args.get("locks"):
+        refuse_locks(tree.args["locks"], "cannot be applied to VALUES" if isinstance(tree, exp.Values) else
+                     "is not allowed with UNION/INTERSECT/EXCEPT")
     order = tree.args.get("order")
     plan = query.plan
     if order is not None:
@@ -124,9 +160,10 @@ def _modified(context: Context, query: Query, tree: Any) -> Query:
         for item in order.args["expressions"]:
             index = _output_column(query, item.arg)
             chosen.setdefault(index, SortKey(query.fields[index].ref(), item.descending, item.nulls_first))
-        plan = Sort(plan, tuple(chosen.values()))
-    plan = limited(context, plan, tree.args)
-    return query if plan is query.plan else replace(query, plan=plan)
+        plan = sorted_by(context, plan, list(chosen.values()))
+    level = Level(context, parent, Scope(), tables)
+    plan = limited(level, plan, tree.args)
+    return query if plan is query.plan else replace(query, plan=plan, refs={**query.refs, **level.refs})
 
 
 def _output_column(query: Query, node: Any) -> int:
@@ -155,7 +192,11 @@ def _output_column(query: Query, node: Any) -> int:
 def _set_operation(context: Context, tree: Any, parent: Level | None, tables: dict[str, CommonTable]) -> Query:
     name = _NAMES[type(tree)]
     distinct = bool(tree.args.get("distinct"))
-    arms = [bind_subquery(context, arm, parent, tables, keep_unknown=True) for arm in _arms(tree)]
+    operands = _arms(tree)
+    for arm in operands:
+        if arm.args.get("locks") and not isinstance(arm, exp.Subquery):
+            refuse_locks(arm.args["locks"], "is not allowed with UNION/INTERSECT/EXCEPT")
+    arms = [bind_subquery(context, arm, parent, tables, keep_unknown=True) for arm in operands]
     targets = common_columns(name, arms)
     width = len(targets)
     typed = [retyped(context, arm, targets) for arm in arms]
@@ -244,7 +285,7 @@ def _exactly(arm: Query) -> Any:
 
 def retyped(context: Context, query: Query, targets: Sequence[SqlType], how: Any = "implicit") -> Query:
     """The query with its columns cast to `targets`; untyped literals and parameters take the type at once."""
-    if all(f.type == t for f, t in zip(query.fields, targets, strict=True)):
+    if all(f.type == t and modifier_of(t) < 0 for f, t in zip(query.fields, targets, strict=True)):
         return query
     plan = query.plan
     if isinstance(plan, Project) and tuple(f.id for f, _ in plan.assignments) == tuple(f.id for f in query.fields):
@@ -263,7 +304,7 @@ def retyped(context: Context, query: Query, targets: Sequence[SqlType], how: Any
 
 
 def _retyped(context: Context, column: Field, expr: Expr, target: SqlType, pos: int, how: Any) -> tuple[Field, Expr]:
-    if column.type == target:
+    if column.type == target and modifier_of(target) < 0:
         return column, expr
     value = stored(context, expr, target, pos, how)
     if value.type != target and value.type.name != target.name:
@@ -280,22 +321,32 @@ def bind_values(context: Context, tree: Any, parent: Level | None, tables: dict[
     places: list[int] = []
     level = Level(context, parent, Scope(), tables)
     width = len(tree.expressions[0].items)
+    if isinstance(tree.expressions, ConstantRows):
+        columns = in_one_type(ExpressionBinder(level, VALUES), tree.expressions, keep_unknown)
+        if columns is not None:
+            made = tuple(context.field(f"column{i + 1}", target) for i, (target, _) in enumerate(columns))
+            relation = rows_of(made, columns)
+            if relation is not None:
+                places = [item.pos for item in tree.expressions[0].items]
+                return Query(relation, made, (None,) * width, tuple(places), level.refs)
     applies: list[list[PendingApply]] = []
     for row in tree.expressions:
-        if len(row.items) != width:
-            fail(SqlSyntaxError, "VALUES lists must all be the same length", row.items[0].pos if row.items else row.pos)
         applies.append([])
-        binder = ExpressionBinder(level, VALUES, applies[-1])
-        rows.append([binder.bind(item) for item in row.items])
+        rows.append(plain_items(ExpressionBinder(level, VALUES, applies[-1]), row))
+        width = len(rows[0])
+        if len(rows[-1]) != width:
+            fail(SqlSyntaxError, "VALUES lists must all be the same length", row.items[0].pos if row.items else row.pos)
     first = tree.expressions[0]
-    places = [item.pos for item in first.items]
+    stars = len(first.items) != width
+    places = [first.pos] * width if stars else [item.pos for item in first.items]
     types: list[SqlType] = []
     for i in range(width):
         column = [row[i] for row in rows]
         if keep_unknown and all(expr.type.name == "unknown" for expr in column):
             types.append(UNKNOWN)
             continue
-        target, typed = unify(context, column, [row.items[i].pos for row in tree.expressions], "VALUES")
+        target, typed = unify(context, column, [s.place(row) if stars else row.items[i].pos for row in tree.expressions],
+                              "VALUES")
         for row, expr in zip(rows, typed, strict=True):
             row[i] = expr
         types.append(target)

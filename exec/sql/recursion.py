@@ -9,6 +9,7 @@ Spec: PostgreSQL 15 documentation, 7.8.2; rules and wording of parse_cte.c.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from typing import Any, Literal
 from sqlglot import exp
 
 from shoal.catalog.errors import DatatypeMismatch, FeatureNotSupported, InvalidRecursion, UndefinedFunction
-from shoal.catalog.types import NUMERIC, TEXT, UNCONSTRAINED_PRECISION, SqlType, computed, numeric
+from shoal.catalog.types import NUMERIC, TEXT, SqlType
 from shoal.exec.plan.nodes import Field, Recursion, WorkingTable
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.context import CommonTable, Context, Level, Query, bare_type, fail
@@ -71,13 +72,14 @@ def _in_query(tree: Any, names: frozenset[str], place: Place) -> Iterator[Refere
     if clause is not None:
         items = clause.expressions
         own = frozenset(cte.args["alias"] for cte in items)
-        # In a set operation's own WITH a reference is as bad as in a subquery
-        inside: Place = "a subquery" if isinstance(tree, exp.SetOperation) and not place else place
         for cte in items:
-            yield from references(cte.this, names - own if clause.args.get("recursive") else names, inside)
+            yield from references(cte.this, names - own if clause.args.get("recursive") else names, place)
             if not clause.args.get("recursive"):
                 names = names - {cte.args["alias"]}
         names = names - own
+    if isinstance(tree, (exp.Insert, exp.Update, exp.Delete, exp.Merge)):
+        args.pop("this")  # what is written to is never a WITH query
+        yield from references([*tree.meta.values()], names, place)
     if isinstance(tree, exp.Except):
         args.pop("this"), args.pop("expression")
         every = not tree.args.get("distinct")
@@ -95,10 +97,21 @@ def _in_query(tree: Any, names: frozenset[str], place: Place) -> Iterator[Refere
 
 def readers(tree: Any, cte: Any) -> int:
     """How many FROM items of a query, and of the others in its WITH clause, name this one of them."""
-    own = frozenset((cte.args["alias"],))
-    others = [other.this for other in tree.args["with_"].expressions if other is not cte]
+    counts: Counter[str] | None = tree.meta.get("readers")
+    if counts is None:
+        counts = tree.meta["readers"] = _reader_counts(tree)
+    return counts[cte.args["alias"]]
+
+
+def _reader_counts(tree: Any) -> Counter[str]:
+    """`readers` of every query in the WITH clause, in one pass."""
+    ctes = tree.args["with_"].expressions
+    names = frozenset(cte.args["alias"] for cte in ctes)
     parts = [value for key, value in tree.args.items() if key != "with_" and isinstance(value, (exp.Expression, list))]
-    return sum(1 for _ in references([parts, others], own))
+    counts = Counter(found.name for found in references(parts, names))
+    for cte in ctes:
+        counts.update(found.name for found in references(cte.this, names - {cte.args["alias"]}))
+    return counts
 
 
 def in_order(ctes: Sequence[Any]) -> list[Any]:
@@ -125,6 +138,7 @@ def reads_itself(cte: Any) -> bool:
 
 def bind_recursive(context: Context, cte: Any, parent: Level | None, tables: Mapping[str, CommonTable]) -> Query:
     """A WITH query that reads itself. Raises: InvalidRecursion (42P19), DatatypeMismatch (42804) ..."""
+    from shoal.exec.sql import search_cycle
     from shoal.exec.sql.queries import bind_subquery, bind_with
 
     name, columns = cte.args["alias"], cte.meta["columns"]
@@ -135,11 +149,19 @@ def bind_recursive(context: Context, cte: Any, parent: Level | None, tables: Map
     start = bind_subquery(context, union.this, parent, known, keep_unknown=True)
     check_columns(name, columns, start, cte.meta["pos"])
     number = next(context.ids)
+    own = [*(columns or ()), *(f.name for f in start.fields[len(columns or ()):])]
+    extra = search_cycle.carried(context, cte, union, own)
     types = [_recursive_type(f.type) for f in start.fields]
+    second = union.expression
+    if extra is not None:
+        added = extra.types(types)
+        start = search_cycle.widened(context, start, added, extra.added)
+        types += added
+        second = extra.step(second)
     for widened in (False, True):
-        shared = CommonTable(name, None, columns)
+        shared = CommonTable(name, None, columns, hidden=len(start.fields) - len(own))
         shared.working = WorkingTable(number, tuple(Field(0, f.name, t) for f, t in zip(start.fields, types, strict=True)))
-        step = bind_subquery(context, union.expression, parent, {**known, name: shared}, keep_unknown=True)
+        step = bind_subquery(context, second, parent, {**known, name: shared}, keep_unknown=True)
         typed = _united(context, name, start, step, types)
         if widened or not _outgrows(types, step):
             break
@@ -149,6 +171,11 @@ def bind_recursive(context: Context, cte: Any, parent: Level | None, tables: Map
         for f, pos in zip(start.fields, start.places, strict=True):
             if f.type.name in ("json", "xml"):
                 fail(UndefinedFunction, f"could not identify an equality operator for type {f.type.sql}", pos)
+            if (f.type.element if f.type.is_array else f.type).name in ("bit", "varbit"):
+                fail(FeatureNotSupported, "could not implement recursive UNION", -1,
+                     detail="All column datatypes must be hashable.")
+    if extra is not None:
+        typed = [extra.started(context, typed[0]), extra.stepped(context, typed[1])]
     made = tuple(context.field(f.name, t) for f, t in zip(start.fields, types, strict=True))
     plan = Recursion(number, tuple(arm.plan for arm in typed), made, tuple(tuple(f.id for f in arm.fields) for arm in typed),
                      distinct)
@@ -207,8 +234,8 @@ def check_columns(name: str, columns: Sequence[str] | None, query: Query, pos: i
 
 def _recursive_type(start: SqlType) -> SqlType:
     """The type of a recursive column: the start's; a numeric without declared digits has room to grow."""
-    if start.name == "numeric" and start.typmod == -1 and not start.trim:
-        return computed(numeric(max(UNCONSTRAINED_PRECISION, start.precision or 0), start.scale or 0))
+    if start.name == "numeric" and start.typmod == -1:
+        return NUMERIC
     return TEXT if start.name == "unknown" else start
 
 

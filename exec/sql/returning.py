@@ -17,16 +17,17 @@ from sqlglot import exp
 from shoal.catalog.access import ResolvedTable
 from shoal.catalog.declarations import ColumnInfo
 from shoal.catalog.errors import FeatureNotSupported, InvalidColumnReference, SqlSyntaxError, UndefinedObject
-from shoal.exec.plan.expr import ColumnRef, Expr
+from shoal.exec.plan.expr import ColumnRef, Expr, columns_of, walk
 from shoal.exec.plan.nodes import Conflict, Field, Project, TableWrite
+from shoal.exec.plan.rewrite import rebuild
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.bound import Bound
-from shoal.exec.sql.context import UPDATE, WHERE, CommonTable, Context, Level, fail
+from shoal.exec.sql.context import UPDATE, WHERE, CommonTable, Context, Level, PendingApply, fail
 from shoal.exec.sql.expressions import ExpressionBinder
 from shoal.exec.sql.from_clause import Source
 from shoal.exec.sql.queries import bind_subquery
 from shoal.exec.sql.scope import Relation, Scope, ScopeColumn
-from shoal.exec.sql.stored_expressions import assigned, default_value
+from shoal.exec.sql.stored_expressions import generated_values
 
 
 def scope_of_target(found: ResolvedTable, name: str, columns: Sequence[ColumnInfo], refs: Sequence[ColumnRef]) -> Scope:
@@ -43,29 +44,32 @@ def returned(context: Context, tree: Any, write: TableWrite, scope: Scope, table
     """The statement with its RETURNING clause, if it has one, over the columns of `scope`."""
     targets = tree.meta["returning"]
     if targets is None:
-        return Bound(kind, write, (), (), context.parameters.finish(), None, tag, tuple(context.notices), context.locks)
+        return Bound(kind, write, (), (), context.finished(), None, tag, tuple(context.notices), context.locks)
     kept: dict[int, ColumnRef] = {}
     for relation in scope.relations:
         for column in relation.columns:
-            if isinstance(column.expr, ColumnRef):
-                kept[column.expr.id] = column.expr
+            kept |= {part.id: part for part in walk(column.expr) if isinstance(part, ColumnRef)}
     write = replace(write, returning=tuple((Field(ref.id, ref.name, ref.type), ref) for ref in kept.values()))
     select = exp.Select(expressions=targets, from_=exp.From(this=[s.BoundItem(-1, Source(write, scope))]))
     query = bind_subquery(context, select, None, dict(tables))
     plan = query.plan
     if tuple(f.id for f in plan.output) != tuple(f.id for f in query.fields):
         plan = Project(plan, tuple((f, f.ref()) for f in query.fields))
-    return Bound(kind, plan, query.fields, query.origins, context.parameters.finish(), None, tag, tuple(context.notices),
+    return Bound(kind, plan, query.fields, query.origins, context.finished(), None, tag, tuple(context.notices),
                  context.locks)
 
 
 def bind_conflict(context: Context, node: s.OnConflict, target: s.TableRef, found: ResolvedTable,
-                  columns: Sequence[ColumnInfo], refs: Sequence[ColumnRef]) -> Conflict:
-    """Raises: InvalidColumnReference (42P10), UndefinedObject (42704), SqlSyntaxError (42601)."""
-    from shoal.exec.sql.dml import assignment_parts, column_index
+                  columns: Sequence[ColumnInfo], refs: Sequence[ColumnRef],
+                  tables: Mapping[str, CommonTable]) -> tuple[Conflict, list[PendingApply]]:
+    """The clause, and its subqueries, which are asked for each row to be inserted.
+
+    Raises: InvalidColumnReference (42P10), UndefinedObject (42704), SqlSyntaxError (42601).
+    """
+    from shoal.exec.sql.dml import set_values
     keys = _keys(node, target, found, columns)
     if node.assignments is None:
-        return Conflict(keys)
+        return Conflict(keys), []
     if node.columns is None and not node.constraint:
         fail(SqlSyntaxError, "ON CONFLICT DO UPDATE requires inference specification or constraint name", node.pos,
              hint="For example, ON CONFLICT (column_name).")
@@ -74,22 +78,21 @@ def bind_conflict(context: Context, node: s.OnConflict, target: s.TableRef, foun
     own = scope_of_target(found, name, columns, [field.ref() for field in existing])
     excluded = [ScopeColumn(info.name, ref, "excluded") for info, ref in zip(columns, refs, strict=True)]
     scope = Scope([*own.relations, Relation("excluded", excluded)], [*own.columns, *excluded])
-    level = Level(context, None, scope, {})
+    level = Level(context, None, scope, dict(tables))
     binder = ExpressionBinder(level, UPDATE)
-    values: list[Expr] = [field.ref() for field in existing]
-    changed: set[int] = set()
-    for assignment in node.assignments:
-        for column, value in assignment_parts(assignment):
-            index = column_index(columns, column, target.parts[-1], assignment.pos)
-            if index in changed:
-                fail(SqlSyntaxError, f'multiple assignments to same column "{column}"', -1)
-            changed.add(index)
-            values[index] = (default_value(context, columns[index]) if isinstance(value, s.Default) else
-                             assigned(context, binder.bind(value), columns[index], s.place(value)))
+    changed = set_values(binder, node.assignments, columns, target.parts[-1], name)
+    values: list[Expr] = [changed.get(i, field.ref()) for i, field in enumerate(existing)]
+    new = dict(zip((field.id for field in existing), values, strict=True))
+    made = {field.id: value for field, value in generated_values(context, found.handle.name, columns, existing)}
+    values = [rebuild(made[field.id], lambda part: new.get(part.id) if type(part) is ColumnRef else None)
+              if field.id in made else value for field, value in zip(existing, values, strict=True)]
     predicate = None if node.where is None else ExpressionBinder(level, WHERE).bind_boolean(node.where.this, "WHERE")
-    if level.input_applies:
-        fail(FeatureNotSupported, "subqueries in ON CONFLICT DO UPDATE are not supported", node.pos)
-    return Conflict(keys, existing, tuple(values), predicate)
+    known = {field.id for field in existing}
+    for pending in level.input_applies:
+        if known & (pending.refs | {i for expr in pending.comparand for i in columns_of(expr)}):
+            fail(FeatureNotSupported, "a subquery in ON CONFLICT DO UPDATE that reads the existing row is not supported",
+                 node.pos)
+    return Conflict(keys, existing, tuple(values), predicate), level.input_applies
 
 
 def _keys(node: s.OnConflict, target: s.TableRef, found: ResolvedTable,

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from shoal.catalog.errors import DatatypeMismatch, FeatureNotSupported, SqlSyntaxError, UndefinedColumn
-from shoal.catalog.types import BOOL, INT4, JSON, JSONB, RECORD, TEXT, UNKNOWN
+from shoal.catalog.errors import CannotCoerce, DatatypeMismatch, FeatureNotSupported, SqlSyntaxError, UndefinedColumn
+from shoal.catalog.types import BOOL, INT4, JSON, JSONB, RECORD, TEXT, UNKNOWN, SqlType
 from shoal.exec.plan import expr as e
-from shoal.exec.plan.expr import Call, Expr, Literal, call, conjunction
+from shoal.exec.plan.expr import Call, Cast, Expr, Literal, call, conjunction
 from shoal.exec.plan.nodes import Project
 from shoal.exec.sql import syntax as s
-from shoal.exec.sql.coercion import operator, settle
-from shoal.exec.sql.context import Level, Query, fail
+from shoal.exec.sql.coercion import coerce, operator, settle
+from shoal.exec.sql.context import Context, Level, Query, fail
 
 if TYPE_CHECKING:
     from shoal.exec.sql.expressions import ExpressionBinder
@@ -66,11 +66,33 @@ def bind_row(b: ExpressionBinder, node: s.Row) -> Expr:
     return row_of(items, untyped=untyped)
 
 
+def as_composite(context: Context, row: Expr, target: SqlType, pos: int, how: Any) -> Expr:
+    """A row as a value of a composite type. Raises: CannotCoerce (42846)."""
+    wanted = target.fields or ()
+    if not is_row(row):
+        return Literal(target, None) if isinstance(row, Literal) and row.value is None else Cast(target, Cast(TEXT, row))
+    values = fields(row)
+    if len(values) != len(wanted):
+        fail(CannotCoerce, f"cannot cast type {row.type.sql} to {target.sql}", pos,
+             detail="Input has too few columns." if len(values) < len(wanted) else "Input has too many columns.")
+    made = Call(target, "row", tuple(coerce(context, value, kind, pos, how)
+                                     for value, (_, kind) in zip(values, wanted, strict=True)))
+    if isinstance(row, Call) and row.name == "row":
+        return made
+    return e.Case(target, (call("is_null", BOOL, row),), (Literal(target, None),), made)
+
+
 def row_items(b: ExpressionBinder, node: s.Row) -> list[Expr]:
     """The values of a row; t.* stands for all columns of t."""
     row = bind_row(b, node)
     assert isinstance(row, Call)
     return list(row.args)
+
+
+def plain_items(b: ExpressionBinder, node: s.Row) -> list[Expr]:
+    """The values of a row, untyped literals as they are; t.* stands for all columns of t."""
+    return row_items(b, node) if any(_star_of(item) is not None for item in node.items) else [
+        b.bind(item) for item in node.items]
 
 
 def _star_of(node: Any) -> s.Name | None:
@@ -91,6 +113,9 @@ def whole_row(b: ExpressionBinder, node: s.Name) -> Expr:
             shown = [column for column in relation.columns if not column.hidden]
             values = [b._used(c.expr, at, node.pos, f"{c.table}.{c.name}") for c in shown]
             row = row_of(values, [c.name for c in shown])
+            if relation.handle is not None and relation.handle.kind != "system":
+                from shoal.exec.sql.user_types import row_type
+                row = replace(row, type=row_type(b.context.namespace, relation.handle, row.type))
             if not relation.nullable or not values:
                 return row
             return e.Case(row.type, (row_is_null(row, False),), (Literal(row.type, None),), row)
@@ -194,16 +219,15 @@ def as_json(value: Expr, binary: bool = False) -> Expr:
 
 
 def bind_row_to_json(b: ExpressionBinder, node: s.Function) -> Expr:
-    """row_to_json(row)."""
-    if len(node.args) != 1:
-        fail(FeatureNotSupported, "row_to_json with line feeds is not supported", node.pos)
-    row = b.bind(node.args[0])
-    if not is_row(row):
+    """row_to_json(row), and with true a field to a line."""
+    row = b.bind(node.args[0]) if node.args else None
+    if row is None or len(node.args) > 2 or not is_row(row):
         from shoal.catalog.errors import UndefinedFunction
-        given = settle(b.context, row, node.pos).type.sql
+        given = ", ".join(settle(b.context, b.bind(arg), node.pos).type.sql for arg in node.args)
         fail(UndefinedFunction, f"function row_to_json({given}) does not exist", node.pos,
              hint="No function matches the given name and argument types. You might need to add explicit type casts.")
-    return as_json(row)
+    made = as_json(row)
+    return made if len(node.args) == 1 else call("json_lines", JSON, made, b.bind_as(node.args[1], BOOL))
 
 
 def expanded(b: ExpressionBinder, node: s.FieldOf) -> list[tuple[str, Expr]]:

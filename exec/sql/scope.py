@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from shoal.catalog.connector import TableHandle
 from shoal.catalog.errors import (
+    AmbiguousAlias,
     AmbiguousColumn,
     DuplicateAlias,
     SqlSyntaxError,
@@ -44,6 +45,8 @@ class Relation:
     handle: TableHandle | None = None
     nullable: bool = False
     """It is a side of an outer join that may have no row: a row of NULLs of it is taken for that."""
+    kind: str = ""
+    """What it is if it is no table and no query: FOR UPDATE refuses those."""
 
 
 @dataclass(slots=True)
@@ -112,6 +115,8 @@ def resolve_column(level: Level, parts: tuple[str, ...], pos: int) -> tuple[Scop
     while at is not None:
         relation = at.scope.relation(parts[:-1])
         if relation is not None:
+            if len(parts) == 2 and sum(r.name == parts[0] for r in at.scope.relations) > 1 and not relation.qualified:
+                fail(AmbiguousAlias, f'table reference "{parts[0]}" is ambiguous', pos)
             name = parts[-1]
             matches = [c for c in relation.columns if c.name == name]
             if len(matches) == 1:

@@ -26,13 +26,14 @@ from typing import Any
 from shoal.catalog.errors import (
     AmbiguousColumn,
     DatatypeMismatch,
-    DuplicateObject,
     InvalidColumnReference,
     InvalidLimit,
     InvalidOffset,
     SqlSyntaxError,
+    TooManyColumns,
+    WindowingError,
 )
-from shoal.catalog.types import BOOL, INT8
+from shoal.catalog.types import BOOL, BYTEA, INT8
 from shoal.exec.functions.casts import can_coerce
 from shoal.exec.plan import expr as e
 from shoal.exec.plan.expr import Call, Expr, Literal, SortKey, WindowCall, WindowFrame
@@ -47,12 +48,14 @@ from shoal.exec.sql.context import (
     LIMIT,
     OFFSET,
     ORDER_BY,
+    QUALIFY,
     SELECT,
     WHERE,
     CommonTable,
     Context,
     Level,
     PendingApply,
+    PendingSet,
     Query,
     bare_type,
     fail,
@@ -60,10 +63,14 @@ from shoal.exec.sql.context import (
 from shoal.exec.sql.expressions import ExpressionBinder
 from shoal.exec.sql.from_clause import bind_from
 from shoal.exec.sql.grouping import Candidate, Grouping, bind_groups
+from shoal.exec.sql.locking import check_locks
 from shoal.exec.sql.names import output_name
-from shoal.exec.sql.planning import ONE_ROW, attach, filtered, with_sets
+from shoal.exec.sql.planning import ONE_ROW, attach, filtered, sorted_by, with_sets
 from shoal.exec.sql.scope import Scope, ScopeColumn, missing_table, resolve_column
 from shoal.exec.sql.windows import plan_windows
+
+MOST_TARGETS = 1_664
+"""Columns of a select list, with those only sorted by: PostgreSQL's limit."""
 
 
 @dataclass(slots=True)
@@ -100,6 +107,7 @@ class _SelectBinder:
         self.items: list[Item] = []
         self.visible = 0
         self.grouping: Grouping | None = None
+        self.qualify: Expr | None = None
 
     def bind(self) -> Query:
         args, level, context = self.tree.args, self.level, self.context
@@ -107,7 +115,7 @@ class _SelectBinder:
         plan: PlanNode = bind_from(level, sources.this) if sources is not None else ONE_ROW
         for name, spec in args.get("windows") or ():
             if name in level.named_windows:
-                fail(DuplicateObject, f'window "{name}" is already defined', spec.pos)
+                fail(WindowingError, f'window "{name}" is already defined', spec.pos)
             level.named_windows[name] = spec
         for target in args.get("expressions") or ():
             self._target(target)
@@ -117,13 +125,6 @@ class _SelectBinder:
             applies: list[PendingApply] = []
             predicate = ExpressionBinder(level, WHERE, applies).bind_boolean(where.this, "WHERE")
             plan = filtered(attach(context, plan, applies), predicate)
-        group = args.get("group")
-        input_ids = {f.id for f in plan.output}
-        if group is not None:
-            candidates = [Candidate(item.name, item.expr) for item in self.items]
-            self.grouping = bind_groups(level, group.args["expressions"], candidates, input_ids,
-                                        bool(group.meta.get("distinct")))
-            input_ids |= {f.id for pending in level.input_sets for f in pending.fields}
         having: Expr | None = None
         having_applies: list[PendingApply] = []
         if args.get("having") is not None:
@@ -133,8 +134,27 @@ class _SelectBinder:
         order = args.get("order")
         ordering = [key for item in order.args["expressions"] for key in self._sort_items(item, distinct)] if (
             order is not None) else []
+        group = args.get("group")
+        input_ids = {f.id for f in plan.output}
+        if group is not None:
+            candidates = [Candidate(item.name, item.expr) for item in self.items[:self.visible]]
+            self.grouping = bind_groups(level, group.args["expressions"], candidates, input_ids,
+                                        bool(group.meta.get("distinct")))
+            input_ids |= {f.id for pending in level.input_sets for f in pending.fields}
+            self._merge_twins(level.sets, level.input_sets)
+        if len(self.items) > MOST_TARGETS:
+            fail(TooManyColumns, f"target lists can have at most {MOST_TARGETS} entries", -1)
         unique_on = [self._output_index(node, DISTINCT_ON) for node in distinct.args["on"].items] if (
             distinct is not None and distinct.args.get("on") is not None) else []
+        if args.get("qualify") is not None:
+            binder = ExpressionBinder(level, QUALIFY, level.output_applies)
+            binder.aliases = {item.name: item.expr for item in reversed(self.items[:self.visible])}
+            self.qualify = binder.bind_boolean(args["qualify"].this, "QUALIFY")
+            if not level.windows:
+                fail(WindowingError, "at least one window function must appear in the SELECT column or QUALIFY clause",
+                     s.place(args["qualify"].this))
+        if args.get("locks"):
+            check_locks(level, args["locks"], args, bool(self.grouping or level.aggregates))
         if not self.keep_unknown:
             for item in self.items:
                 item.expr = settle(context, item.expr, item.pos)
@@ -142,12 +162,17 @@ class _SelectBinder:
             self.grouping = Grouping(level, [], None, input_ids=input_ids)
         plan = self._grouped(plan, having, having_applies)
         plan = self._computed(plan)
-        plan, fields = self._projected(plan)
-        if distinct is not None:
-            places = [s.place(node) for node in distinct.args["on"].items] if unique_on else []
-            plan = self._distinct(plan, fields, dict(zip(unique_on, places, strict=True)), ordering)
+        places = [s.place(node) for node in distinct.args["on"].items] if unique_on else []
+        late = self._late_sets({*unique_on, *(key.index for key in ordering)}) if (
+            unique_on and ordering) else []
+        if late:
+            plan, fields = self._distinct_before_sets(plan, dict(zip(unique_on, places, strict=True)), ordering, late)
+        else:
+            plan, fields = self._projected(with_sets(context, plan, level.sets))
+            if distinct is not None:
+                plan = self._distinct(plan, fields, dict(zip(unique_on, places, strict=True)), ordering)
         plan = self._sorted(plan, fields, ordering)
-        plan = limited(context, plan, args)
+        plan = limited(level, plan, args)
         shown = tuple(fields[:self.visible])
         if len(fields) > self.visible:
             plan = Project(plan, tuple((f, f.ref()) for f in shown))
@@ -216,7 +241,9 @@ class _SelectBinder:
         binder = ExpressionBinder(self.level, SELECT, self.level.output_applies)
         columns = next((f.columns for f in find(node.name[-1]) if f.columns), ())
         if not columns:
-            fail(SqlSyntaxError, "row expansion via \"*\" is not supported here", node.pos)
+            made = rows.expanded(binder, s.FieldOf(node.pos, node, "*"))
+            self.items += [Item(name, value, node.pos) for name, value in made]
+            return
         for name, _ in columns:
             self.items.append(Item(name, bind_function(binder, node, name), node.pos))
 
@@ -229,6 +256,10 @@ class _SelectBinder:
             return [self._sort_item(part, distinct) for part in parts]
         key = self._sort_item(item, distinct)
         expr = self.items[key.index].expr
+        if (distinct is None and not isinstance(expr, e.Call) and expr.type.name in ("record", "_record")
+                and expr.type.fields):
+            self.items.append(Item("", e.call("row_order", BYTEA, expr), key.pos))
+            return [Ordering(len(self.items) - 1, item.descending, item.nulls_first, key.pos)]
         if distinct is not None or not isinstance(expr, e.Call) or expr.name != "row" or not expr.args:
             return [key]
         first = len(self.items)
@@ -245,7 +276,7 @@ class _SelectBinder:
 
     def _output_index(self, node: Any, clause: Any) -> int:
         """The item that an ORDER BY or DISTINCT ON expression means; a new, hidden one where none fits."""
-        if isinstance(node, s.Constant) and node.kind not in ("null", "boolean"):
+        if isinstance(node, s.Constant):
             if node.kind != "integer":
                 fail(SqlSyntaxError, f"non-integer constant in {clause.name}", node.pos)
             place = int(node.value)
@@ -258,12 +289,32 @@ class _SelectBinder:
                 fail(AmbiguousColumn, f'{clause.name} "{node.parts[0]}" is ambiguous', node.pos)
             if found:
                 return found[0]
+        known = len(self.level.sets)
         expr = ExpressionBinder(self.level, clause, self.level.output_applies).bind_settled(node)
+        expr = self._merged(expr, self.level.sets, known)
         for i, item in enumerate(self.items):
             if item.expr == expr and not e.is_volatile(expr):
                 return i
         self.items.append(Item("", expr, node.pos))
         return len(self.items) - 1
+
+    def _merged(self, expr: Expr, sets: list[PendingSet], known: int) -> Expr:
+        """`expr` over the set-returning functions that were there before, if it only repeats a select-list entry."""
+        if len(sets) == known:
+            return expr
+        twins = _twins(sets[known:], sets[:known])
+        merged = e.replace_columns(expr, twins)
+        if len(twins) < sum(len(p.fields) for p in sets[known:]) or all(item.expr != merged for item in self.items):
+            return expr
+        del sets[known:]
+        return merged
+
+    def _merge_twins(self, sets: list[PendingSet], into: list[PendingSet]) -> None:
+        """Takes set-returning functions that are among `into` too from there."""
+        twins = _twins(sets, into)
+        if twins:
+            sets[:] = [p for p in sets if p.fields[0].id not in twins]
+            self._rewrite(lambda expr: e.replace_columns(expr, twins))
 
     # Plan building
 
@@ -282,6 +333,8 @@ class _SelectBinder:
             having = grouping.rewrite(having)
         for apply in (*having_applies, *level.output_applies):
             apply.comparand = tuple(grouping.rewrite(c) for c in apply.comparand)
+            apply.given = [(f, grouping.rewrite(value)) for f, value in apply.given]
+            apply.guard = None if apply.guard is None else grouping.rewrite(apply.guard)
             grouping.check_outer(apply.refs)
         before = dict(grouping.fields)
         plan = grouping.plan(context, plan)
@@ -290,10 +343,17 @@ class _SelectBinder:
             if moved:
                 self._rewrite(lambda expr: e.replace_columns(expr, moved))  # type: ignore[arg-type]
                 having = None if having is None else e.replace_columns(having, moved)  # type: ignore[arg-type]
+            for apply in (*having_applies, *level.output_applies):
+                apply.comparand = tuple(e.replace_columns(c, moved) for c in apply.comparand)  # type: ignore[arg-type]
+                apply.guard = None if apply.guard is None else e.replace_columns(apply.guard, moved)  # type: ignore[arg-type]
+                apply.given = [(f, e.replace_columns(value, moved)) for f, value in apply.given]  # type: ignore[arg-type]
+                grouping.seen_by(apply)
         if level.groupings and grouping.sets is None:
             zeros = {pending.field.id: Literal(pending.field.type, 0) for pending in level.groupings}
             self._rewrite(lambda expr: e.replace_columns(expr, zeros))  # type: ignore[arg-type]
             having = None if having is None else e.replace_columns(having, zeros)  # type: ignore[arg-type]
+            for apply in (*having_applies, *level.output_applies):
+                apply.given += [(p.field, zeros[p.field.id]) for p in level.groupings if p.field.id in apply.refs]
         return filtered(attach(context, plan, having_applies), having)
 
     def _rewrite(self, rewrite: Callable[[Expr], Expr]) -> None:
@@ -308,19 +368,61 @@ class _SelectBinder:
                 key.expr = rewrite(key.expr)
         for pending in self.level.sets:
             pending.args = tuple(rewrite(a) for a in pending.args)
+        if self.qualify is not None:
+            self.qualify = rewrite(self.qualify)
 
     def _computed(self, plan: PlanNode) -> PlanNode:
-        """Subqueries of the select list, window functions, set-returning functions."""
+        """Subqueries of the select list, window functions, QUALIFY."""
         level, context = self.level, self.context
         if self.grouping is None:
             plan = attach(context, plan, level.input_applies)
         windows = {w.field.id for w in level.windows}
-        late = [a for a in level.output_applies if any(e.columns_of(c) & windows for c in a.comparand)]
+        keys = {i for w in level.windows for key in (*w.partition, *(o.expr for o in w.order)) for i in e.columns_of(key)}
+        beneath = [p for p in level.sets if keys & {f.id for f in p.fields}]
+        if beneath:
+            plan = with_sets(context, plan, beneath)
+            level.sets[:] = [p for p in level.sets if p not in beneath]
+        late = [a for a in level.output_applies
+                if any(e.columns_of(c) & windows for c in (*a.comparand, *(v for _, v in a.given),
+                                                           *([a.guard] if a.guard is not None else [])))]
         plan = attach(context, plan, [a for a in level.output_applies if a not in late])
         if level.windows:
             plan = plan_windows(context, plan, level.windows, lambda expr: expr)
             plan = attach(context, plan, late)
-        return with_sets(context, plan, level.sets)
+        return filtered(plan, self.qualify)
+
+    def _late_sets(self, used: set[int]) -> list[PendingSet]:
+        """The set-returning functions that DISTINCT ON does not need: they run over the rows that it keeps."""
+        needed = {i for index in used for i in e.columns_of(self.items[index].expr)}
+        early: list[PendingSet] = []
+        for pending in reversed(self.level.sets):
+            if needed & {f.id for f in pending.fields}:
+                early.append(pending)
+                needed |= {i for arg in pending.args for i in e.columns_of(arg)}
+        return [] if early else list(self.level.sets)
+
+    def _distinct_before_sets(self, plan: PlanNode, unique_on: dict[int, int], ordering: Sequence[Ordering],
+                              late: list[PendingSet]) -> tuple[PlanNode, list[Field]]:
+        """DISTINCT ON, and over its rows the set-returning functions of the select list."""
+        made = {f.id for pending in late for f in pending.fields}
+        items = self.items
+        early = [i for i, item in enumerate(items) if not e.columns_of(item.expr) & made]
+        wanted = {i for item in items if e.columns_of(item.expr) & made for i in e.columns_of(item.expr)} | {
+            i for pending in late for arg in pending.args for i in e.columns_of(arg)}
+        carried = [Item(f.name, f.ref(), -1) for f in plan.output if f.id in wanted]
+        place = {index: at for at, index in enumerate(early)}
+        self.items = [*(items[i] for i in early), *carried]
+        plan, fields = self._projected(plan)
+        keys = [Ordering(place[k.index], k.descending, k.nulls_first, k.pos) for k in ordering]
+        plan = self._distinct(plan, fields, {place[i]: pos for i, pos in unique_on.items()}, keys)
+        now = {next(iter(e.columns_of(item.expr))): fields[len(early) + at].ref() for at, item in enumerate(carried)}
+        for pending in late:
+            pending.args = tuple(e.replace_columns(arg, now) for arg in pending.args)  # type: ignore[arg-type]
+        plan = with_sets(self.context, plan, late)
+        self.items = [Item(item.name, fields[place[i]].ref() if i in place
+                           else e.replace_columns(item.expr, now), item.pos, item.origin)  # type: ignore[arg-type]
+                      for i, item in enumerate(items)]
+        return self._projected(plan)
 
     def _projected(self, plan: PlanNode) -> tuple[PlanNode, list[Field]]:
         """The select list as columns; a plain column keeps its id, once."""
@@ -362,17 +464,30 @@ class _SelectBinder:
         keys: dict[int, SortKey] = {}
         for key in ordering:
             keys.setdefault(key.index, SortKey(fields[key.index].ref(), key.descending, key.nulls_first))
-        return Sort(plan, tuple(keys.values())) if keys else plan
+        return sorted_by(self.context, plan, list(keys.values()))
 
 
-def limited(context: Context, plan: PlanNode, args: dict[str, Any]) -> PlanNode:
-    """LIMIT and OFFSET of a query's clauses over `plan`."""
+def _twins(sets: Sequence[PendingSet], others: Sequence[PendingSet]) -> dict[int, Expr]:
+    """For the columns of those of `sets` that are also among `others`: the same columns there."""
+    found: dict[int, Expr] = {}
+    for pending in sets:
+        args = tuple(e.replace_columns(arg, found) for arg in pending.args)
+        twin = next((p for p in others if (p.name, p.args) == (pending.name, args)), None)
+        if twin is not None:
+            found.update((f.id, same.ref()) for f, same in zip(pending.fields, twin.fields, strict=True))
+    return found
+
+
+def limited(query: Level, plan: PlanNode, args: dict[str, Any]) -> PlanNode:
+    """LIMIT and OFFSET of a query's clauses over `plan`; they may read columns of the levels around it."""
     limit, offset = args.get("limit"), args.get("offset")
     if limit is None and offset is None:
         return plan
-    level = Level(context, None, Scope(), {})
+    context = query.context
+    level = Level(context, query.parent, query.scope, query.tables)
     count = None if limit is None else _row_count(level, limit.args["expression"], LIMIT)
     skip = None if offset is None else _row_count(level, offset.args["expression"], OFFSET)
+    query.refs.update(level.refs)
     if limit is not None and limit.meta.get("ties"):
         if args.get("order") is None:
             fail(SqlSyntaxError, "WITH TIES cannot be specified without ORDER BY clause", -1)

@@ -8,13 +8,14 @@ from typing import Any
 
 from shoal.catalog.access import ResolvedTable
 from shoal.catalog.declarations import ColumnInfo, Constraint, Index, IndexExpression
-from shoal.catalog.errors import DatatypeMismatch
+from shoal.catalog.errors import DatatypeMismatch, FeatureNotSupported, InvalidObjectDefinition
 from shoal.exec.functions.casts import can_coerce
+from shoal.exec.functions.registry import is_immutable
 from shoal.exec.plan.expr import Call, ColumnRef, Expr, Literal, walk
 from shoal.exec.plan.nodes import Field
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.coercion import coerce, settle
-from shoal.exec.sql.context import CHECK, DEFAULT, INDEX, INDEX_PREDICATE, Clause, Context, Level, bare_type, fail
+from shoal.exec.sql.context import CHECK, DEFAULT, GENERATED, INDEX, INDEX_PREDICATE, Clause, Context, Level, bare_type, fail
 from shoal.exec.sql.deparse import Deparser, shown_or_none
 from shoal.exec.sql.expressions import ExpressionBinder
 from shoal.exec.sql.names import index_name
@@ -34,13 +35,22 @@ def assigned(context: Context, value: Expr, column: ColumnInfo, pos: int) -> Exp
     if value.type.name != "unknown" and not can_coerce(value.type, column.type, "assignment"):
         fail(DatatypeMismatch, f'column "{column.name}" is of type {bare_type(column.type).sql} but expression is of type '
              f"{bare_type(value.type).sql}", pos, hint="You will need to rewrite or cast the expression.")
-    return coerce(context, value, column.type, pos, "assignment")
+    return _in_domain(context, coerce(context, value, column.type, pos, "assignment"), column)
+
+
+def _in_domain(context: Context, value: Expr, column: ColumnInfo) -> Expr:
+    """A value for a column of a domain, once it has passed the domain's conditions."""
+    if column.domain is None:
+        return value
+    from shoal.exec.sql import user_types
+    found = user_types.find(context, column.domain)
+    return value if found is None or found.domain is None else user_types.in_domain(context, value, found.domain)
 
 
 def default_value(context: Context, column: ColumnInfo) -> Expr:
     """The column's default value: its declared expression, else NULL."""
     if not column.default or column.generated:
-        return Literal(column.type, None)
+        return _in_domain(context, Literal(column.type, None), column)
     node = parsed(column.default)
     if isinstance(node, s.Function) and node.name[-1] == "nextval" and isinstance(node.args[0], s.Cast):
         node.args[0] = node.args[0].arg  # the name will do, and is found faster than the OID
@@ -60,6 +70,34 @@ def default_text(context: Context, node: Any, text: str, column: ColumnInfo) -> 
         return ""
     shown = shown_or_none(Deparser(binder).default, node, column.type)
     return text if shown is None else shown.text(False)
+
+
+def generation_text(context: Context, node: Any, text: str, column: ColumnInfo, scope: Scope, generated: set[str]) -> str:
+    """What is kept of a generated column's expression. Raises: InvalidObjectDefinition (42P17) for one that is not
+    immutable, InvalidColumnReference (42P10) for one over generated columns, DatatypeMismatch (42804) ..."""
+    level = Level(context, None, scope, {})
+    binder = ExpressionBinder(level, GENERATED, [])
+    bound = assigned(context, binder.bind(node), column, s.place(node))
+    used = next((name for name in _columns(bound) if name in generated), None)
+    if used is not None:
+        fail(InvalidObjectDefinition, f'cannot use generated column "{used}" in column generation expression', s.place(node),
+             detail="A generated column cannot reference another generated column.")
+    if binder.applies:
+        fail(FeatureNotSupported, "cannot use subquery in column generation expression", s.place(node))
+    if any(isinstance(part, Call) and not is_immutable(part.name, [a.type for a in part.args]) for part in walk(bound)):
+        fail(InvalidObjectDefinition, "generation expression is not immutable", -1)
+    shown = shown_or_none(Deparser(binder).default, node, column.type)
+    return text if shown is None else shown.text(False)
+
+
+def generated_values(context: Context, name: str, columns: Sequence[ColumnInfo],
+                     stored: Sequence[Field]) -> list[tuple[Field, Expr]]:
+    """The values of a table's generated columns, made of the other columns that are to be stored."""
+    if not any(column.generated for column in columns):
+        return []
+    binder = ExpressionBinder(Level(context, None, scope_of(name, stored), {}), GENERATED, [])
+    return [(field, assigned(context, binder.bind(parsed(column.default)), column, -1))
+            for field, column in zip(stored, columns, strict=True) if column.generated]
 
 
 def check(context: Context, node: Any, text: str, scope: Scope, made: Constraint) -> Constraint:

@@ -7,7 +7,8 @@ offset PostgreSQL reports for the node: an operator's own, a name's first part, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 
@@ -18,6 +19,8 @@ class Node:
 
 def place(node: Any) -> int:
     """Where an expression starts as PostgreSQL reports it: the leftmost of its own place and its operands'."""
+    if isinstance(node, Cast) and isinstance(node.arg, Constant) and node.arg.kind == "string":
+        return node.arg.pos  # read as a constant of that type
     pos: int = node.pos
     while True:
         match node:
@@ -34,6 +37,20 @@ def place(node: Any) -> int:
         if node is None:
             return pos
         pos = min(pos, node.pos)
+
+
+def walk(item: Any) -> Iterator[Node]:
+    """All nodes of a piece of syntax, outermost first."""
+    stack = [item]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Node):
+            yield node
+            stack += [getattr(node, part.name) for part in reversed(fields(node))]
+        elif isinstance(node, (list, tuple)):
+            stack += reversed(node)
+        elif hasattr(node, "args") and isinstance(node.args, dict):
+            stack += node.args.values()
 
 
 @dataclass(slots=True)
@@ -278,6 +295,35 @@ class Function(Node):
 
 
 @dataclass(slots=True)
+class SearchClause(Node):
+    """SEARCH {DEPTH | BREADTH} FIRST BY columns SET sequence."""
+
+    breadth: bool
+    columns: list[str]
+    sequence: str
+
+
+@dataclass(slots=True)
+class CycleClause(Node):
+    """CYCLE columns SET mark TO value DEFAULT default USING path; without TO, true and false."""
+
+    columns: list[str]
+    mark: str
+    value: Any = None
+    default: Any = None
+    path: str = ""
+
+
+@dataclass(slots=True)
+class LockingClause(Node):
+    """FOR UPDATE and its kin; `tables`: those of OF, with their places."""
+
+    strength: str
+    tables: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
+    skip_locked: bool = False
+
+
+@dataclass(slots=True)
 class Target(Node):
     """A select-list entry with its AS label, "" for none."""
 
@@ -307,6 +353,15 @@ class TableRef(FromItem):
     only: bool = False
     sample: Function | None = None
     """TABLESAMPLE's method with its arguments."""
+    seed: Any = None
+    """TABLESAMPLE's REPEATABLE."""
+
+
+@dataclass(slots=True)
+class FileRef(FromItem):
+    """FROM 'path': files, as a table."""
+
+    path: str
 
 
 @dataclass(slots=True)
@@ -320,7 +375,9 @@ class FunctionRef(FromItem):
     functions: list[Function]
     lateral: bool = False
     ordinality: bool = False
-    definitions: list[tuple[str, TypeName]] | None = None
+    definitions: list[ColumnDefinition] | None = None
+    inner_definitions: dict[int, list[ColumnDefinition]] = field(default_factory=dict)
+    """Column definition lists inside ROWS FROM, by the function's number."""
 
 
 @dataclass(slots=True)
@@ -350,8 +407,31 @@ class Assignment(Node):
 
     columns: list[str]
     value: Any
-    part: bool = False
-    """Whether only a field or element of the column is set."""
+    several: bool = False
+    """The columns were in parentheses."""
+    parts: list[Subscript | FieldOf] = field(default_factory=list)
+    """column.field = value, column[a][b] = value: what of the column is set; without their `arg`."""
+
+
+@dataclass(slots=True)
+class IntoTable(Node):
+    """The table that SELECT INTO makes."""
+
+    parts: tuple[str, ...]
+    temporary: bool = False
+
+
+@dataclass(slots=True)
+class MergeWhen(Node):
+    """WHEN [NOT] MATCHED [AND condition] THEN action; `values` None: DEFAULT VALUES."""
+
+    matched: bool
+    condition: Any = None
+    action: Literal["nothing", "insert", "update", "delete"] = "nothing"
+    assignments: list[Assignment] = field(default_factory=list)
+    columns: list[ColumnDefinition] = field(default_factory=list)
+    overriding: str = ""
+    values: list[Any] | None = None
 
 
 @dataclass(slots=True)

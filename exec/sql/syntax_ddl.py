@@ -51,6 +51,8 @@ class ColumnNode:
     sequence: dict[str, Any] = field(default_factory=dict)
     constraints: list[ConstraintNode] = field(default_factory=list)
     collation: Collation | None = None
+    generated: Any = None
+    generated_text: str = ""
 
 
 @dataclass(slots=True)
@@ -85,6 +87,64 @@ class CreateView:
     text: str
     replace: bool = False
     temporary: bool = False
+    check: Literal["", "local", "cascaded"] = ""
+    """WITH CHECK OPTION."""
+
+
+@dataclass(slots=True)
+class ArgumentNode:
+    """An argument of CREATE FUNCTION: `type` and `default` as written, `mode` as FunctionArgument has it."""
+
+    pos: int
+    name: str
+    type: str = ""
+    mode: Literal["i", "o", "b", "v", "t"] = "i"
+    default: str = ""
+    written: TypeName | None = None
+
+
+@dataclass(slots=True)
+class CreateFunction:
+    target: TableRef
+    replace: bool = False
+    arguments: list[ArgumentNode] = field(default_factory=list)
+    returns: str = ""
+    returns_set: bool = False
+    language: str | None = None
+    volatility: Literal["i", "s", "v"] = "v"
+    strict: bool = False
+    body: str = ""
+    standard: bool = False
+    """The body was written as SQL, not as a string."""
+
+
+@dataclass(slots=True)
+class CreateType:
+    """CREATE TYPE and CREATE DOMAIN."""
+
+    target: TableRef
+    kind: Literal["enum", "composite", "domain"]
+    labels: list[str] = field(default_factory=list)
+    fields: list[tuple[str, TypeName]] = field(default_factory=list)
+    base: TypeName | None = None
+    not_null: bool = False
+    default: str = ""
+    checks: list[ConstraintNode] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class AlterType:
+    """ALTER TYPE and ALTER DOMAIN: one action."""
+
+    target: TableRef
+    domain: bool
+    what: str = ""
+    name: str = ""
+    new_name: str = ""
+    place: str = ""
+    """"before" or "after" the label `new_name`."""
+    exists: bool = False
+    checks: list[ConstraintNode] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -192,6 +252,7 @@ class DropOther:
     targets: list[TableRef] = field(default_factory=list)
     arguments: list[list[TypeName] | None] = field(default_factory=list)
     """Of functions: the types of the arguments of each, None where they are not given."""
+    cascade: bool = False
     table: TableRef | None = None
     """Whose trigger, rule or policy it is."""
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from shoal.catalog.errors import FeatureNotSupported, SqlError, UndefinedObject
-from shoal.catalog.types import OIDS, SqlType, array_of
+from shoal.catalog.types import OIDS, SQL_ALIASES, SqlType, array_of
 from shoal.exec.functions.casts import parse_type
 from shoal.exec.sql.syntax import TypeName
+
+if TYPE_CHECKING:
+    from shoal.catalog.declarations import TypeDefinition
+    from shoal.exec.sql.context import Context
 
 _SYSTEM_SCHEMAS = ("", "pg_catalog", "information_schema")
 _DOMAINS = {"cardinal_number": "int4", "character_data": "varchar", "sql_identifier": "name", "time_stamp": "timestamptz",
@@ -16,13 +21,17 @@ _DOMAINS = {"cardinal_number": "int4", "character_data": "varchar", "sql_identif
 _FIELDS = ("year", "month", "day", "hour", "minute", "second")
 _FIELD_BITS = (2, 1, 3, 10, 11, 12)
 """Of an interval's typmod (datetime.h)."""
-_NO_MODIFIERS = ("timestamp", "time", "timestamp with time zone", "time with time zone", "interval", "bit", "bit varying")
+_NO_MODIFIERS = ("timestamp", "time", "timestamp with time zone", "time with time zone", "timestamptz", "timetz",
+                 "interval")
 
 
-def resolve_type(written: TypeName) -> SqlType:
-    """The type meant. Raises: UndefinedObject (42704), InvalidParameterValue (22023) for impossible modifiers."""
+def resolve_type(written: TypeName, context: Context | None = None) -> SqlType:
+    """The type meant; with a `context` also one that somebody made, of a domain the type beneath.
+
+    Raises: UndefinedObject (42704), InvalidParameterValue (22023) for impossible modifiers.
+    """
     try:
-        found = _resolve(written)
+        found = _resolve(written, context)
         if not written.dimensions:
             return found
         if found.is_array:
@@ -35,14 +44,43 @@ def resolve_type(written: TypeName) -> SqlType:
         raise
 
 
-def _resolve(written: TypeName) -> SqlType:
+def domain_of(written: TypeName, context: Context) -> tuple[tuple[str, str], TypeDefinition] | None:
+    """((schema, name), definition) of the domain that a type's name means, if it means one."""
+    from shoal.exec.sql import user_types
+    if written.dimensions or (not written.schema and written.name in SQL_ALIASES) or (
+            written.schema in _SYSTEM_SCHEMAS and written.name in OIDS):
+        return None
+    found = user_types.find(context, _parts(written))
+    return None if found is None or found.domain is None else ((found.schema, found.domain.name), found.domain)
+
+
+def _parts(written: TypeName) -> tuple[str, ...]:
+    return (written.schema, written.name) if written.schema else (written.name,)
+
+
+def _resolve(written: TypeName, context: Context | None) -> SqlType:
+    """Raises: UndefinedObject (42704)."""
+    try:
+        return _built_in(written)
+    except UndefinedObject:
+        if context is None:
+            raise
+        from shoal.exec.sql import user_types
+        found = user_types.find(context, _parts(written))
+        if found is None and written.name.startswith("_"):
+            element = user_types.find(context, (*_parts(written)[:-1], written.name[1:]))
+            found = None if element is None else replace(element, type=array_of(element.type))
+        if found is None:
+            raise
+        return found.type
+
+
+def _built_in(written: TypeName) -> SqlType:
     name = written.name
     if written.schema not in _SYSTEM_SCHEMAS:
         raise UndefinedObject(f'type "{written.schema}.{name}" does not exist')
     if written.schema == "information_schema" and name in _DOMAINS:
         return SqlType(_DOMAINS[name])
-    if name in ("bit", "bit varying"):
-        raise FeatureNotSupported("bit strings are not supported")
     if written.quoted and name not in OIDS:
         raise UndefinedObject(f'type "{name}" does not exist')
     spelled = f'"{name}"' if written.quoted else name
@@ -67,11 +105,4 @@ def _time_modifier(written: TypeName) -> int | None:
         return fields << 16 | (min(written.modifiers[0], 6) if written.modifiers else 0xFFFF)
     if written.modifiers and written.name in _NO_MODIFIERS:
         return min(written.modifiers[0], 6)
-    return None
-
-
-def time_precision(written: TypeName) -> int | None:
-    """n of timestamp(n), time(n) and interval(n) where it cuts digits, else None."""
-    if written.modifiers and written.name in _NO_MODIFIERS and written.name not in ("bit", "bit varying"):
-        return written.modifiers[0] if written.modifiers[0] < 6 else None
     return None

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from shoal.catalog import scaled
 from shoal.catalog.connector import CatalogDefinition
 from shoal.catalog.registry import Catalogs
 from shoal.catalog.types import SqlType, to_python
@@ -100,4 +101,6 @@ def python_values(array: pa.Array, sql_type: SqlType) -> list[Any]:
     """A column in storage form as Python values; numerics as Decimal."""
     if sql_type.name == "numeric" and pa.types.is_int64(array.type):
         return [to_python(value, sql_type) for value in array.to_pylist()]
+    if sql_type.varies:
+        return [to_python(value, sql_type) for value in scaled.texts(array).to_pylist()]
     return array.to_pylist()

@@ -33,12 +33,14 @@ from shoal.catalog.connector import (
     Split,
     SupportsFilter,
     SupportsLimit,
+    SupportsPaths,
     SupportsPieces,
     TableHandle,
     TableName,
     TableStatistics,
 )
 from shoal.catalog.connectors.batches import batch_of
+from shoal.catalog.connectors.files import paths
 from shoal.catalog.connectors.files import tables as table_files
 from shoal.catalog.connectors.files.arrow_files import ArrowFormat, OrcFormat
 from shoal.catalog.connectors.files.delimited import DelimitedFormat
@@ -65,7 +67,7 @@ class _Unit(NamedTuple):
     size_bytes: int
 
 
-class FilesConnector(Connector, SupportsFilter, SupportsLimit, SupportsPieces):
+class FilesConnector(Connector, SupportsFilter, SupportsLimit, SupportsPaths, SupportsPieces):
     """Raises: ConfigurationError (F0000) for a URL it does not understand; looks at no file yet."""
 
     kind = "files"
@@ -98,6 +100,15 @@ class FilesConnector(Connector, SupportsFilter, SupportsLimit, SupportsPieces):
         if schema != self.default_schema or name not in self._tables():
             return None
         return TableHandle(self.name, schema, name)
+
+    def at_path(self, path: str) -> TableHandle | None:
+        found = paths.matching(self.roots, self.formats, path)
+        return None if found is None else TableHandle(self.name, self.default_schema, found.name)
+
+    def _named(self, name: str) -> FileTable | None:
+        """The table of this name, or of the files that it is the path of."""
+        path = paths.path_of(name)
+        return self._tables().get(name) if path is None else paths.matching(self.roots, self.formats, path)
 
     def columns(self, handle: TableHandle) -> tuple[ColumnInfo, ...]:
         return self._schema(self._table(handle)).columns
@@ -135,10 +146,9 @@ class FilesConnector(Connector, SupportsFilter, SupportsLimit, SupportsPieces):
 
     def _table(self, handle: TableHandle) -> FileTable:
         """The table with the files that the handle's partition predicates leave."""
-        tables = self._tables()
-        table = tables.get(handle.name)
+        table = self._named(handle.name)
         if table is None:
-            raise UndefinedTable(f'relation "{handle.name}" does not exist', hint=did_you_mean(handle.name, tables))
+            raise UndefinedTable(f'relation "{handle.name}" does not exist', hint=did_you_mean(handle.name, self._tables()))
         types = table.partition_types
         enforced = [p for p in _predicates(handle) if p.column in types]
         if not enforced:
@@ -149,7 +159,7 @@ class FilesConnector(Connector, SupportsFilter, SupportsLimit, SupportsPieces):
     def _schema(self, table: FileTable) -> TableSchema:
         """The whole table's columns, however many of its files `table` still has."""
         stamp = self._stamp()
-        whole = self._tables().get(table.name, table)
+        whole = self._named(table.name) or table
         return self._schemas.get((table.name, stamp), lambda: table_files.schema(whole))
 
     # -- planning
@@ -194,7 +204,7 @@ class FilesConnector(Connector, SupportsFilter, SupportsLimit, SupportsPieces):
         parts = []
         if predicates:
             table = self._table(handle)
-            everything = self._tables()[table.name].files
+            everything = (self._named(table.name) or table).files
             if len(table.files) < len(everything):
                 parts.append(f"files: {len(table.files)} of {len(everything)}")
             if table.format.prunes and len(table.files) <= 64:
@@ -366,7 +376,7 @@ def _files_to_json(files: Sequence[TableFile], piece: list[_Unit]) -> Json:
 
 
 def _types_to_json(types: Any) -> Json:
-    return tuple((name, (t.name, t.precision, t.scale, t.length, t.trim)) for name, t in types.items())
+    return tuple((name, (t.name, t.precision, t.scale, t.length)) for name, t in types.items())
 
 
 def _types_from_json(data: Json) -> dict[str, SqlType]:

@@ -99,7 +99,7 @@ class Root(ABC):
 
     def __init__(self, url: str, base: str, pattern: str) -> None:
         self.url, self.base = url, base
-        self._pattern = _glob(pattern) if pattern else None
+        self._pattern = glob(pattern) if pattern else None
         self._lock = threading.Lock()
         self._listed_at = -1e9
         self._files: tuple[DataFile, ...] = ()
@@ -326,7 +326,7 @@ def _split_glob(path: str) -> tuple[str, str]:
     return "/".join(parts[:first]) or "/", "/".join(parts[first:])
 
 
-def _glob(pattern: str) -> re.Pattern[str]:
+def glob(pattern: str) -> re.Pattern[str]:
     """Matches a relative path that the pattern names, or one below a folder that it names. `**` is any depth."""
     out, i = "", 0
     while i < len(pattern):

@@ -76,12 +76,12 @@ def discover(roots: Sequence[Root], formats: Sequence[Format], sniff: Any) -> di
             source = Source(root, file)
             path = file.path or root.label
             folder, _, filename = path.rpartition("/")
-            stem, each = _format(filename, by_suffix)
+            stem, each = format_of(filename, by_suffix)
             if each is None:
                 if file.path:
                     continue
                 each = sniff(source)
-            plain, partitions = _partitions(folder.split("/") if folder else [])
+            plain, partitions = partitions_of(folder.split("/") if folder else [])
             if plain or partitions:
                 label, key = plain.rpartition("/")[2] or root.label, (number, plain + "/", each.name, "")
             else:
@@ -200,7 +200,7 @@ def _partition_type(texts: Sequence[str]) -> SqlType:
     return TEXT
 
 
-def _format(filename: str, by_suffix: Mapping[str, Format]) -> tuple[str, Format | None]:
+def format_of(filename: str, by_suffix: Mapping[str, Format]) -> tuple[str, Format | None]:
     """(the name without its suffixes, the format), the format None for a file that is no table."""
     stem = filename
     for compression in COMPRESSIONS:
@@ -214,7 +214,7 @@ def _format(filename: str, by_suffix: Mapping[str, Format]) -> tuple[str, Format
     return head, found
 
 
-def _partitions(folders: Sequence[str]) -> tuple[str, tuple[tuple[str, str | None], ...]]:
+def partitions_of(folders: Sequence[str]) -> tuple[str, tuple[tuple[str, str | None], ...]]:
     """(path of the table's folder, partition values) of a file in these folders."""
     first = next((i for i, folder in enumerate(folders) if "=" in folder.strip("=")), len(folders))
     values = {}

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+from shoal.catalog.declarations import TypeDefinition
 from shoal.catalog.pg_catalog.snapshot import SUPERUSER_OID, Namespace, Snapshot
 from shoal.catalog.pg_catalog.static import column
 
@@ -17,11 +18,28 @@ def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     for enum in snapshot.enums:
         yield _row(enum.oid, enum.info.name, enum.namespace, "enum", typarray=enum.array_oid, **_OF_ENUM)
         yield _array(enum.array_oid, enum.info.name, enum.namespace, enum.oid, "i")
+    for namespace, made in snapshot.made_types:
+        oid, array = snapshot.type_oid(namespace, made.name), snapshot.type_oid(namespace, "_" + made.name)
+        if made.base is None:
+            yield _row(oid, made.name, namespace, "record", typarray=array, **_OF_ROW)
+        else:
+            yield _domain(oid, made, namespace, array)
+        yield _array(array, made.name, namespace, oid, "d")
     for relation in snapshot.relations:
         namespace, name = relation.namespace, relation.table.name
         array = snapshot.type_oid(namespace, "_" + name)
         yield _row(relation.type_oid, name, namespace, "record", typrelid=relation.oid, typarray=array, **_OF_ROW)
         yield _array(array, name, namespace, relation.type_oid, "d")
+
+
+def _domain(oid: int, made: TypeDefinition, namespace: Namespace, array: int) -> dict[str, Any]:
+    base = made.base
+    assert base is not None
+    fixed = base.size > 0
+    found = _row(oid, made.name, namespace, "domain", typarray=array, typlen=base.size, typbyval=fixed and base.size <= 8,
+                 typtype="d", typcategory=base.category, typalign="i", typstorage="p" if fixed else "x",
+                 typbasetype=base.oid, typtypmod=base.typmod, typnotnull=not made.nullable)
+    return {**found, "typdefault": made.default or None}
 
 
 def _array(oid: int, name: str, namespace: Namespace, element: int, align: str) -> dict[str, Any]:
@@ -31,7 +49,7 @@ def _array(oid: int, name: str, namespace: Namespace, element: int, align: str) 
 
 
 def _row(oid: int, name: str, namespace: Namespace, family: str, **more: Any) -> dict[str, Any]:
-    put, out, receive, send = (_functions()[f"{family}_{what}"] for what in _FUNCTIONS)
+    put, out, receive, send = (_functions().get(f"{family}_{what}", 0) for what in _FUNCTIONS)
     return {"oid": oid, "typname": name, "typnamespace": namespace.oid, "typowner": SUPERUSER_OID, "typispreferred": False,
             "typisdefined": True, "typdelim": ",", "typrelid": 0, "typsubscript": 0, "typelem": 0, "typarray": 0,
             "typinput": put, "typoutput": out, "typreceive": receive, "typsend": send, "typmodin": 0, "typmodout": 0,

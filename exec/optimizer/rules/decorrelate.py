@@ -21,7 +21,7 @@ of exec/optimizer/unnesting.py. Inner Applies are removed before the ones around
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from shoal.catalog.types import BOOL, INT8
@@ -39,6 +39,7 @@ from shoal.exec.optimizer.unnesting import (
     equality_keys,
     join_null_safe,
     limit_parts,
+    may_raise,
     pull_up,
 )
 from shoal.exec.plan.expr import (
@@ -65,10 +66,14 @@ from shoal.exec.plan.nodes import (
     Limit,
     PlanNode,
     Project,
+    SharedRows,
     Sort,
     TableFunction,
+    TableWrite,
     TopN,
     Values,
+    With,
+    free_tables,
     walk_plan,
 )
 
@@ -78,12 +83,14 @@ _NULL_BOOL = Literal(BOOL, None)
 def decorrelate(plan: PlanNode, context: OptimizerContext) -> PlanNode:
     if not any(isinstance(node, Apply) for node in walk_plan(plan)):
         return plan
-    return _Decorrelation(plan, context).visit(plan)
+    return _Decorrelation(plan, context).whole(plan)
 
 
 class _Decorrelation:
     def __init__(self, plan: PlanNode, context: OptimizerContext) -> None:
         self.context = context
+        self.shared: list[tuple[int, PlanNode]] = []
+        """Rows to be computed once, with their numbers, that are not in the plan yet."""
         uses: Counter[int] = Counter()
         self.positive: set[int] = set()
         self.negative: set[int] = set()
@@ -97,6 +104,42 @@ class _Decorrelation:
                         self.negative.add(part.args[0].id)
         self.positive = {i for i in self.positive if uses[i] == 1}
         self.negative = {i for i in self.negative if uses[i] == 1}
+
+    def whole(self, plan: PlanNode) -> PlanNode:
+        """The plan, in a With if there are rows to be shared that were not before."""
+        if isinstance(plan, (Project, TableWrite)) and any(isinstance(node, With) for node in walk_plan(plan)):
+            return replace(plan, input=self.whole(plan.input))
+        if isinstance(plan, With):
+            self.context.last_id = max(self.context.last_id, *plan.numbers)
+        numbers: list[int] = []
+        inputs: list[PlanNode] = []
+        parts = zip((*plan.numbers, 0), plan.inputs, strict=True) if isinstance(plan, With) else [(0, plan)]
+        for number, part in parts:
+            made = self.visit(part)
+            for shared, rows in self.shared:
+                numbers.append(shared)
+                inputs.append(rows)
+            self.shared.clear()
+            inputs.append(made)
+            numbers.append(number)
+        return With(tuple(numbers[:-1]), tuple(inputs)) if len(inputs) > 1 else inputs[0]
+
+    def share(self, rows: PlanNode) -> tuple[PlanNode, Callable[[], tuple[PlanNode, dict[int, ColumnRef]]]] | None:
+        """Has the rows computed once: a reader of them with the same columns, and a maker of more readers. None for rows
+        that depend on something around them."""
+        if free_columns(rows) or free_tables(rows):
+            return None
+        definition, renamed = refresh(rows, self.context.next_id)
+        number = self.context.next_id()
+        self.shared.append((number, definition))
+        fields = rows.output
+        columns = tuple(renamed[f.id].id for f in fields)
+
+        def another() -> tuple[PlanNode, dict[int, ColumnRef]]:
+            own = tuple(self.context.new_field(f.name, f.type) for f in fields)
+            return SharedRows(number, own, columns), {old.id: new.ref() for old, new in zip(fields, own, strict=True)}
+
+        return SharedRows(number, fields, columns), another
 
     def visit(self, node: PlanNode) -> PlanNode:
         children = node.children()
@@ -122,10 +165,14 @@ class _Decorrelation:
     def scalar(self, node: Apply, outer: set[int]) -> PlanNode:
         assert node.mark is not None
         value = node.right.output[0]
-        inlined = self.inline(node.left, node.right)
+        inlined = self.inline(node.left, node.right, guard=node.guard)
         if inlined is not None and at_most_one(node.right):
             return Project(inlined, (*passed_on(node.left.output), (node.mark, value.ref())))
         own = outer & output_ids(node.left)
+        if not own and node.guard is not None and not _exactly_one(node.right):
+            right, result = self.checked(node.right, (), value)
+            return Project(Join("inner", node.left, right), (*passed_on(node.left.output),
+                                                             (node.mark, _guarded(node.guard, result))))
         if not own:
             single = node.right if _exactly_one(node.right) else EnforceSingleRow(node.right)
             joined = Join("inner", node.left, single)
@@ -134,14 +181,14 @@ class _Decorrelation:
             return self.scalar_by_keys(node, outer)
         except CannotPullUp:
             pass
-        push = DomainPush(node.left, own, self.context)
+        push = DomainPush(node.left, own, self.context, self.share, node.guard)
         right, mapping = push.push(node.right)
-        result: Expr = value.ref()
+        result = value.ref()
         if not at_most_one(node.right):
             right, result = self.checked(right, list(mapping.values()), value)
         pairs = [(f.ref(), mapping[f.id]) for f in push.fields]
-        joined = join_null_safe("left", node.left, right, pairs, self.context)
-        return Project(joined, (*passed_on(node.left.output), (node.mark, result)))
+        joined = join_null_safe("left", push.left, right, pairs, self.context)
+        return Project(joined, (*passed_on(node.left.output), (node.mark, _guarded(node.guard, result))))
 
     def checked(self, node: PlanNode, keys: Sequence[ColumnRef], value: Field) -> tuple[PlanNode, Expr]:
         """One row for each value of the keys, and the value with a check that there was no second row."""
@@ -170,8 +217,11 @@ class _Decorrelation:
             result = replace_columns(result, {f.id: empty_value(c, f.ref()) for f, c in aggregate.aggregates})
         else:
             below, pulled = pull_up(below, outer, self.context)
+        if node.guard is not None and any(isinstance(part, Project) and any(may_raise(e) for _, e in part.assignments)
+                                          for part in walk_plan(below)):
+            raise CannotPullUp
         joined = Join("left", node.left, below, (), conjunction(pulled) if pulled else None)
-        return Project(joined, (*passed_on(node.left.output), (node.mark, result)))
+        return Project(joined, (*passed_on(node.left.output), (node.mark, _guarded(node.guard, result))))
 
     # EXISTS and IN ---------------------------------------------------------------------------------------------------
 
@@ -198,10 +248,10 @@ class _Decorrelation:
 
     def by_domain(self, node: Apply, right: PlanNode, outer: set[int], condition: Expr | None = None) -> PlanNode:
         """A mark join with the subquery's rows for each distinct value of the outer columns."""
-        push = DomainPush(node.left, outer & output_ids(node.left), self.context)
+        push = DomainPush(node.left, outer & output_ids(node.left), self.context, self.share)
         right, mapping = push.push(right)
         pairs = [(f.ref(), mapping[f.id]) for f in push.fields]
-        return join_null_safe("mark", node.left, right, pairs, self.context, condition=condition, mark=node.mark)
+        return join_null_safe("mark", push.left, right, pairs, self.context, condition=condition, mark=node.mark)
 
     def any(self, node: Apply, outer: set[int]) -> PlanNode:
         assert node.mark is not None
@@ -305,21 +355,24 @@ class _Decorrelation:
             return joined
         except CannotPullUp:
             pass
-        push = DomainPush(node.left, own, self.context)
+        push = DomainPush(node.left, own, self.context, self.share)
         right, mapping = push.push(node.right)
         pairs = [(f.ref(), mapping[f.id]) for f in push.fields]
-        return join_null_safe(kind, node.left, right, pairs, self.context, condition=node.condition)
+        return join_null_safe(kind, push.left, right, pairs, self.context, condition=node.condition)
 
-    def inline(self, left: PlanNode, right: PlanNode, keep_outer: bool = False) -> PlanNode | None:
-        """Projections, filters and set-returning functions over the one-row relation, run over `left` itself."""
+    def inline(self, left: PlanNode, right: PlanNode, keep_outer: bool = False,
+               guard: ColumnRef | None = None) -> PlanNode | None:
+        """Projections, filters and set-returning functions over the one-row relation, run over `left` itself; with a
+        `guard` computed only where it is true."""
         match right:
             case Values() if not right.fields and len(right.rows) == 1:
                 return left
             case Project():
-                below = self.inline(left, right.input)
+                below = self.inline(left, right.input, guard=guard)
                 kept = {f.id for f, _ in right.assignments}
                 return None if below is None else Project(
-                    below, (*passed_on(f for f in left.output if f.id not in kept), *right.assignments))
+                    below, (*passed_on(f for f in left.output if f.id not in kept),
+                            *((f, _guarded(guard, expr)) for f, expr in right.assignments)))
             case TableFunction():
                 below = self.inline(left, right.input)
                 return None if below is None else TableFunction(below, right.functions, right.fields, right.ordinality,
@@ -328,6 +381,12 @@ class _Decorrelation:
                 below = self.inline(left, right.input)
                 return None if below is None or at_most_one(right) else Filter(below, right.predicate)
         return None
+
+
+def _guarded(guard: ColumnRef | None, value: Expr) -> Expr:
+    """The value where the guard is true, NULL elsewhere."""
+    return value if guard is None or isinstance(value, ColumnRef) else Case(
+        value.type, (guard,), (value,), Literal(value.type, None))
 
 
 def _unless_false(test: Call) -> Expr:
@@ -375,7 +434,7 @@ def _peel_existence(node: PlanNode) -> PlanNode:
                 node = node.input
             case Limit() | TopN():
                 _, _, count, offset, _ = limit_parts(node)
-                if count == 0 or offset:
+                if offset is not None or not (count is None or (isinstance(count, Literal) and count.value)):
                     return node
                 node = node.input
             case _:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from shoal.catalog.types import FLOAT8, INT8, SqlType, numeric
+from shoal.exec.functions.numeric_types import total
 from shoal.exec.optimizer.columns import passed_on
 from shoal.exec.optimizer.context import OptimizerContext
 from shoal.exec.plan.expr import AggregateCall, Call, Expr
@@ -29,7 +30,7 @@ def sum_type(argument: SqlType) -> SqlType | None:
     if argument.name == "int8":
         return numeric(38, 0)
     if argument.name == "numeric":
-        return numeric(38, argument.scale or 0, trim=argument.trim)
+        return total([argument])
     return FLOAT8 if argument.name in ("float4", "float8") else None
 
 

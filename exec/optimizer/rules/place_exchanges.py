@@ -51,6 +51,7 @@ from shoal.exec.optimizer.stats import key_domain, match_share
 from shoal.exec.plan.expr import AggregateCall, ColumnRef, Literal, is_volatile
 from shoal.exec.plan.nodes import (
     Aggregate,
+    Completion,
     EnforceSingleRow,
     Exchange,
     Filter,
@@ -250,6 +251,12 @@ class _Placing:
             return self.over_all(node, [child for child, _ in placed]), where
         children = [self.moved(child, "round_robin") if where.one else child for child, where in placed]
         return self.over_all(node, children), SPREAD
+
+    def completion(self, node: Completion) -> Placed:
+        placed = [self.place(child) for child in node.inputs]
+        children = [child if where in (ANY, COORDINATOR) else self.moved(child, "gather", to_coordinator=True)
+                    for child, where in placed]
+        return node.with_children(tuple(children)), COORDINATOR
 
     # Shared inputs ----------------------------------------------------------------------------------------------------
 
@@ -541,4 +548,4 @@ _PLACES: dict[type, Callable[[_Placing, Any], Placed]] = {
     TableWrite: _Placing.write, Sort: _Placing.sort, TopN: _Placing.top_n, Limit: _Placing.limit,
     EnforceSingleRow: _Placing.single_row, Aggregate: _Placing.aggregate, Window: _Placing.window,
     Union: _Placing.union, Join: _Placing.join, Recursion: _Placing.recursion,
-    With: _Placing.with_, SharedRows: _Placing.shared_rows}
+    Completion: _Placing.completion, With: _Placing.with_, SharedRows: _Placing.shared_rows}

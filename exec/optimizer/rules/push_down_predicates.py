@@ -12,13 +12,14 @@ Also here, because they follow from where conjuncts meet:
 - constants travel across equalities (a = b AND a = 5 gives b = 5);
 - an OR over several relations gives each of them the OR of its own parts (TPC-H Q7, Q19);
 - an outer join whose NULL-extended rows are refused above becomes inner (full: left or inner);
-- a mark join whose mark alone filters becomes semi or anti; a right join becomes left.
+- a mark join whose mark alone filters becomes semi or anti; a right join becomes left;
+- shared rows of which every reader keeps only some are made with the OR of what the readers keep (TPC-DS Q4, Q11).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from shoal.catalog.types import BOOL
@@ -34,10 +35,12 @@ from shoal.exec.plan.nodes import (
     Join,
     PlanNode,
     Project,
+    SharedRows,
     Sort,
     TableFunction,
     Union,
     Window,
+    With,
     walk_plan,
 )
 
@@ -98,6 +101,8 @@ class _Pushing:
                 return self.split(node, parts, rejected, output_ids(node.input))
             case Union():
                 return self.union(node, parts)
+            case With():
+                return filtered(self.with_shared(node), parts)
         children = node.children()
         if children:
             rebuilt = tuple([self.push(child, [], set()) for child in children])
@@ -107,8 +112,9 @@ class _Pushing:
 
     def split(self, node: Aggregate | Window | TableFunction | AssignUniqueId, parts: list[Expr], rejected: set[int],
               through: set[int]) -> PlanNode:
-        """Parts over the columns in `through` go below the node, the others stay above."""
+        """Parts over the columns in `through` go below the node, the others stay above; of an OR, what it says of these."""
         down = [part for part in parts if self.columns(part) <= through]
+        down += [one for part in parts for one in self.single_sided(part, [through]) if one not in down]
         below = self.push(node.input, down, rejected & through)
         made = node if below is node.input else replace(node, input=below)
         return filtered(made, [part for part in parts if not self.columns(part) <= through])
@@ -147,6 +153,31 @@ class _Pushing:
             moved = self.substituted(parts, {f.id: by_id[i] for f, i in zip(node.fields, ids, strict=True)})
             inputs.append(empty(child.output) if moved is None else self.push(child, moved, set()))
         return replace(node, inputs=tuple(inputs))
+
+    # Shared rows -----------------------------------------------------------------------------------------------------
+
+    def with_shared(self, node: With) -> With:
+        """Readers come after what they read: the last input goes first, and its filters then say what the others need."""
+        done = [self.push(node.inputs[-1], [], set())]
+        for number, child in reversed(list(zip(node.numbers, node.inputs, strict=False))):
+            done.insert(0, self.push(child, self.needed(number, done), set()))
+        return replace(node, inputs=tuple(done))
+
+    def needed(self, number: int, plans: Sequence[PlanNode]) -> list[Expr]:
+        """Conjuncts that hold for every shared row that some reader keeps."""
+        kept: list[Expr] = []
+        for reader, parts in (found for plan in plans for found in _readers(plan, number)):
+            own = dict(zip((f.id for f in reader.fields), reader.columns, strict=True))
+            mapping: dict[int, Expr] = {f.id: ColumnRef(f.type, own[f.id]) for f in reader.fields}
+            mine = [replace_columns(part, mapping) for part in parts if self.movable(part)]
+            if not mine:
+                return []
+            kept.append(conjunction(mine))
+            if len(kept) > _MOST_READERS:
+                return []
+        if not kept:
+            return []
+        return [part for part in self.simplify.predicate(disjunction(kept)) if self.movable(part)]
 
     # Joins -----------------------------------------------------------------------------------------------------------
 
@@ -339,6 +370,22 @@ class _Pushing:
         left, right = self.push(node.left, [], set()), self.push(node.right, [], set())
         made = make_join("full", left, right, _all_parts(node), self.context, left_ids=left_ids, right_ids=right_ids)
         return filtered(made, parts)
+
+
+_MOST_READERS = 16
+
+
+def _readers(node: PlanNode, number: int) -> Iterator[tuple[SharedRows, list[Expr]]]:
+    """All that read the shared rows of this number, with the conjuncts right above each."""
+    parts: list[Expr] = []
+    if isinstance(node, Filter) and isinstance(node.input, SharedRows):
+        parts, node = conjuncts(node.predicate), node.input
+    if isinstance(node, SharedRows):
+        if node.number == number:
+            yield node, parts
+        return
+    for child in node.children():
+        yield from _readers(child, number)
 
 
 _TRAVELS = COMPARISONS | {"in", "like", "not", "or", "is_not_null"}

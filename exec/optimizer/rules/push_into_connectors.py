@@ -14,7 +14,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from shoal.catalog.connector import Operator, Predicate, SupportsFilter, SupportsLimit
-from shoal.catalog.types import SqlType, to_python
+from shoal.catalog.types import ORDERED_BY_KEY, SqlType, to_python
 from shoal.exec.optimizer.context import OptimizerContext
 from shoal.exec.optimizer.expressions import bare, column_and_constant
 from shoal.exec.optimizer.rules.make_top_n import limit_numbers
@@ -103,7 +103,10 @@ def translated(part: Expr, names: dict[int, str]) -> Predicate | None:
             return Predicate(names[subject.id], part.name)
         case "in":
             return _predicate(names, subject, "in", part.args[1:])
-        case "like" | "not_like" if len(part.args) == 2 and subject.type.name != "bpchar":
+        case "eq_any" if isinstance(array := part.args[1], Literal) and isinstance(array.value, tuple) and array.value:
+            element = array.type.element
+            return _predicate(names, subject, "in", tuple(Literal(element, value) for value in array.value))
+        case "like" | "not_like" if len(part.args) == 2 and subject.type.name not in ("bpchar", "bytea"):
             return _predicate(names, subject, part.name, part.args[1:])
     return None
 
@@ -131,5 +134,7 @@ def _same_kind(column: SqlType, constant: SqlType) -> bool:
     if column.is_number and constant.is_number:
         return (column.name in ("float4", "float8")) == (constant.name in ("float4", "float8"))
     if column.is_string and constant.is_string:
+        if column.name in ORDERED_BY_KEY:
+            return False
         return column.name == constant.name or {column.name, constant.name} <= {"text", "varchar", "name", "unknown"}
     return column.name == constant.name and column.name in ("bool", "date", "time", "timestamp", "timestamptz")

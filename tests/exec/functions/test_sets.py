@@ -48,6 +48,6 @@ def test_arrays_and_strings() -> None:
 
 def test_json() -> None:
     assert expand("json_array_elements", [JSON], [('[1, "a", {"b": null}]',), ("[]",)]) == ([3, 0],
-                                                                                            [["1", '"a"', '{"b":null}']])
+                                                                                            [["1", '"a"', '{"b": null}']])
     assert expand("json_each_text", [JSON], [('{"x": 1.50, "y": null}',)]) == ([2], [["x", "y"], ["1.50", None]])
-    assert expand("jsonb_object_keys", [SqlType("jsonb")], [('{"bb": 1, "a": 2}',)]) == ([2], [["a", "bb"]])
+    assert expand("jsonb_object_keys", [SqlType("jsonb")], [('{"a": 2, "bb": 1}',)]) == ([2], [["a", "bb"]])

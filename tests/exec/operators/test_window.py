@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from shoal.catalog.errors import InvalidArgumentForNthValue, InvalidArgumentForNtile, InvalidFrameSize
-from shoal.catalog.types import BOOL, DATE, FLOAT8, INT4, INT8, INTERVAL, TEXT, SqlType, numeric, to_python
+from shoal.catalog.types import BOOL, DATE, FLOAT8, INT4, INT8, INTERVAL, NUMERIC, TEXT, SqlType, numeric, to_python
 from shoal.exec.plan.expr import FrameBound, Literal, SortKey, WindowCall, WindowFrame
 from shoal.exec.plan.nodes import Field, Window
 from tests.exec.operators.context import Task, ordered
@@ -93,12 +93,12 @@ def check(columns: dict[str, Any], partition: list[str], order: list[tuple[str, 
 def alike(rows: list[tuple]) -> list[tuple]:
     def one(value: Any) -> Any:
         if isinstance(value, (float, decimal.Decimal)):
-            return float(f"{float(value):.9g}") + 0.0
+            return float(f"{float(value):.12g}") + 0.0
         return value.date() if isinstance(value, datetime.datetime) else value
     return ordered([tuple(one(v) for v in row) for row in rows])
 
 
-AVERAGE = numeric(38, 16)
+AVERAGE = NUMERIC
 UNIQUE = [("o", False), ("id", False)]
 
 

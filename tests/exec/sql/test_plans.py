@@ -24,7 +24,7 @@ Limit 3:bigint
     ("select a + 1, max(b + 2) filter (where ok) from t group by a + 1", r"""
 Project group, max
   Aggregate [group] max = max(argument) where ok
-    Project group = add(a, 1:integer), argument = add(b, 2:integer), ok
+    Project group = add(a, 1:integer), argument = case(ok: add(b, 2:integer), else None:bigint), ok
       Scan t"""),
     ("select c, string_agg(c, ',' order by a desc), count(distinct b) from t group by c", r"""
 Project c, string_agg, count
@@ -265,7 +265,7 @@ Project a
   Filter and(like(c, 'x\\%':text), eq(b, $1:bigint), lt(d, sub(10561:date, (0, 90, 0):interval)))
     Scan t"""),
     ("select case a when 1 then 'x' else c end, coalesce(a, n), nullif(a, 1) from t", r"""
-Project c' = case(eq(a, 1:integer): 'x':text, else c), coalesce = coalesce(a~>numeric(12,2), n), nullif = nullif(a, 1:integer)
+Project c' = case(eq(a, 1:integer): 'x':text, else c), coalesce = coalesce(a~>numeric(10,0)~>numeric, n~>numeric), nullif = nullif(a, 1:integer)
   Scan t"""),
     ("select a = any(array[1, 2]), a <> all($1), 'x' = any(tags) from t, v", r"""
 Project ?column? = in(a, 1:integer, 2:integer), ?column?' = ne_all(a, $1:integer[]), ?column?'' = eq_any('x':text, tags)

@@ -1,7 +1,8 @@
-"""TPC-H over Parquet files: Shoal through its wire protocol, and peers, query by query in one run.
+"""TPC-H and TPC-DS over Parquet files: Shoal through its wire protocol, and peers, query by query in one run.
 
-For each query the engines take turns; the time printed is the median of `--runs` after one warm-up run. Answers
-are checked where published ones exist for the scale (0.01 and 1).
+For each query the engines take turns; the time printed is the median of `--runs` after one warm-up run. Answers are
+compared with the published ones where there are some for the query and scale, else with the peer's, as multisets where
+the query leaves the order of equal rows open.
 """
 
 from __future__ import annotations
@@ -11,25 +12,26 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from conformance.corpora import TPCH_QUERIES, difference, tpch_answer, tpch_data, tpch_query
+from conformance.corpora import Suite, difference
 from conformance.server import PeakMemory, Server
 
 IDLE_SECONDS = 1.0
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser, suite: Suite) -> None:
+    parser.set_defaults(suite=suite)
     parser.add_argument("--scale", default="1")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--peers", default="duckdb", help="comma-separated: duckdb, or empty")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--queries", default=",".join(TPCH_QUERIES), help="comma-separated, e.g. q01,q06")
+    parser.add_argument("--queries", default=",".join(suite.queries), help="comma-separated, e.g. q01,q06")
     parser.add_argument("--data", type=Path, help="folder of the Parquet files (default: generated once)")
 
 
@@ -44,7 +46,8 @@ def duckdb_runner(folder: Path, threads: int) -> Callable[[str], list[tuple[Any,
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the table; exit code 1 if any answer was wrong."""
-    folder = arguments.data or tpch_data(arguments.scale)
+    suite: Suite = arguments.suite
+    folder = arguments.data or suite.data(arguments.scale)
     peer = duckdb_runner(folder, arguments.workers) if arguments.peers == "duckdb" else None
     wrong = 0
     ours: dict[str, float] = {}
@@ -57,10 +60,12 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{'query':6} {'shoal ms':>9} {'duckdb ms':>10} {'ratio':>6} {'plan ms':>8}  answer")
         with PeakMemory(server) as memory:
             for name in arguments.queries.split(","):
-                sql = tpch_query(name)
+                sql = suite.query(name)
                 rows = _fetch(connection, sql)
+                expected = suite.answer(name, arguments.scale)
                 if peer:
-                    peer(sql)
+                    theirs_now = peer(sql)
+                    expected = expected or [["" if value is None else str(value) for value in row] for row in theirs_now]
                 mine, other = [], []
                 for _ in range(arguments.runs):
                     mine.append(_time(partial(_fetch, connection, sql)))
@@ -69,8 +74,9 @@ def run(arguments: argparse.Namespace) -> int:
                 ours[name] = statistics.median(mine)
                 plans = _fetch(connection, "EXPLAIN (ANALYZE, FORMAT JSON) " + sql.rstrip("; \n"))
                 planning[name] = _planning_ms(plans)
-                expected = tpch_answer(name, arguments.scale)
                 problem = "" if expected is None else difference(rows, expected)
+                if problem and expected:
+                    problem = difference(_sorted(rows), _sorted(expected))
                 wrong += bool(problem)
                 verdict = "unchecked" if expected is None else f"WRONG: {problem}" if problem else "right"
                 line = f"{name:6} {ours[name]:9.0f}"
@@ -86,10 +92,23 @@ def run(arguments: argparse.Namespace) -> int:
         mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
         whole = sum(theirs.values())
         print(f" {whole:10.0f} {sum(ours.values()) / whole:6.2f}   geometric mean of ratios {mean:.2f}", end="")
-    print(f"\nplanning: at most {max(planning.values()):.1f} ms; "
-          f"peak memory of all processes {memory.peak_bytes / 1e6:.0f} MB")
+    times = sorted(planning.values())
+    print(f"\nplanning: median {statistics.median(times):.1f} ms, 95th percentile {times[int(len(times) * 0.95)]:.1f} ms, "
+          f"at most {times[-1]:.1f} ms; peak memory of all processes {memory.peak_bytes / 1e6:.0f} MB")
     print(f"{len(ours) - wrong} of {len(ours)} right" if wrong else f"all {len(ours)} answers right or unchecked")
     return 1 if wrong else 0
+
+
+def _sorted(rows: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
+    return sorted(rows, key=lambda row: [_key(value) for value in row])
+
+
+def _key(value: Any) -> str:
+    """Equal for equal values of both sides, whatever digits they are written with."""
+    try:
+        return f"{float(value):.6g}"
+    except (TypeError, ValueError):
+        return "" if value is None or value == "NULL" else str(value).rstrip()
 
 
 def _fetch(connection: psycopg.Connection, sql: str) -> list[tuple[Any, ...]]:

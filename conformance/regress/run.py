@@ -1,0 +1,198 @@
+"""Runs regression scripts on PostgreSQL and Shoal and compares every SELECT that PostgreSQL accepts.
+
+An answer is identical when the columns have the same names and types and the rows the same text: in order where the
+query orders its rows, else as multisets. What differs is counted by cause. Statements whose answer differs between two
+runs on PostgreSQL itself, or that concern what the project declares out of scope, are listed apart (`OUTSIDE`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from conformance.corpora import CORPORA
+from conformance.regress.psql import Script, Statement
+from conformance.regress.sides import Answer, Pair, Side
+
+FOLDER = CORPORA / "pg_regress"
+SET_UP = "test_setup"
+OUTSIDE: tuple[tuple[str, str], ...] = (
+    (r"\b(point|box|lseg|path|polygon|circle|line)\b['(]|::\s*(point|box|lseg|path|polygon|circle)\b|\b(point|box|path|lseg|"
+     r"polygon|circle)_tbl\b|\bpoint\s*\(|<->", "geometric types"),
+    (r"\bmoney\b|\bcash_", "money"), (r"::\s*xml\b|\bxml(element|forest|agg|concat|parse|attributes)\b", "XML"),
+    (r"to_ts(vector|query)\b|::\s*ts(vector|query)\b|@@@|plainto_tsquery|\bts_", "full-text search"),
+    (r"\blo_\w+\(|large_object", "large objects"),
+    (r"\bctid\b|\bxmin\b|\bcmin\b|\btableoid\b|txid_|pg_current_xact|pg_snapshot|pg_ls_|pg_read_|pg_stat_file|pg_walfile"
+     r"|pg_log_backend|pg_size_pretty\(pg_|pg_control_|pg_current_wal|pg_replication|pg_column_compression|amvalidate",
+     "PostgreSQL's own storage and server administration"))
+"""(pattern in the statement, what the project declares out of scope)."""
+
+MADE_OUTSIDE: tuple[tuple[str, str], ...] = (
+    (r"(?is)create\s+(?:or\s+replace\s+)?(?:function|procedure)\s+(?:\w+\.)?(\w+)\s*\(.*\blanguage\s+'?(?:plpgsql|c|internal)\b",
+     "functions in PL/pgSQL and C"),
+    (r"(?is)create\s+(?:or\s+replace\s+)?aggregate\s+(?:\w+\.)?(\w+)", "aggregates of one's own"),
+    (r"(?is)create\s+operator\s+(?:\w+\.)?([^\s(]+)\s*\(", "operators of one's own"))
+"""(statement that makes something by the name in its first group, what the project declares out of scope)."""
+
+
+@dataclass
+class Report:
+    """What came of one script."""
+
+    name: str
+    accepted: int = 0
+    identical: int = 0
+    outside: Counter[str] = field(default_factory=Counter)
+    differences: list[tuple[Statement, str, str]] = field(default_factory=list)
+    """(statement, cause, detail)."""
+    refused: int = 0
+    """Queries that PostgreSQL refuses, and of them those that Shoal refuses with the same SQLSTATE."""
+    refused_alike: int = 0
+    unlike: list[tuple[Statement, str]] = field(default_factory=list)
+    set_up_failed: list[tuple[Statement, str]] = field(default_factory=list)
+    foreign: dict[str, str] = field(default_factory=dict)
+    """Names of what the script makes in ways that are out of scope, with the reason (`MADE_OUTSIDE`)."""
+
+    @property
+    def compared(self) -> int:
+        return self.accepted - sum(self.outside.values())
+
+
+def scripts() -> list[str]:
+    return sorted(path.stem for path in (FOLDER / "sql").glob("*.sql") if path.stem != SET_UP)
+
+
+def run(name: str, postgres: str, shoal: str) -> Report:
+    """Runs one script in two fresh databases, after the script that makes the common tables."""
+    pair = Pair(Side(postgres), Side(shoal))
+    report = Report(name)
+    try:
+        for statement in _statements(SET_UP):
+            pair.set_up(statement.text, statement.data)
+        script = _statements(name)
+        for statement in script:
+            if statement.is_query:
+                _query(pair, statement, report, script)
+            else:
+                expected, got = pair.set_up(statement.text, statement.data)
+                if not expected.sqlstate:
+                    _note_foreign(statement, got, report)
+                if got.sqlstate and not expected.sqlstate:
+                    report.set_up_failed.append((statement, f"{got.sqlstate} {got.message}"))
+    finally:
+        pair.postgres.close()
+        pair.shoal.close()
+    return report
+
+
+def _note_foreign(statement: Statement, got: Answer, report: Report) -> None:
+    """Names that are made outside the scope, and the views and functions that were refused for using them."""
+    for pattern, reason in MADE_OUTSIDE:
+        if found := re.match(pattern, statement.text):
+            report.foreign[found[1].lower()] = reason
+            return
+    made = re.match(r"(?is)create\s+(?:or\s+replace\s+)?(?:temp\w*\s+)?(?:recursive\s+)?(?:view|function|table)\s+"
+                    r"(?:\w+\.)?(\w+)", statement.text)
+    if made and got.sqlstate and (reason := _foreign(statement.text[made.end():], report)):
+        report.foreign[made[1].lower()] = reason
+
+
+def _foreign(text: str, report: Report) -> str:
+    return next((reason for name, reason in report.foreign.items() if re.search(
+        rf"\b{re.escape(name)}\b" if name[0].isalnum() or name[0] == "_" else re.escape(name), text, re.IGNORECASE)), "")
+
+
+class _Statements:
+    """A script's statements, COPY from the corpus' files turned into COPY FROM STDIN."""
+
+    def __init__(self, name: str) -> None:
+        text = (FOLDER / "sql" / f"{name}.sql").read_text()
+        self.script = Script(text, {"PG_ABS_SRCDIR": str(FOLDER), "PG_LIBDIR": "", "PG_DLSUFFIX": ""})
+
+    def __iter__(self) -> Iterator[Statement]:
+        for statement in self.script:
+            found = re.match(r"(?is)(copy\s+\S+.*?\bfrom\s+)'([^']+)'", statement.text)
+            if found and Path(found[2]).exists():
+                text = found[1] + "stdin" + statement.text[found.end():]
+                statement = Statement(text, statement.line, Path(found[2]).read_text())
+            yield statement
+
+
+def _statements(name: str) -> _Statements:
+    return _Statements(name)
+
+
+def _query(pair: Pair, statement: Statement, report: Report, script: _Statements) -> None:
+    expected, got = pair.query(statement.text)
+    if statement.into_variables and len(expected.rows) == 1:
+        script.script.variables |= {name: str(value or b"", "utf8")
+                                    for name, value in zip(expected.columns, expected.rows[0], strict=True)}
+    if statement.words[0] == "with" and re.search(r"(?i)\b(insert|update|delete|merge)\b", statement.text):
+        pair.mirror(re.findall(r"[A-Za-z_]\w*", statement.text.lower()))
+    if expected.sqlstate:
+        report.refused += 1
+        if expected.sqlstate == got.sqlstate:
+            report.refused_alike += 1
+        else:
+            answers = f"{expected.sqlstate} {expected.message} <> {got.sqlstate or 'rows'} {got.message}"
+            report.unlike.append((statement, answers))
+        return
+    report.accepted += 1
+    cause = difference(statement.text, expected, got)
+    if not cause:
+        report.identical += 1
+        return
+    outside = next((what for pattern, what in OUTSIDE if re.search(pattern, statement.text, re.IGNORECASE)), "")
+    outside = outside or _foreign(statement.text, report)
+    if not outside and not re.search(r"(?i)nextval|setval|random", statement.text):
+        again = pair.postgres.run(statement.text)
+        outside = "PostgreSQL answers it differently each time" if difference(statement.text, expected, again) else ""
+    if outside:
+        report.outside[outside] += 1
+    else:
+        report.differences.append((statement, cause, detail(expected, got)))
+
+
+def difference(statement: str, expected: Answer, got: Answer) -> str:
+    """"" where the answers are identical, else the cause in a few words."""
+    if got.sqlstate:
+        return f"{got.sqlstate} {_general(got.message)}"
+    if expected.columns != got.columns:
+        return "other column names"
+    if expected.types != got.types:
+        return "other column types"
+    if expected.rows == got.rows:
+        return ""
+    if sorted(map(repr, expected.rows)) != sorted(map(repr, got.rows)):
+        return "other rows" if len(expected.rows) == len(got.rows) else "another number of rows"
+    return "another order of rows" if _ordered(statement) else ""
+
+
+def _ordered(statement: str) -> bool:
+    """Whether ORDER BY stands outside all parentheses."""
+    text = re.sub(r"'(?:[^']|'')*'|--[^\n]*", "", statement)
+    while (shorter := re.sub(r"\([^()]*\)", "", text)) != text:
+        text = shorter
+    return bool(re.search(r"(?i)\border\s+by\b", text))
+
+
+def _general(message: str) -> str:
+    return re.sub(r'"[^"]*"|\d+', "…", message)[:100]
+
+
+def detail(expected: Answer, got: Answer) -> str:
+    """What to look at first."""
+    if got.sqlstate:
+        return f"{got.sqlstate} {got.message}"
+    if expected.columns != got.columns:
+        return f"{expected.columns} <> {got.columns}"
+    if expected.types != got.types:
+        return f"{expected.types} <> {got.types}"
+    if len(expected.rows) != len(got.rows):
+        return f"{len(expected.rows)} rows <> {len(got.rows)} rows"
+    one = sorted(expected.rows, key=repr) if set(expected.rows) != set(got.rows) else expected.rows
+    two = sorted(got.rows, key=repr) if set(expected.rows) != set(got.rows) else got.rows
+    return next((f"{a} <> {b}" for a, b in zip(one, two, strict=True) if a != b), "")[:400]
