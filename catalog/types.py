@@ -252,12 +252,14 @@ OID_LIKE = frozenset({"oid", "regproc", "regclass", "regtype", "regprocedure", "
 """Types stored as int64 object identifiers; the reg* ones print as names (see functions/registers.py)."""
 _CATEGORY = {"bool": "B", "int2": "N", "int4": "N", "int8": "N", "float4": "N", "float8": "N", "numeric": "N",
              "text": "S", "varchar": "S", "bpchar": "S", "name": "S", "char": "Z", "date": "D", "time": "D",
-             "timetz": "D", "timestamp": "D", "timestamptz": "D", "interval": "T", "bit": "V", "varbit": "V", "unknown": "X", "record": "P",
+             "timetz": "D", "timestamp": "D", "timestamptz": "D", "interval": "T", "bit": "V", "varbit": "V", "unknown": "X",
+             "record": "P",
              "void": "P", "enum": "E", "inet": "I", "cidr": "I", **dict.fromkeys([*RANGES, *MULTIRANGES], "R"),
              **dict.fromkeys(OID_LIKE, "N"), "xid": "U", "cid": "U"}
 PREFERRED = frozenset({"bool", "varbit", "float8", "text", "timestamptz", "interval", "oid", "inet"})
 """pg_type.typispreferred: wins ties in function and UNION resolution."""
-_SQL_NAMES = {"bool": "boolean", "varbit": "bit varying", "int2": "smallint", "int4": "integer", "int8": "bigint", "float4": "real",
+_SQL_NAMES = {"bool": "boolean", "varbit": "bit varying", "int2": "smallint", "int4": "integer", "int8": "bigint",
+              "float4": "real",
               "float8": "double precision", "varchar": "character varying", "bpchar": "character", "char": '"char"',
               "time": "time without time zone", "timetz": "time with time zone",
               "timestamp": "timestamp without time zone", "timestamptz": "timestamp with time zone"}

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,13 +22,14 @@ from shoal.catalog import scaled, specials
 from shoal.catalog.errors import FeatureNotSupported, InternalError, SqlError
 from shoal.catalog.shaped import is_shaped
 from shoal.catalog.types import SqlType, numeric, storage_type
-from shoal.exec.batch import Batch, Selection
+from shoal.exec.batch import Batch
+from shoal.exec.branches import branch, first_not_null, logic
+from shoal.exec.compiled import Evaluate, Frame, Node, Truth, Value, truth_of
 from shoal.exec.evaluation_context import DEFAULT_SETTINGS, EvaluationContext, Names
 from shoal.exec.functions import registry
 from shoal.exec.functions.cast_kernels import Conversion, conversion
 from shoal.exec.functions.registry import Function
 from shoal.exec.kernels import decimals, nulls, views
-from shoal.exec.kernels.assembling import assemble
 from shoal.exec.kernels.constants import array_of_constant, physical, scalar_of
 from shoal.exec.kernels.lifting import Lifting
 from shoal.exec.kernels.lists_of_constants import ConstantList
@@ -38,60 +38,7 @@ from shoal.exec.plan.expr import Call, Case, Cast, ColumnRef, Expr, Literal, Par
 __all__ = ["DEFAULT_SETTINGS", "EvaluationContext", "Names", "compile_expression", "compile_expressions",
            "compile_predicate", "evaluate_constant"]
 
-Value = Any
-"""pa.Array | pa.Scalar (the same for all rows)."""
-Evaluate = Callable[["Frame"], Value]
 Positions = Mapping[int, int]
-
-
-class Frame:
-    """One evaluation: a batch (or some of its rows) and the values of shared subtrees already known."""
-
-    __slots__ = ("batch", "context", "rows", "shared")
-
-    def __init__(self, batch: Batch, context: EvaluationContext) -> None:
-        self.batch, self.context, self.rows = batch, context, batch.rows
-        self.shared: dict[int, Value] = {}
-
-    def narrowed(self, indices: np.ndarray) -> Frame:
-        return Frame(self.batch.take(Selection(indices)), self.context)
-
-    def array(self, value: Value) -> pa.Array:
-        return nulls.spread(value, self.rows) if isinstance(value, pa.Scalar) else value
-
-
-@dataclass(slots=True)
-class Truth:
-    """A three-valued mask: where `true`, and where `null` (None: nowhere). Both never overlap."""
-
-    true: np.ndarray
-    null: np.ndarray | None
-
-
-@dataclass(slots=True)
-class Node:
-    """A compiled subtree. `constant` is its value when it is the same for every row and batch; `steady` ones are
-    the same for all rows of a batch; `cost` is only good for ordering."""
-
-    run: Evaluate
-    type: SqlType
-    constant: pa.Scalar | None = None
-    raises: bool = False
-    cost: float = 0.0
-    mask: Callable[[Frame], Truth] | None = None
-
-    def truth(self, frame: Frame) -> Truth:
-        if self.mask is not None:
-            return self.mask(frame)
-        return truth_of(self.run(frame), frame.rows)
-
-
-def truth_of(value: Value, rows: int) -> Truth:
-    if isinstance(value, pa.Scalar):
-        known = value.is_valid
-        return Truth(np.full(rows, known and value.as_py()), None if known else np.ones(rows, np.bool_))
-    data, valid = views.values(value), views.validity(value)
-    return Truth(data, None) if valid is None else Truth(data & valid, ~valid)
 
 
 def compile_expression(expr: Expr, positions: Positions) -> Callable[[Batch, EvaluationContext], pa.Array]:
@@ -518,99 +465,3 @@ def cast_run(convert: Conversion, node: Node, target: SqlType) -> Evaluate:
             return lifting.value(value)
         return convert.run(value, frame.context)
     return run
-
-
-def logic(parts: Sequence[Node], frame: Frame, conjunction: bool) -> Truth:
-    """AND or OR with three values. A part that may raise, or costs much, sees only undecided rows."""
-    rows = frame.rows
-    decided = np.zeros(rows, np.bool_)  # known FALSE for AND, known TRUE for OR
-    null = np.zeros(rows, np.bool_)
-    for i, node in enumerate(parts):
-        count = int(np.count_nonzero(decided)) if i else 0
-        if count == rows and i:
-            break
-        if count and (node.raises or rows - count < rows * (0.15 if node.cost < 2 else 0.7)):
-            open_rows = np.flatnonzero(~decided)
-            truth = node.truth(frame.narrowed(open_rows))
-            unknown = truth.null
-            settles = truth.true if not conjunction else ~truth.true if unknown is None else ~(truth.true | unknown)
-            decided[open_rows] = settles
-            if unknown is not None:
-                null[open_rows] |= unknown
-            continue
-        truth = node.truth(frame)
-        if conjunction:
-            decided |= ~truth.true if truth.null is None else ~(truth.true | truth.null)
-        else:
-            decided |= truth.true
-        if truth.null is not None:
-            null |= truth.null
-    null &= ~decided
-    some_null = null if null.any() else None
-    if not conjunction:
-        return Truth(decided, some_null)
-    return Truth(~decided if some_null is None else ~(decided | null), some_null)
-
-
-def branch(conditions: Sequence[Node], results: Sequence[Node], frame: Frame, sql_type: SqlType) -> Value:
-    """CASE: each condition for the rows that came so far, each result for the rows that chose it."""
-    rows = frame.rows
-    rest: np.ndarray | None = None  # row numbers still without a branch; None: all
-    parts: list[tuple[np.ndarray | None, Value]] = []
-    current = frame
-    for condition, result in zip(conditions, results[:-1], strict=True):
-        hit = condition.truth(current).true
-        count = int(np.count_nonzero(hit))
-        if count == 0:
-            continue
-        if count == len(hit):
-            parts.append((rest, result.run(current)))
-            rest = np.empty(0, np.int64)
-            break
-        local = np.flatnonzero(hit)
-        chosen = local if rest is None else rest[local]
-        parts.append((chosen, _for_rows(result, frame, chosen)))
-        left = np.flatnonzero(~hit)
-        rest = left if rest is None else rest[left]
-        if condition is not conditions[-1]:
-            current = frame.narrowed(rest)
-    if rest is None or len(rest):
-        default = results[-1]
-        parts.append((rest, default.run(frame) if rest is None else _for_rows(default, frame, rest)))
-    if len(parts) == 1 and (parts[0][0] is None or rows == 0):
-        return frame.array(parts[0][1])
-    return assemble(parts, rows, sql_type)
-
-
-def _for_rows(node: Node, whole: Frame, chosen: np.ndarray) -> Value:
-    if node.constant is not None:
-        return node.constant
-    return node.run(whole.narrowed(chosen))
-
-
-def first_not_null(nodes: Sequence[Node], frame: Frame, sql_type: SqlType) -> Value:
-    """COALESCE: each argument for the rows that are still NULL."""
-    rest: np.ndarray | None = None
-    parts: list[tuple[np.ndarray | None, Value]] = []
-    for i, node in enumerate(nodes):
-        current = frame if rest is None else frame.narrowed(rest)
-        value = node.run(current) if node.constant is None else node.constant
-        valid = None
-        if isinstance(value, pa.Scalar):
-            if not value.is_valid and i < len(nodes) - 1:
-                continue
-        else:
-            valid = nulls.validity(value)
-        if valid is None or i == len(nodes) - 1:
-            if rest is None:
-                return frame.array(value)
-            parts.append((rest, value))
-            rest = np.empty(0, np.int64)
-            break
-        found = np.flatnonzero(valid)
-        missing = np.flatnonzero(~valid)
-        if len(found):
-            chosen = found if rest is None else rest[found]
-            parts.append((chosen, value.take(pa.array(found))))
-        rest = missing if rest is None else rest[missing]
-    return assemble(parts, frame.rows, sql_type)

@@ -161,7 +161,8 @@ def statistics_of(columns: Sequence[ColumnInfo], segments: Sequence[Segment]) ->
 def _bounds(arrays: Sequence[pa.Array], sql_type: SqlType) -> tuple[Any, Any]:
     """The least and greatest value as Python objects; (None, None) where the type has no order worth knowing."""
     name = sql_type.name
-    if sql_type.varies or not (sql_type.is_number or name in ("date", "time", "timestamp", "timestamptz") or name in ("text", "varchar")):
+    if sql_type.varies or not (
+            sql_type.is_number or name in ("date", "time", "timestamp", "timestamptz", "text", "varchar")):
         return None, None
     lows, highs = [], []
     if name == "numeric" and any(array.type != arrays[0].type for array in arrays):

@@ -553,4 +553,5 @@ def _range(kind: str) -> Callable[[str], bytes]:
 
 _PER_DISTINCT: dict[str, Callable[[str], bytes]] = {
     "timetz": _timetz, "inet": _inet, "tid": _tid, "char": _char, "bit": _bits, "varbit": _bits,
-    "cidr": lambda text: _inet(text, 1), "macaddr": _hardware, "macaddr8": _hardware, **{kind: _range(kind) for kind in (*RANGES, *MULTIRANGES)}}
+    "cidr": lambda text: _inet(text, 1), "macaddr": _hardware, "macaddr8": _hardware,
+    **{kind: _range(kind) for kind in (*RANGES, *MULTIRANGES)}}

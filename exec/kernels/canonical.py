@@ -54,7 +54,8 @@ class Texts:
 
 def is_integers(sql_type: SqlType) -> bool:
     """Whether `integers` (else `texts`) gives this type's normal form."""
-    return not (sql_type.is_string or sql_type.varies or sql_type.is_array or sql_type.name in ("bytea", "interval", "int2vector", "oidvector"))
+    return not (sql_type.is_string or sql_type.varies or sql_type.is_array
+                or sql_type.name in ("bytea", "interval", "int2vector", "oidvector"))
 
 
 def is_decimal_form(arrow: pa.DataType) -> bool:

@@ -414,9 +414,7 @@ class _Reader:
         for keyword, _ in self.format.parts:
             if self.at >= len(self.text):
                 break
-            if not keyword:
-                self.at += 1
-            elif self._take(keyword):
+            if not keyword or self._take(keyword):
                 self.at += 1
         return self.sign + self.digits.removesuffix(".")
 

@@ -97,7 +97,7 @@ def nested(items: Sequence[Any], dims: Dims) -> list[Any]:
 
 def nested_texts(array: pa.Array, items: Sequence[str], brackets: str) -> Iterator[tuple[Dims | None, str]]:
     """Shape and text of each array: its share of `items` between `brackets` ("{}"), nested by dimension."""
-    opening, closing = brackets
+    opening, closing = brackets[0], brackets[1]
     at = 0
     for dims in dims_of(array):
         if dims is None:

@@ -57,13 +57,14 @@ from shoal.exec.sql.constant_columns import assigned_columns, rows_of
 from shoal.exec.sql.constants import ConstantRows
 from shoal.exec.sql.context import UPDATE, VALUES, WHERE, CommonTable, Context, Level, PendingApply, Query, fail
 from shoal.exec.sql.expressions import ExpressionBinder, jsonb_subscript
-from shoal.exec.sql.from_clause import Source, beside, bind_item
+from shoal.exec.sql.from_clause import beside, bind_item
 from shoal.exec.sql.planning import ONE_ROW, attach, filtered
 from shoal.exec.sql.queries import bind_subquery, bind_with, retyped
 from shoal.exec.sql.returning import bind_conflict, returned, scope_of_target
 from shoal.exec.sql.rows import fields as fields_of_row
 from shoal.exec.sql.rows import row_items, row_query
 from shoal.exec.sql.scope import Relation, Scope, ScopeColumn
+from shoal.exec.sql.sources import Source
 from shoal.exec.sql.stored_expressions import assigned, checks_of, default_value, generated_values, reads_sequences
 
 if TYPE_CHECKING:

@@ -7,27 +7,25 @@ Spec: PostgreSQL 15 documentation, 7.2.1; wording of parse_clause.c and parse_re
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 from shoal.catalog.connector import TableHandle
 from shoal.catalog.errors import (
-    AmbiguousColumn,
     FeatureNotSupported,
     InvalidColumnReference,
     InvalidTablesampleArgument,
     InvalidTablesampleRepeat,
     SqlError,
     SqlSyntaxError,
-    UndefinedColumn,
     UndefinedFunction,
     UndefinedObject,
 )
 from shoal.catalog.types import BOOL, FLOAT4, FLOAT8, INT8
 from shoal.exec.functions.registry import find
-from shoal.exec.optimizer.columns import free_columns, refresh
+from shoal.exec.optimizer.columns import free_columns
 from shoal.exec.plan import expr as e
-from shoal.exec.plan.expr import Call, Cast, ColumnRef, Expr, conjunction
+from shoal.exec.plan.expr import Call, Cast, Expr, conjunction
 from shoal.exec.plan.nodes import (
     Apply,
     Field,
@@ -39,32 +37,21 @@ from shoal.exec.plan.nodes import (
     ScanColumn,
     SharedRows,
     TableFunction,
-    Union,
     WorkingTable,
 )
 from shoal.exec.plan.rewrite import holds_volatile, renumber
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.calls import own_functions, resolve, scalar_call, set_fields
-from shoal.exec.sql.coercion import common, operator
 from shoal.exec.sql.context import FROM, JOIN_ON, LATERAL, SAMPLE, CommonTable, Level, PendingApply, Query, fail
 from shoal.exec.sql.expressions import ExpressionBinder
+from shoal.exec.sql.joins import Merged, joined, mention, merge_columns
 from shoal.exec.sql.names import output_name
-from shoal.exec.sql.planning import ONE_ROW, attach, filtered
+from shoal.exec.sql.planning import ONE_ROW, attach
 from shoal.exec.sql.record_functions import is_record_function, record_call
 from shoal.exec.sql.scope import Relation, Scope, ScopeColumn, check_aliases, merge
+from shoal.exec.sql.sources import Source, over_one_row, with_input
 from shoal.exec.sql.syntax_json import JsonTable
 from shoal.exec.sql.views import view_query
-
-
-@dataclass(slots=True)
-class Source:
-    """A bound FROM item. `lateral`: columns of its left neighbours that it reads. `functions` are still to be put over
-    them (or over one row) as a TableFunction."""
-
-    plan: PlanNode
-    scope: Scope
-    lateral: frozenset[int] = frozenset()
-    function: TableFunction | None = None
 
 
 def bind_from(level: Level, items: list[s.FromItem]) -> PlanNode:
@@ -74,17 +61,17 @@ def bind_from(level: Level, items: list[s.FromItem]) -> PlanNode:
         following = bind_item(level, item, [source.scope])
         source = beside(source, following)
     level.scope = source.scope
-    return _over_one_row(source).plan
+    return over_one_row(source).plan
 
 
 def beside(left: Source, right: Source) -> Source:
     """A cross join, lateral where `right` reads columns of `left`."""
     scope = merge([left.scope, right.scope])
     check_aliases(scope)
-    left = _over_one_row(left)
+    left = over_one_row(left)
     if right.function is not None and right.lateral:
-        return Source(_with_input(right.function, left.plan), scope, left.lateral)
-    right = _over_one_row(right)
+        return Source(with_input(right.function, left.plan), scope, left.lateral)
+    right = over_one_row(right)
     own = {f.id for f in left.plan.output}
     reads = right.lateral & own
     if reads:
@@ -92,14 +79,6 @@ def beside(left: Source, right: Source) -> Source:
     else:
         plan = Join("inner", left.plan, right.plan)
     return Source(plan, scope, left.lateral | (right.lateral - own))
-
-
-def _with_input(function: TableFunction, plan: PlanNode, outer: bool = False) -> TableFunction:
-    return TableFunction(plan, function.functions, function.fields, function.ordinality, outer)
-
-
-def _over_one_row(source: Source) -> Source:
-    return source if source.function is None else Source(source.function, source.scope, source.lateral)
 
 
 def bind_item(level: Level, item: s.FromItem, visible: list[Scope]) -> Source:
@@ -431,19 +410,8 @@ def _scope_ids(visible: list[Scope]) -> set[int]:
 
 # Joins
 
-@dataclass(slots=True)
-class _Merged:
-    """Columns that USING or NATURAL make one."""
-
-    columns: list[ScopeColumn] = field(default_factory=list)
-    conditions: list[Expr] = field(default_factory=list)
-    hidden: set[int] = field(default_factory=set)
-    """id() of the ScopeColumns that the merged ones replace."""
-    computed: list[tuple[Field, Expr]] = field(default_factory=list)
-
-
 def _join(level: Level, item: s.JoinRef, visible: list[Scope]) -> Source:
-    left = _over_one_row(bind_item(level, item.left, visible))
+    left = over_one_row(bind_item(level, item.left, visible))
     right = bind_item(level, item.right, [*visible, left.scope])
     scope = merge([left.scope, right.scope])
     check_aliases(scope)
@@ -454,7 +422,7 @@ def _join(level: Level, item: s.JoinRef, visible: list[Scope]) -> Source:
     reads = right.lateral & own
     if reads and item.kind in ("right", "full"):
         name = next((r.name for r in left.scope.relations if any(e.columns_of(c.expr) & reads for c in r.columns)), "")
-        place = _mention(item.right, name)
+        place = mention(item.right, name)
         fail(InvalidColumnReference, f'invalid reference to FROM-clause entry for table "{name}"', place,
              detail="The combining JOIN type must be INNER or LEFT for a LATERAL reference.")
     using = item.using
@@ -463,16 +431,16 @@ def _join(level: Level, item: s.JoinRef, visible: list[Scope]) -> Source:
         using = list(dict.fromkeys(c.name for c in left.scope.columns if not c.hidden and c.name in theirs))
     condition: Expr | None = None
     applies: list[PendingApply] = []
-    merged = _Merged()
+    merged = Merged()
     if using:
-        merged = _merge_columns(level, item, left.scope, right.scope, using)
+        merged = merge_columns(level, item, left.scope, right.scope, using)
         condition = conjunction(merged.conditions)
     elif item.on is not None:
         level.scope = scope
         hidden, level.context.unreachable = level.context.unreachable, visible
         condition = ExpressionBinder(level, JOIN_ON, applies).bind_boolean(item.on, "JOIN/ON")
         level.context.unreachable = hidden
-    plan = _joined(level, item, left, right, condition, applies, reads)
+    plan = joined(level, item, left, right, condition, applies, reads)
     if merged.computed:
         plan = Project(plan, (*((f, f.ref()) for f in plan.output), *merged.computed))
     if using:
@@ -487,130 +455,3 @@ def _join(level: Level, item: s.JoinRef, visible: list[Scope]) -> Source:
         _rename(columns, item, item.alias)
         scope = Scope([Relation(item.alias, columns, kind="join")], columns)
     return Source(plan, scope, left.lateral | (right.lateral - own))
-
-
-def _joined(level: Level, item: s.JoinRef, left: Source, right: Source, condition: Expr | None,
-            applies: list[PendingApply], reads: frozenset[int]) -> PlanNode:
-    kind = "inner" if item.kind == "cross" else item.kind
-    context = level.context
-    if condition == e.TRUE:
-        condition = None
-    if reads and right.function is not None and condition is None:
-        return _with_input(right.function, left.plan, outer=kind == "left")
-    right = _over_one_row(right)
-    if applies and kind == "inner":
-        return filtered(attach(context, _pair(kind, left.plan, right.plan, None, reads), applies), condition)
-    sides = [left.plan, right.plan]
-    ids = [{f.id for f in side.output} for side in sides]
-    for pending in applies:
-        needs = pending.reads() & (ids[0] | ids[1])
-        side = 1 if needs <= ids[1] else 0
-        if not needs <= ids[side]:
-            return _with_condition_inside(level, item, left.plan, right.plan, condition, applies, reads)
-        sides[side] = attach(context, sides[side], [pending])
-        ids[side].add(pending.mark.id)
-    return _pair(kind, sides[0], sides[1], condition, reads)
-
-
-def _pair(kind: str, left: PlanNode, right: PlanNode, condition: Expr | None, reads: Set[int]) -> PlanNode:
-    """A join, lateral where the right side reads columns of the left."""
-    if not reads:
-        return Join(kind, left, right, condition=condition)  # type: ignore[arg-type]
-    return Apply(kind, left, right, correlation=tuple(sorted(reads)), condition=condition)  # type: ignore[arg-type]
-
-
-def _with_condition_inside(level: Level, item: s.JoinRef, left: PlanNode, right: PlanNode, condition: Expr | None,
-                           applies: list[PendingApply], reads: frozenset[int]) -> PlanNode:
-    """An outer join whose condition has subqueries that read both sides: each row of the kept side with the rows of the
-    other that meet the condition.
-
-        Apply(left)
-          kept side
-          Filter(condition)
-            Apply(subqueries)
-              other side
-    """
-    if item.kind == "full":
-        return _full_with_condition_inside(level, item, left, right, condition, applies)
-    kept, other = (left, right) if item.kind == "left" else (right, left)
-    used = set(e.columns_of(condition)) if condition is not None else set()
-    for pending in applies:
-        used |= pending.reads()
-    inside = filtered(attach(level.context, other, applies), condition)
-    return _pair("left", kept, inside, None, reads | (used & {f.id for f in kept.output}))
-
-
-def _full_with_condition_inside(level: Level, item: s.JoinRef, left: PlanNode, right: PlanNode, condition: Expr | None,
-                                applies: list[PendingApply]) -> PlanNode:
-    """A full join whose condition has subqueries that read both sides: a left join, and what it lacks of the right side.
-
-        Union
-          Apply(left) ... as for a left join
-          Project(NULL for left's columns, right's columns)
-            Filter(NOT matched)
-              Apply exists matched
-                right
-                Filter(condition)
-                  Apply(subqueries)
-                    left
-    """
-    context = level.context
-    if holds_volatile(left) or holds_volatile(right):
-        fail(FeatureNotSupported, "a full join of rows made by a volatile function with a subquery in its condition that "
-             "reads both sides is not supported", item.pos)
-    joined = _with_condition_inside(level, replace(item, kind="left"), left, right, condition, applies, frozenset())
-    matched = context.field("matched", BOOL)
-    inside = filtered(attach(context, left, applies), condition)
-    lacking = Filter(Apply("exists", right, inside, matched,
-                           correlation=tuple(sorted(free_columns(inside) & {f.id for f in right.output}))),
-                     Call(BOOL, "not", (matched.ref(),)))
-    first, in_first = refresh(joined, context.ids.__next__)
-    second, in_second = refresh(lacking, context.ids.__next__)
-    nulls = tuple((context.field(f.name, f.type), e.Literal(f.type, None)) for f in left.output)
-    second = Project(second, (*nulls, *((Field(in_second[f.id].id, f.name, f.type), in_second[f.id]) for f in right.output)))
-    fields = left.output + right.output
-    return Union((first, second), fields, (tuple(in_first[f.id].id for f in fields),
-                                           (*(f.id for f, _ in nulls), *(in_second[f.id].id for f in right.output))))
-
-
-def _mention(item: s.FromItem, name: str) -> int:
-    """Where in the item's expressions a table's name stands."""
-    return next((node.pos for node in s.walk(item) if isinstance(node, s.Name) and node.parts[0] == name), item.pos)
-
-
-def _merge_columns(level: Level, item: s.JoinRef, left: Scope, right: Scope, using: list[str]) -> _Merged:
-    merged = _Merged()
-    context = level.context
-    if len(set(using)) < len(using):
-        from shoal.catalog.errors import DuplicateColumn
-        twice = next(name for name in using if using.count(name) > 1)
-        fail(DuplicateColumn, f'column name "{twice}" appears more than once in USING clause', -1)
-    for name in using:
-        mine, theirs = _using_column(left, name, "left"), _using_column(right, name, "right")
-        places = [item.pos, item.pos]
-        target = common([mine.expr, theirs.expr], places, "JOIN/USING")
-        merged.conditions.append(operator(context, "=", mine.expr, theirs.expr, item.pos))
-        merged.hidden |= {id(mine), id(theirs)}
-        sides = [c.expr if c.expr.type == target else Cast(target, c.expr, False) for c in (mine, theirs)]
-        if item.kind == "full":
-            value: Expr = Call(target, "coalesce", tuple(sides))
-        else:
-            value = sides[1] if item.kind == "right" else sides[0]
-        if not isinstance(value, ColumnRef):
-            made = context.field(name, target)
-            merged.computed.append((made, value))
-            value = made.ref()
-        chosen = theirs if item.kind == "right" else mine
-        merged.columns.append(ScopeColumn(name, value, "", chosen.origin if item.kind != "full" else None))
-    return merged
-
-
-def _using_column(scope: Scope, name: str, side: str) -> ScopeColumn:
-    found = [c for c in scope.find(name) if not c.hidden]
-    if not found:
-        fail(UndefinedColumn, f'column "{name}" specified in USING clause does not exist in {side} table', -1)
-    if len(found) > 1:
-        fail(AmbiguousColumn, f'common column name "{name}" appears more than once in {side} table', -1)
-    return found[0]
-
-

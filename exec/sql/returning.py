@@ -24,9 +24,9 @@ from shoal.exec.sql import syntax as s
 from shoal.exec.sql.bound import Bound
 from shoal.exec.sql.context import UPDATE, WHERE, CommonTable, Context, Level, PendingApply, fail
 from shoal.exec.sql.expressions import ExpressionBinder
-from shoal.exec.sql.from_clause import Source
 from shoal.exec.sql.queries import bind_subquery
 from shoal.exec.sql.scope import Relation, Scope, ScopeColumn
+from shoal.exec.sql.sources import Source
 from shoal.exec.sql.stored_expressions import generated_values
 
 

@@ -39,7 +39,8 @@ def test_networks_agree_with_the_standard_library() -> None:
 
 def test_order() -> None:
     ordered = ["9.1.1.1", "10.0.0.0/8", "10.0.0.1/8", "10.0.0.0/24", "10.0.0.5", "::1"]
-    assert sorted(ordered[::-1], key=network.order_key) == ordered
+    backwards = ordered[::-1]
+    assert sorted(backwards, key=network.order_key) == ordered
 
 
 @pytest.mark.parametrize("text", ["08:00:2b:01:02:03", "08-00-2b-01-02-03", "08002b:010203", "0800.2b01.0203",

@@ -69,7 +69,8 @@ def test_words_beyond_ascii_are_words_for_every_engine() -> None:
 @pytest.mark.parametrize(("pattern", "reason"), [
     ("(", "parentheses () not balanced"), ("[a", "brackets [] not balanced"), ("a{1", "braces {} not balanced"),
     ("a{2,1}", "invalid repetition count(s)"), ("*a", "quantifier operand invalid"), ("[z-a]", "invalid character range"),
-    ("[[:nope:]]", "invalid character class"), ("\\q", "invalid escape \\ sequence"), ("(a)\\2", "invalid backreference number"),
+    ("[[:nope:]]", "invalid character class"), ("\\q", "invalid escape \\ sequence"),
+    ("(a)\\2", "invalid backreference number"),
     ("(?z)a", "invalid embedded option"), ("x*y*z*" * 1000, "regular expression is too complex")])
 def test_faults_have_their_reasons(pattern: str, reason: str) -> None:
     with pytest.raises(InvalidRegularExpression) as raised:
