@@ -1,6 +1,7 @@
 """`python -m conformance`: everything that judges Shoal as PostgreSQL's clients see it, in one go; exit code 1 if any fails.
 
-The protocol scripts as they stand, a byte at a time and all at once; the statements clients sent; the clients themselves.
+The protocol scripts as they stand, a byte at a time and all at once; the statements clients sent; the clients themselves;
+PostgreSQL's regression scripts, and samples of the other judges of SQL, which their own commands run whole.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ PARTS = (("protocol scripts", "conformance.wire"),
          ("protocol scripts, a byte at a time", "conformance.wire", "--byte-at-a-time"),
          ("protocol scripts, all bytes at once", "conformance.wire", "--coalesced"),
          ("statements of clients", "conformance.clients.statements"),
-         ("clients", "conformance.clients"))
+         ("clients", "conformance.clients"),
+         ("PostgreSQL's regression SELECTs", "conformance.regress"),
+         ("a sample of SQLite's sqllogictest", "conformance.sqllogic", "--sample", "10000"),
+         ("generated queries that judge themselves", "conformance.fuzz_logic", "--queries", "2000"),
+         ("generated queries beside PostgreSQL", "conformance.fuzz_queries", "--count", "300"))
 
 
 def main() -> int:

@@ -5,9 +5,11 @@ same tables, and runs every statement on PostgreSQL once and on Shoal three time
 which the coordinator reads; the same with batches of 7 rows; and over Parquet files, which the workers read, with every
 join and aggregation partitioned and every plan checked after each rule.
 
-Rows are compared as bags, or as lists where ORDER BY fixes their order; numerics by value. An error counts as the same
-answer when both engines refuse with the same SQLSTATE. Each difference is printed with its seed; `--seed N --count 1` is
-that statement again. Exit code 1 when there was any.
+Rows are compared as bags, or as lists where ORDER BY fixes their order; text by text, but numbers and intervals by value
+where a statement takes one of several equal ones (1.0 and 1.00), which PostgreSQL leaves open. Each WRITES-th statement
+writes a table, in a transaction that is rolled back (over the catalog `memory` alone): its rows and the table afterwards are
+compared. An error counts as the same answer when both engines refuse with the same SQLSTATE. Each difference is printed
+with its seed; `--seed N --count 1` is that statement again. Exit code 1 when there was any.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from decimal import Decimal
+from decimal import Context, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +30,17 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from conformance.fuzz_grammar import COLUMNS, TABLES, Generator, Statement, schema
+from conformance.fuzz_grammar import Generator, Statement
+from conformance.fuzz_schema import COLUMNS, TABLES, schema
+from conformance.fuzz_writes import Writes
 from conformance.server import Server
 from conformance.slt import Answer, ask
 from tests.postgres_server import PostgresServer, find_binaries, running
 
 SCHEMA_SEED = 7
 ARROW = {"int": pa.int32(), "big": pa.int64(), "num": pa.decimal128(8, 2), "text": pa.string(), "date": pa.date32(),
-         "bool": pa.bool_(), "ts": pa.timestamp("us"), "char": pa.string()}
+         "bool": pa.bool_(), "ts": pa.timestamp("us"), "char": pa.string(), "float": pa.float64(),
+         "ints": pa.list_(pa.int32())}
 FILES_PER_TABLE = 3
 VARIANTS = {
     "memory": (),
@@ -44,6 +49,7 @@ VARIANTS = {
                            "SET shoal.max_gathered_groups = 0", "SET shoal.validate_plans = on"),
 }
 """By name: the catalog is its first word; the settings are the session's."""
+WRITES = 6
 NUMBERS = frozenset({"numeric", "int2", "int4", "int8", "float4", "float8"})
 EITHER_WAY = frozenset({"22012", "22003", "21000", "42P10"})
 """Errors of single rows: which of them a statement meets, and whether at all, depends on what the plan evaluates. And
@@ -54,18 +60,40 @@ _CHAR_COLUMN = re.compile(r"\bq\d+\.c\b")
 """Parquet has no char(n)."""
 
 
-def rows(answer: Answer, ordered: bool) -> Any:
+_ONE_OF_EQUALS = re.compile(r"\b(min|max|DISTINCT|GROUP|UNION|INTERSECT|EXCEPT|ORDER|mode)\b")
+"""Words of statements that take one of several equal values."""
+_INTERVAL = re.compile(r"(-?\d+) (year|mon|day)s?|([+-]?)(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+_DAYS = {"year": 12 * 30, "mon": 30, "day": 1}
+DAY_SECONDS = 86_400
+_EXACT = Context(prec=2000)
+
+
+def rows(answer: Answer, ordered: bool, by_value: bool = True) -> Any:
     """The rows in a comparable form: a list where the order counts, else a bag."""
-    made = [tuple(_value(value, kind) for value, kind in zip(row.split(" | "), answer.types, strict=False))
-            for row in answer.rows]
+    made: list[Any] = list(answer.rows)
+    if by_value:
+        made = [tuple(map(_value, row.split(" | "), answer.types)) for row in made]
     return made if ordered else Counter(made)
 
 
 def _value(text: str, kind: str) -> Any:
-    return Decimal(text).normalize() if kind in NUMBERS and text not in ("NULL", "NaN", "Infinity", "-Infinity") else text
+    if kind in NUMBERS and text not in ("NULL", "NaN", "Infinity", "-Infinity"):
+        return Decimal(text).normalize(_EXACT)
+    return _seconds(text) if kind == "interval" and text != "NULL" else text
 
 
-def difference(want: Answer, got: Answer, ordered: bool) -> str:
+def _seconds(interval: str) -> Decimal:
+    """What intervals are compared by: months of 30 days of 24 hours."""
+    total = Decimal(0)
+    for count, unit, sign, hours, minutes, seconds in _INTERVAL.findall(interval):
+        if unit:
+            total += int(count) * _DAYS[unit] * DAY_SECONDS
+        else:
+            total += (-1 if sign == "-" else 1) * (int(hours) * 3600 + int(minutes) * 60 + Decimal(seconds))
+    return total
+
+
+def difference(want: Answer, got: Answer, ordered: bool, by_value: bool = True) -> str:
     """What differs; "" for nothing."""
     if want.sqlstate or got.sqlstate:
         if want.sqlstate == got.sqlstate or {want.sqlstate, got.sqlstate} - {""} <= EITHER_WAY:
@@ -73,7 +101,7 @@ def difference(want: Answer, got: Answer, ordered: bool) -> str:
         return f"postgres: {_outcome(want)}\nshoal:    {_outcome(got)}"
     if want.types != got.types:
         return f"types: postgres {want.types}, shoal {got.types}"
-    if rows(want, ordered) == rows(got, ordered):
+    if rows(want, ordered, by_value) == rows(got, ordered, by_value):
         return ""
     missing, extra = Counter(want.rows) - Counter(got.rows), Counter(got.rows) - Counter(want.rows)
     return (f"postgres {len(want.rows)} rows, shoal {len(got.rows)}"
@@ -97,6 +125,15 @@ def write_files(postgres: psycopg.Connection, folder: Path) -> None:
             pq.write_table(table.slice(first, last - first), folder / name / f"part-{part}.parquet", row_group_size=4)
 
 
+def write(connection: psycopg.Connection, statement: Statement) -> tuple[Answer, Answer]:
+    """The answer to a statement, and the rows of its table when it was done; all is rolled back."""
+    ask(connection, "BEGIN")
+    made = ask(connection, statement.sql)
+    after = Answer(made.sqlstate) if made.sqlstate else ask(connection, f"SELECT * FROM {statement.table}")
+    ask(connection, "ROLLBACK")
+    return made, after
+
+
 class Fuzzer:
     """`shoal`: a connection for each of VARIANTS."""
 
@@ -110,7 +147,11 @@ class Fuzzer:
 
     def run(self, seed: int) -> tuple[Statement, str]:
         """One statement, and what was different about it."""
-        statement = Generator(seed).statement()
+        writes = seed % WRITES == 0
+        statement = (Writes(seed) if writes else Generator(seed)).statement()
+        if writes:
+            return statement, self.written(statement)
+        by_value = _ONE_OF_EQUALS.search(statement.sql) is not None
         want = ask(self.postgres, statement.sql)
         self.refused += bool(want.sqlstate)
         self.rows += len(want.rows)
@@ -121,10 +162,26 @@ class Fuzzer:
             if got.sqlstate == UNSUPPORTED:
                 self.unsupported[got.fields["message"]] += 1
                 return statement, ""
-            found = difference(want, got, statement.ordered)
+            found = difference(want, got, statement.ordered, by_value)
             if found:
                 return statement, f"{name}: {found}"
         return statement, ""
+
+    def written(self, statement: Statement) -> str:
+        """What differs in the rows of a statement that writes, and in its table afterwards."""
+        want = write(self.postgres, statement)
+        self.refused += bool(want[0].sqlstate)
+        for name, connection in self.shoal.items():
+            if name.startswith("files"):
+                continue
+            got = write(connection, statement)
+            if got[0].sqlstate == UNSUPPORTED:
+                self.unsupported[got[0].fields["message"]] += 1
+                return ""
+            for what, one, two in zip(("", "table afterwards: "), want, got, strict=True):
+                if found := difference(one, two, False):
+                    return f"{name}: {what}{found}"
+        return ""
 
 
 @contextmanager

@@ -143,6 +143,7 @@ class Engine:
         system = self.catalogs.connector(SYSTEM)
         assert isinstance(system, PgCatalog)
         system.functions.update(sequence_functions(self.catalogs))
+        system.view_text = _view_text
         if options.workers:
             self._launcher = LocalLauncher(options.workers, self._share_bytes, options.spill_dir)
             host = "127.0.0.1" if options.host in ("0.0.0.0", "") else "::1" if options.host == "::" else options.host

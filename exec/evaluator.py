@@ -304,11 +304,7 @@ _COSTS = {"like": 4.0, "not_like": 4.0, "ilike": 8.0, "not_ilike": 8.0, "regex_m
 
 
 def _has_volatile(expr: Expr) -> bool:
-    return any(isinstance(node, Call) and (node.volatile or _declared_volatile(node.name)) for node in walk(expr))
-
-
-def _declared_volatile(name: str) -> bool:
-    return any(function.volatility == "volatile" for function in registry.find(name))
+    return any(isinstance(node, Call) and (node.volatile or registry.is_volatile(node.name)) for node in walk(expr))
 
 
 def constant_node(value: pa.Scalar, sql_type: SqlType) -> Node:

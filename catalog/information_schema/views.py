@@ -1,16 +1,16 @@
 """information_schema.views. PostgreSQL 15 documentation, 37.66."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shoal.catalog.pg_catalog.snapshot import Snapshot, system_relations
 from shoal.catalog.pg_catalog.static import view_definitions
 
 
-def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+def session_rows(snapshot: Snapshot, session: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for relation in snapshot.relations:
         if relation.kind == "v":
-            yield _row(snapshot, relation.namespace.name, relation.table.name, relation.definition())
+            yield _row(snapshot, relation.namespace.name, relation.table.name, relation.definition(search_path=session.get("search_path", ("public",))))
     for system in system_relations().values():
         if system.kind == "v":
             yield _row(snapshot, system.schema, system.name, view_definitions()[system.oid])

@@ -35,7 +35,7 @@ from shoal.catalog.connectors.batches import batch_of, in_pieces
 from shoal.catalog.declarations import ColumnInfo
 from shoal.catalog.pg_catalog import static
 from shoal.catalog.pg_catalog.names import SessionNames
-from shoal.catalog.pg_catalog.snapshot import Snapshot
+from shoal.catalog.pg_catalog.snapshot import Snapshot, ViewText
 from shoal.catalog.pg_catalog.static import SystemRelation, system_relations
 from shoal.catalog.registry import FEDERATED, SYSTEM, Catalogs
 from shoal.catalog.session_catalogs import catalogs_of
@@ -67,6 +67,8 @@ class PgCatalog(Connector, SupportsDatabases, SupportsSessions):
         self.feeds: dict[str, Callable[[Session], Rows]] = dict(feeds or {})
         self.users = users
         self.functions: dict[str, Callable[..., Any]] = dict(functions or {})
+        self.view_text: ViewText | None = None
+        """How views are written that Shoal keeps itself; None: as they were made."""
         self._snapshots: dict[str, tuple[object, Snapshot]] = {}
         self._fixed: dict[tuple[str, str], pa.RecordBatch] = {}
         """The rows that a relation's `fixed_rows` gives, by its name and the database."""
@@ -78,7 +80,7 @@ class PgCatalog(Connector, SupportsDatabases, SupportsSessions):
         version = self.version()
         cached = self._snapshots.get(database)
         if cached is None or cached[0] != version:
-            cached = self._snapshots[database] = (version, Snapshot(database, self.catalogs, self.users))
+            cached = self._snapshots[database] = (version, Snapshot(database, self.catalogs, self.users, self.view_text))
         return cached[1]
 
     def names(self, session: Session) -> SessionNames:

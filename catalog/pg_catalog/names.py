@@ -384,14 +384,14 @@ class SessionNames:
         oid = which if isinstance(which, int) else self._relation_oid(split_name(which))
         relation = self.snapshot.by_oid.get(oid) if oid is not None else None
         if relation is not None:
-            return relation.definition(pretty=bool(pretty)) or None
+            return relation.definition(bool(pretty), self._search_path) or None
         return view_definitions().get(oid) if oid is not None else None
 
     def _rule_definition(self, oid: int, pretty: bool = False) -> str | None:
         for relation in self.snapshot.relations:
             if relation.kind in "vm" and stable_oid("rule", str(relation.oid)) == oid:
                 name = self._relation_name(relation.oid) if pretty else definitions.qualified(relation)
-                return f'CREATE RULE "_RETURN" AS\n    ON SELECT TO {name} DO INSTEAD {relation.definition(pretty)}'
+                return f'CREATE RULE "_RETURN" AS\n    ON SELECT TO {name} DO INSTEAD {relation.definition(pretty, self._search_path)}'
         return None
 
     def _of_routine(self, oid: int, question: Callable[[definitions.Routine], str | None]) -> str | None:

@@ -17,8 +17,24 @@ from typing import TypeVar
 import pyarrow as pa
 
 from shoal.catalog import access
-from shoal.catalog.connector import Connector, SupportsRoutines, TableHandle, TableName, TableStatistics
-from shoal.catalog.declarations import ColumnInfo, Constraint, EnumType, Index, NumberSequence, StoredSize, TypeDefinition
+from shoal.catalog.connector import (
+    Connector,
+    SupportsDefinitions,
+    SupportsRoutines,
+    TableHandle,
+    TableName,
+    TableStatistics,
+)
+from shoal.catalog.declarations import (
+    ColumnInfo,
+    Constraint,
+    EnumType,
+    Index,
+    NumberSequence,
+    StoredSize,
+    TypeDefinition,
+    ViewDefinition,
+)
 from shoal.catalog.errors import SqlError
 from shoal.catalog.pg_catalog.static import PG_CATALOG_OID, PUBLIC_OID, SystemRelation, column, system_relations
 from shoal.catalog.registry import FEDERATED, SYSTEM, Catalogs
@@ -30,6 +46,8 @@ KINDS = {"table": "r", "view": "v", "materialized_view": "m", "foreign_table": "
 """pg_class.relkind of each kind of table."""
 
 T = TypeVar("T")
+ViewText = Callable[[Catalogs, str, Sequence[str], ViewDefinition, Sequence[str], bool], str]
+"""A view's query as it is shown: for catalogs, database and search path, under these column names, pretty or not."""
 
 
 def stable_oid(*name: str) -> int:
@@ -56,6 +74,7 @@ class Relation:
     table: TableName
     connector: Connector
     _snapshot: Snapshot = field(repr=False)
+    _definitions: dict[tuple[bool, tuple[str, ...]], str] = field(default_factory=dict, repr=False)
 
     @property
     def kind(self) -> str:
@@ -121,12 +140,20 @@ class Relation:
         size = self.size
         return 0 if size is None else size.table_bytes if size.main_bytes is None else size.main_bytes
 
-    def definition(self, pretty: bool = False) -> str:
-        """The SELECT of a view."""
-        def ask(handle: TableHandle) -> str:
-            own = self.connector.view(handle)
-            return self.connector.view_definition(handle, pretty) or (own.query if own else "")
-        return self._asked(ask, "")
+    def definition(self, pretty: bool = False, search_path: Sequence[str] = ("public",)) -> str:
+        """The SELECT of a view, as it is written for a reader with this search path."""
+        key = (pretty, tuple(search_path))
+        if key not in self._definitions:
+            self._definitions[key] = self._asked(lambda handle: self._defined(handle, pretty, search_path), "")
+        return self._definitions[key]
+
+    def _defined(self, handle: TableHandle, pretty: bool, search_path: Sequence[str]) -> str:
+        found, write = self.connector, self._snapshot.view_text
+        own = found.definition_of(handle).view if isinstance(found, SupportsDefinitions) else found.view(handle)
+        if own is None or write is None:
+            return found.view_definition(handle, pretty) or (own.query if own else "")
+        snapshot = self._snapshot
+        return write(snapshot.catalogs, snapshot.database, search_path, own, [info.name for info in self.columns], pretty)
 
     def reads(self) -> list[Relation]:
         """The relations that a view of Shoal's own names."""
@@ -184,9 +211,10 @@ class Enum:
 class Snapshot:
     """What one database shows. Build a new one when `Catalogs.version()` changed."""
 
-    def __init__(self, database: str, catalogs: Catalogs, users: Callable[[], Iterable[str]] = tuple) -> None:
+    def __init__(self, database: str, catalogs: Catalogs, users: Callable[[], Iterable[str]] = tuple,
+                 view_text: ViewText | None = None) -> None:
         """`users`: the names that may log in."""
-        self.database, self.catalogs, self.users = database, catalogs, users
+        self.database, self.catalogs, self.users, self.view_text = database, catalogs, users, view_text
         self.databases = sorted({*catalogs.names(), FEDERATED})
         self.batches: dict[tuple[str, str], pa.RecordBatch] = {}
         """The rows of system relations that were read, by (schema, name)."""

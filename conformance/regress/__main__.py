@@ -47,9 +47,14 @@ def show(report: Report, verbose: bool) -> None:
     print(f"{report.name:22} {report.identical:5} of {report.compared:5} identical {share:6.1f} %   outside "
           f"{report.outside.total():3}   errors alike {report.refused_alike:3} of {report.refused:3}"
           f"   set-up refused {len(report.set_up_failed):3}", flush=True)
+    for table, what in report.unequal.items():
+        print(f"    table left unequal: {table}: {what}", flush=True)
     if verbose:
         for statement, message in report.set_up_failed:
             print(f"    set-up, line {statement.line}: {' '.join(statement.text.split())[:160]}\n        {message}")
+        for statement, message in report.accepted_alone:
+            text = " ".join(statement.text.split())[:160]
+            print(f"    set-up only Shoal accepts, line {statement.line}: {text}\n        {message}")
         for statement, cause, found in report.differences:
             print(f"  line {statement.line}: {' '.join(statement.text.split())[:300]}\n      {cause}\n      {found}")
         for statement, found in report.unlike:
@@ -84,6 +89,7 @@ def main() -> int:
         print(f"  {count:5}  {reason}")
     alike, refused = sum(r.refused_alike for r in reports), sum(r.refused for r in reports)
     print(f"errors: {alike} of {refused} queries that PostgreSQL refuses have its SQLSTATE")
+    print(f"identical but for the order of rows with equal sort keys: {sum(r.ties for r in reports)}")
     share = 100 * identical / max(1, compared)
     everything = compared + sum(outside.values())
     print(f"{identical} of {compared} identical: {share:.2f} % "

@@ -38,8 +38,12 @@ class Statement:
     @property
     def words(self) -> list[str]:
         """The first words, lower case, without comments and opening parentheses."""
-        bare = re.sub(r"--[^\n]*|/\*.*?\*/", " ", self.text, flags=re.DOTALL)
-        return [word.lower() for word in re.findall(r"[A-Za-z_]\w*", bare[:200])[:4]]
+        return [word.lower() for word in re.findall(r"[A-Za-z_]\w*", self.bare[:200])[:4]]
+
+    @property
+    def bare(self) -> str:
+        """The text without comments, as far as they can be told without reading strings."""
+        return re.sub(r"--[^\n]*|/\*.*?\*/", " ", self.text, flags=re.DOTALL).strip()
 
     @property
     def is_query(self) -> bool:

@@ -1,8 +1,9 @@
 """Runs regression scripts on PostgreSQL and Shoal and compares every SELECT that PostgreSQL accepts.
 
 An answer is identical when the columns have the same names and types and the rows the same text: in order where the
-query orders its rows, else as multisets. What differs is counted by cause. Statements whose answer differs between two
-runs on PostgreSQL itself, or that concern what the project declares out of scope, are listed apart (`OUTSIDE`).
+query orders its rows (rows with equal sort keys in any order: `order`), else as multisets. What differs is counted by
+cause. Statements that PostgreSQL itself answers otherwise when asked again or by another plan, or that concern what the
+project declares out of scope, are listed apart (`OUTSIDE`). Tables are compared before each query that reads them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from conformance.corpora import CORPORA
+from conformance.regress.order import equal_but_for_ties, is_ordered
 from conformance.regress.psql import Script, Statement
 from conformance.regress.sides import Answer, Pair, Side
 
@@ -30,12 +32,16 @@ OUTSIDE: tuple[tuple[str, str], ...] = (
      "PostgreSQL's own storage and server administration"))
 """(pattern in the statement, what the project declares out of scope)."""
 
-MADE_OUTSIDE: tuple[tuple[str, str], ...] = (
+MADE_OUTSIDE: tuple[tuple[str, str, str], ...] = (
     (r"(?is)create\s+(?:or\s+replace\s+)?(?:function|procedure)\s+(?:\w+\.)?(\w+)\s*\(.*\blanguage\s+'?(?:plpgsql|c|internal)\b",
-     "functions in PL/pgSQL and C"),
-    (r"(?is)create\s+(?:or\s+replace\s+)?aggregate\s+(?:\w+\.)?(\w+)", "aggregates of one's own"),
-    (r"(?is)create\s+operator\s+(?:\w+\.)?([^\s(]+)\s*\(", "operators of one's own"))
-"""(statement that makes something by the name in its first group, what the project declares out of scope)."""
+     r"\b{}\s*\(", "functions in PL/pgSQL and C"),
+    (r"(?is)create\s+(?:or\s+replace\s+)?aggregate\s+(?:\w+\.)?(\w+)", r"\b{}\s*\(", "aggregates of one's own"),
+    (r"(?is)create\s+operator\s+(?:\w+\.)?([^\s(]+)\s*\(", "{}", "operators of one's own"),
+    (r"(?is)create\s+rule\s+\w+\s+as\s+on\s+\w+\s+to\s+(\w+)", r"\b{}\b", "rules"))
+"""(statement that makes something by the name in its first group, use of it, what the project declares out of scope)."""
+IN_IS_EQUAL = r"=|\bin\s*\("
+"""What uses an operator `=`."""
+REORDERED = "another order of rows"
 
 
 @dataclass
@@ -54,7 +60,13 @@ class Report:
     unlike: list[tuple[Statement, str]] = field(default_factory=list)
     set_up_failed: list[tuple[Statement, str]] = field(default_factory=list)
     foreign: dict[str, str] = field(default_factory=dict)
-    """Names of what the script makes in ways that are out of scope, with the reason (`MADE_OUTSIDE`)."""
+    """Patterns of the use of what the script makes in ways that are out of scope, with the reason (`MADE_OUTSIDE`)."""
+    ties: int = 0
+    """Of the identical: rows with equal sort keys stood in another order."""
+    unequal: dict[str, str] = field(default_factory=dict)
+    """Tables that could not be made equal, with what differs."""
+    accepted_alone: list[tuple[Statement, str]] = field(default_factory=list)
+    """Set-up statements that only Shoal accepts, with PostgreSQL's refusal."""
 
     @property
     def compared(self) -> int:
@@ -72,7 +84,9 @@ def run(name: str, postgres: str, shoal: str) -> Report:
     try:
         for statement in _statements(SET_UP):
             pair.set_up(statement.text, statement.data)
+        report.unequal = pair.check()
         script = _statements(name)
+        before: dict[str, str] | None = None
         for statement in script:
             if statement.is_query:
                 _query(pair, statement, report, script)
@@ -82,6 +96,13 @@ def run(name: str, postgres: str, shoal: str) -> Report:
                     _note_foreign(statement, got, report)
                 if got.sqlstate and not expected.sqlstate:
                     report.set_up_failed.append((statement, f"{got.sqlstate} {got.message}"))
+                elif expected.sqlstate and not got.sqlstate:
+                    report.accepted_alone.append((statement, f"{expected.sqlstate} {expected.message}"))
+                if statement.words[:1] in (["begin"], ["start"]):
+                    before = dict(report.foreign)
+                elif statement.words[:1] in (["rollback"], ["abort"]) and len(statement.words) == 1 and before is not None:
+                    report.foreign = before
+        report.unequal |= dict.fromkeys(pair.unequal - report.unequal.keys(), "copied, and yet unequal")
     finally:
         pair.postgres.close()
         pair.shoal.close()
@@ -89,20 +110,26 @@ def run(name: str, postgres: str, shoal: str) -> Report:
 
 
 def _note_foreign(statement: Statement, got: Answer, report: Report) -> None:
-    """Names that are made outside the scope, and the views and functions that were refused for using them."""
-    for pattern, reason in MADE_OUTSIDE:
-        if found := re.match(pattern, statement.text):
-            report.foreign[found[1].lower()] = reason
+    """What is made outside the scope, and the views, functions and types that were refused for using it."""
+    for pattern, use, reason in MADE_OUTSIDE:
+        if found := re.match(pattern, statement.bare):
+            name = found[1].lower()
+            report.foreign[IN_IS_EQUAL if name == "=" else use.format(re.escape(name))] = reason
             return
-    made = re.match(r"(?is)create\s+(?:or\s+replace\s+)?(?:temp\w*\s+)?(?:recursive\s+)?(?:view|function|table)\s+"
-                    r"(?:\w+\.)?(\w+)", statement.text)
-    if made and got.sqlstate and (reason := _foreign(statement.text[made.end():], report)):
-        report.foreign[made[1].lower()] = reason
+    made = re.match(r"(?is)create\s+(?:or\s+replace\s+)?(?:temp\w*\s+)?(?:recursive\s+)?(view|function|table|type)\s+"
+                    r"(?:\w+\.)?(\w+)", statement.bare)
+    if made and got.sqlstate:
+        rest = statement.bare[made.end():]
+        reason = _foreign(rest, report)
+        if not reason and made[1].lower() == "type" and re.search(r"(?i)\binput\s*=", rest):
+            reason = "base types, whose functions are in C"
+        if reason:
+            use = r"\b{}\s*\(" if made[1].lower() == "function" else r"\b{}\b"
+            report.foreign[use.format(re.escape(made[2].lower()))] = reason
 
 
 def _foreign(text: str, report: Report) -> str:
-    return next((reason for name, reason in report.foreign.items() if re.search(
-        rf"\b{re.escape(name)}\b" if name[0].isalnum() or name[0] == "_" else re.escape(name), text, re.IGNORECASE)), "")
+    return next((reason for use, reason in report.foreign.items() if re.search(use, text, re.IGNORECASE)), "")
 
 
 class _Statements:
@@ -126,12 +153,13 @@ def _statements(name: str) -> _Statements:
 
 
 def _query(pair: Pair, statement: Statement, report: Report, script: _Statements) -> None:
+    pair.look_after(statement.text)
     expected, got = pair.query(statement.text)
     if statement.into_variables and len(expected.rows) == 1:
         script.script.variables |= {name: str(value or b"", "utf8")
                                     for name, value in zip(expected.columns, expected.rows[0], strict=True)}
     if statement.words[0] == "with" and re.search(r"(?i)\b(insert|update|delete|merge)\b", statement.text):
-        pair.mirror(re.findall(r"[A-Za-z_]\w*", statement.text.lower()))
+        pair.changed(re.findall(r"[A-Za-z_]\w*", statement.text.lower()))
     if expected.sqlstate:
         report.refused += 1
         if expected.sqlstate == got.sqlstate:
@@ -142,18 +170,28 @@ def _query(pair: Pair, statement: Statement, report: Report, script: _Statements
         return
     report.accepted += 1
     cause = difference(statement.text, expected, got)
-    if not cause:
+    if not cause or (cause == REORDERED and equal_but_for_ties(statement.text, expected, got)):
         report.identical += 1
+        report.ties += bool(cause)
         return
     outside = next((what for pattern, what in OUTSIDE if re.search(pattern, statement.text, re.IGNORECASE)), "")
     outside = outside or _foreign(statement.text, report)
     if not outside and not re.search(r"(?i)nextval|setval|random", statement.text):
         again = pair.postgres.run(statement.text)
         outside = "PostgreSQL answers it differently each time" if difference(statement.text, expected, again) else ""
+        if not outside and not got.sqlstate and _left_open(pair, statement.text, expected, got):
+            outside = "the order is left open: by another plan or storage PostgreSQL gives Shoal's answer"
     if outside:
         report.outside[outside] += 1
     else:
         report.differences.append((statement, cause, detail(expected, got)))
+
+
+def _left_open(pair: Pair, statement: str, expected: Answer, got: Answer) -> bool:
+    """Whether PostgreSQL itself gives Shoal's answer when it plans otherwise or finds its rows in another order."""
+    if (expected.columns, expected.types, len(expected.rows)) != (got.columns, got.types, len(got.rows)):
+        return False
+    return any(not difference(statement, answer, got) for answer in pair.otherwise(statement))
 
 
 def difference(statement: str, expected: Answer, got: Answer) -> str:
@@ -168,15 +206,7 @@ def difference(statement: str, expected: Answer, got: Answer) -> str:
         return ""
     if sorted(map(repr, expected.rows)) != sorted(map(repr, got.rows)):
         return "other rows" if len(expected.rows) == len(got.rows) else "another number of rows"
-    return "another order of rows" if _ordered(statement) else ""
-
-
-def _ordered(statement: str) -> bool:
-    """Whether ORDER BY stands outside all parentheses."""
-    text = re.sub(r"'(?:[^']|'')*'|--[^\n]*", "", statement)
-    while (shorter := re.sub(r"\([^()]*\)", "", text)) != text:
-        text = shorter
-    return bool(re.search(r"(?i)\border\s+by\b", text))
+    return REORDERED if is_ordered(statement) else ""
 
 
 def _general(message: str) -> str:

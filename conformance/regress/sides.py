@@ -7,7 +7,7 @@ PostgreSQL afterwards, so that each SELECT is asked over the same tables.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from psycopg import pq
@@ -17,7 +17,27 @@ SETTINGS = ("set datestyle = 'Postgres, MDY'", "set timezone = 'PST8PDT'", "set 
 """What PostgreSQL's own runner asks of a session."""
 FIRST_USER_OID = 16_384
 MOST_COMPARED_ROWS = 2_000
+_READ = """
+with recursive read(oid) as (
+    select c.oid from pg_catalog.pg_class c where c.relname = any({words}) and pg_catalog.pg_table_is_visible(c.oid)
+    union
+    select d.refobjid from read join pg_catalog.pg_rewrite r on r.ev_class = read.oid
+        join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = r.oid
+            and d.refclassid = 'pg_catalog.pg_class'::regclass)
+select c.relname from read join pg_catalog.pg_class c using (oid) where c.relkind in ('r', 'p', 'm')"""
+"""The tables that relations of some names read, themselves included."""
+OTHER_PLANS = ("set local enable_sort = off", "set local enable_hashagg = off", "set local enable_seqscan = off",
+               "set local enable_indexscan = off; set local enable_indexonlyscan = off; set local enable_bitmapscan = off",
+               "set local enable_hashjoin = off; set local enable_mergejoin = off",
+               "set local enable_hashjoin = off; set local enable_nestloop = off")
+"""What makes PostgreSQL plan otherwise."""
+SHUFFLES = 40
 _STATUS = {pq.TransactionStatus.INTRANS: "open", pq.TransactionStatus.INERROR: "failed", pq.TransactionStatus.IDLE: "none"}
+
+
+def _array(names: Iterable[str]) -> str:
+    """A constant text[] of plain names."""
+    return "'{" + ",".join(f'"{name}"' for name in sorted(names)) + "}'"
 
 
 @dataclass(frozen=True)
@@ -111,6 +131,10 @@ class Pair:
     shoal: Side
     copied: set[str] = field(default_factory=set)
     """Tables that had to be copied, for the report."""
+    unequal: set[str] = field(default_factory=set)
+    """Tables that stayed unequal even so."""
+    _compared: set[str] = field(default_factory=set)
+    """Words of queries and names of tables that need no comparing until something is changed."""
     _in_transaction: set[str] = field(default_factory=set)
 
     def query(self, statement: str) -> tuple[Answer, Answer]:
@@ -120,6 +144,7 @@ class Pair:
     def set_up(self, statement: str, data: str | None) -> tuple[Answer, Answer]:
         """Runs what makes or fills tables, or changes the session, and makes Shoal's tables equal where they are not."""
         answers = self._both(statement, data)
+        self._compared.clear()
         names = set(re.findall(r"[A-Za-z_]\w*", statement.lower()))
         ended = not self._in_transaction or self.postgres.transaction == "none"
         if self.postgres.transaction != "none":
@@ -149,14 +174,71 @@ class Pair:
         return expected, got
 
     def mirror(self, names: Iterable[str]) -> None:
-        """Copies those of the tables of these names that differ, and drops those that are gone."""
-        listed = ("select c.relname, c.relpersistence = 't' from pg_catalog.pg_class c where c.relkind in ('r', 'p', 'm') "
-                  "and pg_catalog.pg_table_is_visible(c.oid) and c.relnamespace <> 'pg_catalog'::regnamespace and "
-                  f"c.relname = any('{{{','.join(sorted(set(names) or {''}))}}}')")
-        there = {str(name, "utf8"): temporary == b"t" for name, temporary in self.postgres.run(listed).rows if name}
+        """Makes Shoal's tables of these names PostgreSQL's: copies those that differ, drops those that are not there."""
+        there = self._tables(self.postgres, names)
+        for name in self._tables(self.shoal, names).keys() - there.keys():
+            self._guarded(f'drop table if exists "{name}"')
         for name, temporary in there.items():
             if not self._equal(name):
                 self._copy(name, temporary)
+                if not self._equal(name):
+                    self.unequal.add(name)
+
+    def look_after(self, statement: str) -> None:
+        """Mirrors the tables that a query reads, by name or through a view or a parent of theirs, where something may
+        have changed since they were last compared."""
+        words = set(re.findall(r"[A-Za-z_]\w*", statement.lower())) - self._compared
+        if not words or self.postgres.transaction == "failed":
+            return
+        read = self.postgres.run(_READ.format(words=_array(words))).rows
+        names = {str(row[0] or b"", "utf8") for row in read} - self._compared
+        self._compared |= words | names
+        self.mirror(names)
+
+    def changed(self, names: Iterable[str]) -> None:
+        """Mirrors tables after a query that writes."""
+        self._compared.clear()
+        self.mirror(names)
+
+    def otherwise(self, statement: str) -> Iterator[Answer]:
+        """PostgreSQL's answers by other plans, and over the same rows stored in another order."""
+        for settings in OTHER_PLANS:
+            yield self._undone((settings,), statement)
+        tables = [name for name in self._tables(self.postgres, re.findall(r"[A-Za-z_]\w*", statement.lower()))
+                  if int(self.postgres.run(f'select count(*) from "{name}"').rows[0][0] or 0) <= MOST_COMPARED_ROWS]
+        for seed in range(SHUFFLES if tables else 0):
+            yield self._undone((f"select setseed({seed / SHUFFLES})", *(step for name in tables for step in (
+                f'alter table "{name}" rename to "{name} as it was"',
+                f'create temporary table "{name}" as select * from "{name} as it was" order by random()'))), statement)
+
+    def _undone(self, before: Iterable[str], statement: str) -> Answer:
+        """PostgreSQL's answer after other statements, all of which are undone."""
+        inside = self.postgres.transaction == "open"
+        self.postgres.run("savepoint otherwise" if inside else "begin")
+        for step in before:
+            self.postgres.run(step)
+        answer = self.postgres.run(statement)
+        self.postgres.run("rollback to savepoint otherwise" if inside else "rollback")
+        return answer
+
+    def check(self) -> dict[str, str]:
+        """Tables whose rows differ, with the two numbers of rows."""
+        names = [str(row[0] or b"", "utf8") for row in self.postgres.run(
+            "select relname from pg_catalog.pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace").rows]
+        return {name: self._counts(name) for name in names if not self._equal(name)}
+
+    def _counts(self, name: str) -> str:
+        answers = [side.run(f'select count(*) from "{name}"') for side in (self.postgres, self.shoal)]
+        return " <> ".join(answer.message or str(answer.rows[0][0] or b"", "utf8") for answer in answers)
+
+    @staticmethod
+    def _tables(side: Side, names: Iterable[str]) -> dict[str, bool]:
+        """The tables of these names, and whether they are temporary."""
+        rows = side.run(
+            "select c.relname, c.relpersistence = 't' from pg_catalog.pg_class c where c.relkind in ('r', 'p', 'm') "
+            "and pg_catalog.pg_table_is_visible(c.oid) and c.relnamespace <> 'pg_catalog'::regnamespace and "
+            f"c.relname = any({_array(names)})").rows
+        return {str(name, "utf8"): temporary == b"t" for name, temporary in rows if name}
 
     def _equal(self, name: str) -> bool:
         small = f'select count(*) from "{name}"'
@@ -171,20 +253,25 @@ class Pair:
         return got.columns == expected.columns and sorted(map(repr, got.rows)) == sorted(map(repr, expected.rows))
 
     def _copy(self, name: str, temporary: bool) -> None:
+        """Fills Shoal's table anew; one with other columns, or none, is made anew, and with it go the views over it."""
         columns = self.postgres.run(
             "select attname, format_type(atttypid, atttypmod) from pg_catalog.pg_attribute where "
             f"attrelid = '\"{name}\"'::regclass and attnum > 0 and not attisdropped order by attnum").rows
-        if not columns:
-            return
         self.copied.add(name)
+        rows = self.postgres.run(f'copy (select * from "{name}") to stdout')
+        data = "".join(str(row[0] or b"", "utf8") for row in rows.rows)
+        found = self._guarded(f'select * from "{name}" limit 0')
+        if not found.sqlstate and [*found.columns] == [str(column or b"", "utf8") for column, _ in columns]:
+            self._guarded(f'delete from "{name}"')
+            self._guarded(f'copy "{name}" from stdin', data)
+            if self._equal(name):
+                return
         for kind in ("table", "view", "materialized view"):
             self._guarded(f'drop {kind} if exists "{name}" cascade')
         known = [(str(column or b"", "utf8"), self._known_type(str(spelled or b"", "utf8"))) for column, spelled in columns]
         made = self._guarded(f'create {"temporary " if temporary else ""}table "{name}" ('
                              + ", ".join(f'"{column}" {spelled}' for column, spelled in known) + ")")
-        rows = self.postgres.run(f'copy (select * from "{name}") to stdout')
         if not made.sqlstate and rows.rows:
-            data = "".join(str(row[0] or b"", "utf8") for row in rows.rows)
             self._guarded(f'copy "{name}" from stdin', data)
 
     def _known_type(self, spelled: str) -> str:

@@ -29,7 +29,6 @@ from shoal.catalog.shaped import is_shaped
 from shoal.catalog.types import MULTIRANGES, OID_LIKE, OIDS, RANGES, SqlType
 from shoal.exec.encoding.assembling import Placed, at_every_byte, offsets_of, placed_array
 from shoal.exec.evaluation_context import EvaluationContext, Names
-from shoal.exec.functions.rows import field_columns, typed
 from shoal.exec.functions.text_output import to_text
 from shoal.exec.kernels import nulls, views
 from shoal.exec.kernels.shapes import items_of
@@ -465,6 +464,7 @@ def _big_endian(lists: pa.Array) -> pa.Array:
 
 def _record(array: pa.Array, sql_type: SqlType, settings: TaskSettings) -> Varying:
     """Composite values, which are held as text: each field's texts become a column of its type and that one's bytes."""
+    from shoal.exec.functions.rows import field_columns, typed
     fields = sql_type.fields
     if fields is None and array.null_count == len(array):
         fields = ()

@@ -21,7 +21,7 @@ from shoal.exec.functions import casts, json_text, text_input
 from shoal.exec.functions.bit_casts import BITS, converted
 from shoal.exec.functions.casts import STRING_CATEGORY, bare_sql
 from shoal.exec.functions.text_output import offset_text, scaled_texts, to_text
-from shoal.exec.kernels import concat, decimals, network, nulls, numbers, scaled, shapes, timetz, views
+from shoal.exec.kernels import concat, decimals, nulls, numbers, scaled, shapes, timetz, views
 from shoal.exec.kernels.comparing import without_blanks
 from shoal.exec.kernels.constants import array_of_values
 from shoal.exec.kernels.timezones import (
@@ -543,19 +543,23 @@ def _per_text(function: Callable[[str], str], raises: bool = False) -> Maker:
 
 
 def _cidr_to_inet(text: str) -> str:
+    from shoal.exec.kernels import network
     return network.text_of(network.address_of(text), "inet")
 
 
 def _inet_to_cidr(text: str) -> str:
+    from shoal.exec.kernels import network
     value = network.address_of(text)
     return network.text_of(value._replace(number=value.network), "cidr")
 
 
 def _macaddr_to_macaddr8(text: str) -> str:
+    from shoal.exec.kernels import network
     return network.mac_text(network.widened_mac(network.mac_of(text)), 8)
 
 
 def _macaddr8_to_macaddr(text: str) -> str:
+    from shoal.exec.kernels import network
     number = network.mac_of(text)
     if number >> 24 & 0xFFFF != 0xFFFE:
         raise NumericOutOfRange("macaddr8 data out of range to convert to macaddr",

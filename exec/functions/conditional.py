@@ -14,8 +14,10 @@ import pyarrow as pa
 from shoal.catalog.types import INT4, SqlType
 from shoal.exec.functions.registry import declare
 from shoal.exec.kernels import nulls, views
+from shoal.exec.kernels.arrays import flattened
 from shoal.exec.kernels.assembling import assemble
 from shoal.exec.kernels.comparing import compare
+from shoal.exec.kernels.shapes import items_of
 from shoal.exec.plan.expr import Call
 
 
@@ -63,6 +65,17 @@ def count_nulls_kernel(call: Call, args: list[Any], rows: int, context: Any) -> 
     return views.array_of(missing if call.name == "num_nulls" else len(args) - missing, pa.int32())
 
 
+def count_nulls_variadic_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
+    """num_nulls(VARIADIC array), num_nonnulls(VARIADIC array): NULL of a NULL array."""
+    array = items_of(args[0])
+    counts, items = flattened(array)
+    valid = nulls.validity(items)
+    missing = np.zeros(len(items), np.bool_) if valid is None else ~valid
+    before = np.concatenate(([0], np.cumsum(missing if call.name.startswith("num_nulls") else ~missing)))
+    ends = np.cumsum(counts)
+    return views.array_of((before[ends] - before[ends - counts]).astype(np.int32), pa.int32(), views.validity(array))
+
+
 declare("coalesce", "anycompatible", returns=_first, variadic=True, strict=False, raises=False,
         shapes=True, family="conditional",
         doc="The first argument that is not NULL; later ones are only evaluated where needed.",
@@ -79,3 +92,5 @@ for _name in ("num_nulls", "num_nonnulls"):
     declare(_name, "any", returns=INT4, variadic=True, strict=False, raises=False,
             kernel=count_nulls_kernel, shapes=True, family="conditional",
             doc=f"How many arguments are {'' if _name == 'num_nulls' else 'not '}NULL.", example=f"{_name}(1, NULL)")
+    declare(f"{_name}_variadic", "anyarray", returns=INT4, hidden=True, raises=False, shapes=True,
+            kernel=count_nulls_variadic_kernel, family="conditional")

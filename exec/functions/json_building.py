@@ -150,6 +150,8 @@ def build_array_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Ar
 def build_object_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     """json_build_object and jsonb_build_object."""
     binary = call.type.name == "jsonb"
+    if len(args) % 2 and not rows:
+        return pa.array([], pa.string())
     if len(args) % 2:
         raise InvalidParameterValue("argument list must have even number of elements",
                                     hint=f"The arguments of {call.name}() must consist of alternating keys and values.")

@@ -66,10 +66,10 @@ def _hits(operator: str, left: pa.Array, right: pa.Array, left_type: SqlType, ri
     return views.values(found) if isinstance(found, pa.Array) else found
 
 
-def declare_all() -> None:
-    """Both forms of every operator of two operands that gives a boolean; called when all operators are declared."""
+def _declare_all() -> None:
+    """Both forms of every operator of two operands that gives a boolean; this module is loaded after all operators."""
     raising: dict[str, bool] = {}
-    for function in registry.all_functions():
+    for function in registry.loaded():
         if function.symbol and function.returns == BOOL and len(function.arguments) == 2:
             raising[function.name] = raising.get(function.name, False) or function.raises
     for name, raises in raising.items():
@@ -77,3 +77,6 @@ def declare_all() -> None:
             registry.declare(f"{name}_{quantifier}", "any anyarray", returns=BOOL, strict=False, hidden=True, raises=raises,
                              kernel=quantified_kernel, shapes=True, family="array",
                              doc=f"x {name} {quantifier.upper()} (array)")
+
+
+_declare_all()

@@ -15,10 +15,16 @@ becomes (int64 numpy array), and a tuple of Arrow arrays with all those rows one
 Aggregates and window functions have no kernel here: their operators implement them by name.
 
 Operators are functions with a `symbol` ("+" is add); `hidden` ones cannot be called by name in SQL.
+
+Families that few queries use are deferred: `exact` loads them when a call fits no function that is loaded, or has an
+argument of a type that is not COMMON; everything else here loads them at once. That is right because no deferred
+function fits common arguments under the name of a loaded one (tests/exec/functions/test_resolution.py).
 """
 
 from __future__ import annotations
 
+import importlib
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -31,6 +37,9 @@ Kind = Literal["scalar", "aggregate", "window", "set"]
 Volatility = Literal["immutable", "stable", "volatile"]
 POLYMORPHIC = frozenset({"any", "anyelement", "anyarray", "anynonarray", "anycompatible", "anycompatiblearray",
                          "anycompatiblenonarray"})
+COMMON = frozenset({"bool", "int2", "int4", "int8", "numeric", "float4", "float8", "text", "varchar", "bpchar", "date",
+                    "timestamp", "timestamptz", "interval"})
+"""Types whose calls are looked for among the loaded families first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,9 @@ class Resolution:
 
 _BY_NAME: dict[str, list[Function]] = {}
 _BY_SYMBOL: dict[str, list[Function]] = {}
+_DEFERRED: list[str] = []
+"""Modules of families not loaded yet."""
+_LOADING = threading.RLock()
 
 
 def named_type(name: str) -> SqlType:
@@ -114,39 +126,82 @@ def add(function: Function) -> None:
         _BY_SYMBOL.setdefault(function.symbol, []).append(function)
 
 
+def defer(*families: str) -> None:
+    """Has these modules of this package, in their order, wait until one of their functions may be meant."""
+    _DEFERRED.extend(families)
+
+
+def load_all() -> None:
+    """Loads the deferred families."""
+    if not _DEFERRED:
+        return
+    with _LOADING:
+        while _DEFERRED:
+            importlib.import_module(f"{__package__}.{_DEFERRED[0]}")
+            _DEFERRED.pop(0)
+
+
 def find(name: str) -> list[Function]:
     """All overloads of a registry name, hidden ones too; [] for an unknown name."""
+    load_all()
     return list(_BY_NAME.get(name, ()))
 
 
 def find_symbol(symbol: str) -> list[Function]:
     """All overloads of an operator symbol."""
+    load_all()
     return list(_BY_SYMBOL.get(symbol, ()))
 
 
 def all_functions() -> list[Function]:
     """Every overload, in the order of declaration."""
+    load_all()
+    return loaded()
+
+
+def loaded() -> list[Function]:
+    """Every overload declared so far."""
     return [function for overloads in _BY_NAME.values() for function in overloads]
 
 
 def names() -> Iterable[str]:
     """The names SQL may call."""
+    load_all()
     return (name for name, overloads in _BY_NAME.items() if any(not f.hidden for f in overloads))
 
 
 def exact(name: str, arguments: Sequence[SqlType]) -> Function | None:
     """The overload whose declared arguments are these types (after the binder's casts), for the evaluator."""
-    candidates = find(name)
+    if _DEFERRED:
+        if all(argument.name in COMMON for argument in arguments):
+            known = _best(_BY_NAME.get(name, ()), arguments)
+            if known is not None:
+                return known
+        load_all()
+    candidates = _BY_NAME.get(name, ())
     if len(candidates) == 1:
         return candidates[0]
+    best = _best(candidates, arguments)
+    if best is None and len({function.kernel for function in candidates}) == 1:
+        return candidates[0]  # the binder's casts were optimized away, and one kernel takes all types
+    return best
+
+
+def _best(candidates: Sequence[Function], arguments: Sequence[SqlType]) -> Function | None:
     best: tuple[int, Function] | None = None
     for function in candidates:
         score = _fit(function, arguments)
         if score is not None and (best is None or score > best[0]):
             best = (score, function)
-    if best is None and len({function.kernel for function in candidates}) == 1:
-        return candidates[0]  # the binder's casts were optimized away, and one kernel takes all types
     return best[1] if best else None
+
+
+def is_volatile(name: str) -> bool:
+    """Whether any function of this name gives something else at each call. Deferred families have no volatile function
+    under the name of a loaded one."""
+    if name not in _BY_NAME:
+        load_all()
+    return any(function.volatility == "volatile" for function in _BY_NAME.get(name, ()))
 
 
 def is_immutable(name: str, arguments: Sequence[SqlType]) -> bool:

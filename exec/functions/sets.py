@@ -19,7 +19,7 @@ from shoal.catalog.types import SqlType, storage_type
 from shoal.exec.functions import numeric_types
 from shoal.exec.functions.arrays import split_text
 from shoal.exec.functions.registry import declare
-from shoal.exec.kernels import arrays, datetimes, decimals, nulls, regex, scaled, shapes, views
+from shoal.exec.kernels import arrays, datetimes, decimals, nulls, scaled, shapes, views
 from shoal.exec.kernels.timezones import local_to_utc, utc_to_local
 from shoal.exec.plan.expr import Call
 
@@ -212,6 +212,7 @@ def split_kernel(call: Call, args: Args, rows: int, context: Any) -> Rows:
 
 def regex_kernel(call: Call, args: Args, rows: int, context: Any) -> Rows:
     """regexp_split_to_table, regexp_matches."""
+    from shoal.exec.kernels import regex
     columns = [arg.to_pylist() for arg in args] + [[""] * rows] * (3 - len(args))
     found: list[list[Any] | None] = []
     for text, source, flags in zip(*columns, strict=True):

@@ -9,6 +9,7 @@ Spec: PostgreSQL 15 documentation, 9.3, and the rules for result scales that its
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from shoal.exec.kernels import canonical, decimals, nulls, special_rules, views
 
 MIN_SIGNIFICANT, MOST_DISPLAYED = 16, 1000
 """Digits that quotients and their like have at least, and digits after the point they have at most."""
+_SIGN = np.int64(-(1 << 63))
 _POW64 = np.array([10 ** n for n in range(19)], np.int64)
 _POWU64 = np.array([10 ** n for n in range(20)], np.uint64)
 _OF_SCALE = {form.NAN: np.nan, form.INFINITY: np.inf, form.MINUS_INFINITY: -np.inf}
@@ -215,8 +217,20 @@ def _shortened(values: np.ndarray, digits: int, how: str) -> np.ndarray:
 def digit_counts(values: np.ndarray) -> np.ndarray:
     """Decimal digits of each value, 0 of 0."""
     if values.dtype == object:
-        return np.array([form.digit_count(abs(v)) if v else 0 for v in values.tolist()], np.int64)
+        return _wide_digit_counts(values)
     return np.searchsorted(_POWU64, np.abs(values).view(np.uint64), side="right")
+
+
+def _wide_digit_counts(values: np.ndarray) -> np.ndarray:
+    """By floats, and exactly near powers of ten."""
+    try:
+        logs = np.log10(np.maximum(np.abs(values.astype(np.float64)), 0.5))
+    except OverflowError:
+        logs = np.zeros(len(values))
+    found = np.floor(logs).astype(np.int64) + 1
+    for row in np.flatnonzero(np.abs(logs - np.rint(logs)) < 1e-9).tolist():
+        found[row] = form.digit_count(abs(values[row])) if values[row] else 0
+    return found
 
 
 def leading(data: Scaled) -> tuple[np.ndarray, np.ndarray]:
@@ -225,13 +239,25 @@ def leading(data: Scaled) -> tuple[np.ndarray, np.ndarray]:
     weight = (count - 1 - data.scales) // 4
     shift = data.scales + 4 * weight
     if data.values.dtype == object:
-        first = np.array([abs(v) // _power(s) if s >= 0 else abs(v) * _power(-s)
-                          for v, s in zip(data.values.tolist(), shift.tolist(), strict=True)], object)
-        first = np.where(count == 0, 0, first).astype(np.int64)
+        first = _first_digits(data.values, shift)
     else:
         first = np.abs(data.values) // _POW64.take(np.clip(shift, 0, 18)) * _POW64.take(np.clip(-shift, 0, 4))
     zero = count == 0
     return np.where(zero, 0, weight), np.where(zero, 0, first)
+
+
+def _first_digits(values: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """|values| // 10**shift, none above 9999: by floats where these are far enough from a whole number."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            near = np.abs(values.astype(np.float64)) / 10.0 ** shift
+    except OverflowError:
+        near = np.zeros(len(values))
+    found = np.floor(near)
+    for row in np.flatnonzero(~((np.abs(near - np.rint(near)) > 1e-9) & (near < 1e4))).tolist():
+        value, places = abs(values[row]), int(shift[row])
+        found[row] = value // _power(places) if places >= 0 else value * _power(-places)
+    return found.astype(np.int64)
 
 
 def quotient_scales(a: Scaled, b: Scaled) -> np.ndarray:
@@ -271,19 +297,59 @@ def approximate(array: pa.Array) -> np.ndarray | None:
     parts = plain_parts(array)
     if parts is None:
         return None
-    value, scales = parts
-    if pa.types.is_decimal(value.type):
-        limbs = canonical.limbs_of(value)
-        floats = limbs[:, -1].astype(np.float64)
-        for word in range(limbs.shape[1] - 2, -1, -1):
-            floats = floats * 2.0 ** 64 + limbs[:, word].view(np.uint64)
-    else:
-        floats = views.values(value).astype(np.float64)
+    return _floats(canonical.limbs_of(parts[0]), parts[1])
+
+
+def _floats(words: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    negative = words[:, -1] < 0
+    words = np.where(negative[:, None], ~words, words)  # -1 - v: small ones would lose all digits to the highest word
+    floats = words[:, -1].astype(np.float64)
+    for word in range(words.shape[1] - 2, -1, -1):
+        floats = floats * 2.0 ** 64 + words[:, word].view(np.uint64)
     with np.errstate(over="ignore"):
-        return floats / 10.0 ** scales
+        return np.where(negative, -1.0 - floats, floats) / 10.0 ** scales
 
 
 # --- order
+
+def order_codes(array: pa.Array) -> list[np.ndarray] | None:
+    """int64 columns, most significant first, that order the values of this one column (under NULL: anything). None where
+    `plain_parts` gives none.
+
+    Floats next to the values order all but neighbours that are nearly equal; those are compared as integers.
+    """
+    parts = plain_parts(array)
+    if parts is None:
+        return None
+    words, scales = canonical.limbs_of(parts[0]), parts[1]
+    top = words.shape[1] - 1
+    valid = nulls.validity(array)
+    if valid is not None and len(scales):
+        first = int(np.argmax(valid))  # a row like others under NULL: no scale of its own
+        words, scales = np.where(valid[:, None], words, words[first]), np.where(valid, scales, scales[first])
+    if len(scales) == 0 or (scales == scales[0]).all():
+        return [np.ascontiguousarray(words[:, top])] + [words[:, word] ^ _SIGN for word in range(top - 1, -1, -1)]
+    near = _floats(words, scales)
+    order = np.argsort(near)
+    words, scales, near = words.take(order, axis=0), scales.take(order), near.take(order)
+    same = (words[1:] == words[:-1]).all(axis=1) & (scales[1:] == scales[:-1])
+    close = near[1:] - near[:-1] <= 1e-14 * np.abs(near[1:])
+    steps = ~same
+    doubtful = np.flatnonzero(close & ~same)
+    if len(doubtful):
+        runs = np.concatenate([[0], np.cumsum(~(close | same))])
+        for run in np.unique(runs.take(doubtful)).tolist():
+            start, end = np.searchsorted(runs, [run, run + 1]).tolist()
+            most = int(scales[start:end].max())
+            values = [int.from_bytes(row.tobytes(), "little", signed=True) * _power(most - scale)
+                      for row, scale in zip(words[start:end], scales[start:end].tolist(), strict=True)]
+            places = sorted(range(end - start), key=values.__getitem__)
+            order[start:end] = order[start:end].take(places)
+            steps[start:end - 1] = [values[a] != values[b] for a, b in itertools.pairwise(places)]
+    ranks = np.empty(len(order), np.int64)
+    ranks[order] = np.concatenate([[0], np.cumsum(steps)])
+    return [ranks]
+
 
 def order_keys(array: pa.Array, sql_type: SqlType) -> pa.Array:
     """Byte strings equal for equal values and ordered as the values are; NULL for NULL."""

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.catalog.types import ORDERED_BY_KEY, SqlType
-from shoal.exec.kernels import arrays, canonical, shapes, text_order, views
+from shoal.exec.kernels import arrays, canonical, scaled, shapes, text_order, views
 from shoal.exec.kernels.nulls import validity
 
 _SIGN = np.int64(-(1 << 63))
@@ -44,6 +44,8 @@ def order_codes(array: pa.Array, sql_type: SqlType) -> list[np.ndarray]:
         return list(canonical.interval_order(array))
     if pa.types.is_list(array.type) or shapes.is_shaped(array):
         return [_list_ranks(array, sql_type)]
+    if sql_type.varies and (found := scaled.order_codes(array)) is not None:
+        return found
     if canonical.is_integers(sql_type) and not pa.types.is_dictionary(array.type):
         values = canonical.int64_of(array)
         if values is not None:

@@ -139,7 +139,8 @@ class CallGrammar(TypeGrammar):
     def _frame(self) -> s.Frame:
         token = self._curr
         self._advance()
-        if self._match(T.BETWEEN):
+        between = bool(self._match(T.BETWEEN))
+        if between:
             start = self._frame_bound()
             self.expect(T.AND)
             end = self._frame_bound()
@@ -157,7 +158,7 @@ class CallGrammar(TypeGrammar):
                 self.expect_word("others")
             else:
                 raise self.unexpected()
-        return s.Frame(token.start, token.text, start, end, exclude)
+        return s.Frame(token.start, token.text, start, end, exclude, between)
 
     def _frame_bound(self) -> s.Bound:
         pos = self._curr.start

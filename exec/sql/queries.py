@@ -158,7 +158,7 @@ def _modified(context: Context, query: Query, tree: Any, parent: Level | None, t
     if order is not None:
         chosen: dict[int, SortKey] = {}
         for item in order.args["expressions"]:
-            index = _output_column(query, item.arg)
+            index = output_column(query, item.arg)
             chosen.setdefault(index, SortKey(query.fields[index].ref(), item.descending, item.nulls_first))
         plan = sorted_by(context, plan, list(chosen.values()))
     level = Level(context, parent, Scope(), tables)
@@ -166,7 +166,8 @@ def _modified(context: Context, query: Query, tree: Any, parent: Level | None, t
     return query if plan is query.plan else replace(query, plan=plan, refs={**query.refs, **level.refs})
 
 
-def _output_column(query: Query, node: Any) -> int:
+def output_column(query: Query, node: Any) -> int:
+    """The column that an ORDER BY over a whole query means, counted from 0."""
     if isinstance(node, s.Constant) and node.kind not in ("null", "boolean"):
         if node.kind != "integer":
             fail(SqlSyntaxError, "non-integer constant in ORDER BY", node.pos)

@@ -70,7 +70,7 @@ from shoal.exec.sql.scope import Scope, ScopeColumn, missing_table, resolve_colu
 from shoal.exec.sql.windows import plan_windows
 
 MOST_TARGETS = 1_664
-"""Columns of a select list, with those only sorted by: PostgreSQL's limit."""
+"""Items of a select list that may be written out, PostgreSQL's limit: the columns of `*` may be more, as lakes have them."""
 
 
 @dataclass(slots=True)
@@ -142,7 +142,7 @@ class _SelectBinder:
                                         bool(group.meta.get("distinct")))
             input_ids |= {f.id for pending in level.input_sets for f in pending.fields}
             self._merge_twins(level.sets, level.input_sets)
-        if len(self.items) > MOST_TARGETS:
+        if len(args.get("expressions") or ()) > MOST_TARGETS:
             fail(TooManyColumns, f"target lists can have at most {MOST_TARGETS} entries", -1)
         unique_on = [self._output_index(node, DISTINCT_ON) for node in distinct.args["on"].items] if (
             distinct is not None and distinct.args.get("on") is not None) else []

@@ -260,6 +260,8 @@ class Frame(Node):
     start: Bound
     end: Bound
     exclude: str = ""
+    between: bool = False
+    """Both ends were written."""
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shoal.catalog.access import Namespace, ResolvedTable
@@ -12,10 +12,27 @@ from shoal.catalog.errors import InvalidRecursion, SqlError
 from shoal.exec.plan.expr import ColumnRef
 from shoal.exec.plan.nodes import Field, PlanNode, Scan, walk_plan
 from shoal.exec.plan.rewrite import rebuild
+from shoal.exec.session_context import SessionContext
 from shoal.exec.sql.context import Context, Query
 
 if TYPE_CHECKING:
     from shoal.catalog.registry import Catalogs
+
+
+def view_text(catalogs: Catalogs, database: str, search_path: Sequence[str], view: ViewDefinition, names: Sequence[str],
+              pretty: bool) -> str:
+    """A view's query as PostgreSQL prints it for a reader with this database and search path, its columns called `names`;
+    as it was written where it has something that cannot be shown."""
+    from shoal.exec.sql.deparse_query import shown_query
+    from shoal.exec.sql.parse import parse
+
+    session = SessionContext(database=view.database, search_path=tuple(view.search_path))
+    context = Context(ViewNamespace(catalogs, view, ""), session, [])
+    seen = Namespace(catalogs, database, tuple(search_path))
+    try:
+        return shown_query(context, seen, parse(view.query).tree, names).text(pretty) + ";"
+    except SqlError:
+        return f" {view.query};"
 
 
 class ViewNamespace(Namespace):

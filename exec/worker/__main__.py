@@ -7,6 +7,7 @@ this process goes as well), or from a file that only the user can read.
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -62,10 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     remember_missing_imports()
 
+    gc.disable()  # all that the imports make stays
     import pyarrow
 
     from shoal.exec.worker.worker import WorkerOptions, run_worker
 
+    gc.freeze()
+    gc.enable()
     pyarrow.set_cpu_count(1)
     pyarrow.set_io_thread_count(2)
     return run_worker(WorkerOptions(

@@ -110,7 +110,7 @@ def test_a_new_table_in_memory_takes_the_name(cluster: Cluster) -> None:
         cluster.rows("drop table memory.public.t", session=session)
 
 
-@pytest.mark.parametrize("sql", ["select date 'today'", "select 'now'::timestamp", "select timetz '12:00 Europe/Paris'"])
+@pytest.mark.parametrize("sql", ["select date 'today'", "select 'now'::timestamp", "select timetz '12:00'"])
 def test_what_reads_the_clock_while_binding_is_not_kept(cluster: Cluster, sql: str) -> None:
     assert cluster.prepare(sql) is not cluster.prepare(sql)
 

@@ -222,8 +222,8 @@ STATEMENTS: list[str | tuple[str | int, ...]] = [
 ]
 
 DIFFERENT: frozenset[str | tuple[str | int, ...]] = frozenset({
-    # overloads that Shoal does not have, so nothing is ambiguous: xid, tsvector, multirange; casts by a type's name
-    "SELECT int4($1)", "SELECT float8($1)", "SELECT age($1)", "SELECT unnest($1)",
+    # overloads that Shoal does not have, so nothing is ambiguous: xid, tsvector; casts by a type's name
+    "SELECT int4($1)", "SELECT float8($1)", "SELECT age($1)",
     # spelled pg_catalog.extract by PostgreSQL
     "SELECT extract(year FROM $1)",
     # PostgreSQL blames WHEN, which sqlglot does not place

@@ -1,13 +1,13 @@
 """pg_matviews: materialized views of the sources. PostgreSQL 15 documentation, 54.12."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shoal.catalog.pg_catalog.snapshot import OWNER, Snapshot
 
 
-def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+def session_rows(snapshot: Snapshot, session: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for relation in snapshot.relations:
         if relation.kind == "m":
             yield {"schemaname": relation.namespace.name, "matviewname": relation.table.name, "matviewowner": OWNER,
-                   "hasindexes": bool(relation.indexes), "ispopulated": True, "definition": relation.definition() or None}
+                   "hasindexes": bool(relation.indexes), "ispopulated": True, "definition": relation.definition(search_path=session.get("search_path", ("public",))) or None}

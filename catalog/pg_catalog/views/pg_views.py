@@ -1,13 +1,13 @@
 """pg_views: views by name. PostgreSQL 15 documentation, 54.34."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shoal.catalog.pg_catalog.snapshot import OWNER, Snapshot
 from shoal.catalog.pg_catalog.static import system_relations, view_definitions
 
 
-def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+def session_rows(snapshot: Snapshot, session: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for system in system_relations().values():
         if system.kind == "v":
             yield {"schemaname": system.schema, "viewname": system.name, "viewowner": OWNER,
@@ -15,4 +15,4 @@ def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     for relation in snapshot.relations:
         if relation.kind == "v":
             yield {"schemaname": relation.namespace.name, "viewname": relation.table.name, "viewowner": OWNER,
-                   "definition": relation.definition() or None}
+                   "definition": relation.definition(search_path=session.get("search_path", ("public",))) or None}

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from shoal.catalog.errors import AmbiguousFunction, DatatypeMismatch, UndefinedFunction, UndefinedObject
@@ -166,3 +169,27 @@ def test_reference_page_names_every_function() -> None:
     for function in all_functions():
         if not function.hidden:
             assert f"{function.name}(" in page or function.symbol, function.name
+
+
+def test_deferred_families_hide_behind_no_loaded_function() -> None:
+    """What `exact` finds among the loaded families for arguments of common types is what it finds among all."""
+    script = """
+from shoal.catalog.types import SqlType
+from shoal.exec.functions import registry
+before = registry.loaded()
+names = {function.name for function in before}
+volatile = {function.name for function in before if function.volatility == "volatile"}
+registry.load_all()
+later = [function for function in registry.loaded() if function not in before]
+assert len(later) > 500
+stand_ins = dict.fromkeys(registry.POLYMORPHIC, "int4")
+for function in later:
+    if function.name in names:
+        assert function.volatility != "volatile" or function.name in volatile, function
+        if all(argument in registry.COMMON for argument in function.arguments):
+            given = [SqlType(argument) for argument in function.arguments]
+            assert not any(registry._fit(known, given) for known in before if known.name == function.name), function
+        else:
+            assert not all(argument in registry.COMMON or argument in stand_ins for argument in function.arguments), function
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
