@@ -202,6 +202,10 @@ class Connector(ABC):
     def enums(self, schema: str) -> tuple[EnumType, ...]:
         return ()
 
+    def type_definitions(self, schema: str) -> tuple[TypeDefinition, ...]:
+        """Composite types, and of catalogs where users make types all that they made."""
+        return ()
+
     def schema_comment(self, schema: str) -> str:
         return ""
 

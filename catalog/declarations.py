@@ -26,7 +26,8 @@ class ColumnInfo:
     native_type: str = ""
     """The source's own type name where it was unknown and became text (the engine sends one NOTICE)."""
     enum: tuple[str, str] | None = None
-    """(schema, name) of the source's enum type (see `Connector.enums`) whose labels the text values are."""
+    """(schema, name) of the source's enum or composite type whose values the texts are: one of `Connector.enums`,
+    `Connector.type_definitions`, or a table."""
     identity: Literal["", "a", "d"] = ""
     """pg_attribute.attidentity: a number the source gives always, or by default."""
     generated: bool = False

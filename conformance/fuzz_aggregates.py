@@ -16,6 +16,10 @@ OFFSETS = {"int": ("0", "1", "3"), "big": ("2", "5000000000"), "num": ("0.5", "2
 """Distances of RANGE frames by the kind of the ordering column."""
 
 
+FILTER = "<FILTER>"
+"""The place of the clause in what is made around an aggregate."""
+
+
 class Aggregates(Expressions):
     window_kind = "int"
     """Of the window function made last."""
@@ -66,7 +70,8 @@ class Aggregates(Expressions):
 
     def aggregate(self, scope: list[Column], kind: str) -> str:
         where = f" FILTER (WHERE {self.predicate(scope, 1)})" if self.chance(0.25) else ""
-        return self._aggregate(scope, kind) + where
+        made = self._aggregate(scope, kind)
+        return made.replace(FILTER, where, 1) if FILTER in made else made + where
 
     def _aggregate(self, scope: list[Column], kind: str) -> str:
         distinct = "DISTINCT " if self.chance(0.25) else ""
@@ -78,7 +83,7 @@ class Aggregates(Expressions):
             if choice < 3:
                 return f"count({distinct}{self.expression(scope, self.kind(), 1)})"
             if choice == 3:
-                return f"CAST(sum({distinct}{number}) AS int)"
+                return f"CAST(sum({distinct}{number}){FILTER} AS int)"
             if choice == 4:
                 return f"{self.rng.choice(('bit_and', 'bit_or', 'bit_xor'))}({number})"
             if choice == 5:
@@ -86,7 +91,7 @@ class Aggregates(Expressions):
             return f"{self.rng.choice(('min', 'max'))}({number})"
         if kind == "num":
             if choice < 3:
-                return f"round(avg({distinct}{self.expression(scope, self.rng.choice(('int', 'num')), 1)}), 6)"
+                return f"round(avg({distinct}{self.expression(scope, self.rng.choice(('int', 'num')), 1)}){FILTER}, 6)"
             return f"{self.rng.choice(('sum', 'min', 'max'))}({distinct}{self.expression(scope, 'num', 1)})"
         if kind == "quot":
             name = self.rng.choice(("avg", "avg", "sum", "stddev", "var_pop", "variance", "stddev_pop"))
@@ -107,20 +112,20 @@ class Aggregates(Expressions):
             if choice < 4:
                 return f"string_agg({distinct}{item}, '-' ORDER BY {item}{self.direction()})"
             if choice == 4:
-                return f"CAST(jsonb_agg({distinct}{number} ORDER BY {number}{self.direction()}) AS text)"
+                return f"CAST(jsonb_agg({distinct}{number} ORDER BY {number}{self.direction()}){FILTER} AS text)"
         if kind == "bool":
             return f"{self.rng.choice(('bool_and', 'bool_or', 'every'))}({self.predicate(scope, 1)})"
         if choice == 5 and kind in TYPES and kind != "char":
             return self.ordered_set(scope, kind)
         if kind in ("json", "range", "span"):
-            return f"(array_agg({self.expression(scope, kind, 1)} ORDER BY {self.total(scope)}))[1]"
+            return f"(array_agg({self.expression(scope, kind, 1)} ORDER BY {self.total(scope)}){FILTER})[1]"
         return f"{self.rng.choice(('min', 'max'))}({self.expression(scope, kind, 1)})"
 
     def ordered_set(self, scope: list[Column], kind: str) -> str:
         item = self.expression(scope, kind, 1)
         if kind == "int" and self.chance(0.4):
             return f"CAST({self.rng.choice(('rank', 'dense_rank'))}({literal(self.rng, 'int')}) WITHIN GROUP " \
-                   f"(ORDER BY {item}{self.direction()}) AS int)"
+                   f"(ORDER BY {item}{self.direction()}){FILTER} AS int)"
         function = self.rng.choice(("mode()", "percentile_disc(0.5)", "percentile_disc(0)", "percentile_disc(0.9)"))
         return f"{function} WITHIN GROUP (ORDER BY {item}{self.direction()})"
 

@@ -188,8 +188,8 @@ class Expressions:
 
     def _json(self, scope: list[Column], depth: int) -> str:
         a = self.expression(scope, "json", depth)
-        values = [self.expression(scope, self.rng.choice(("int", "text", "bool", "json", "ints", "date")), depth)
-                  for _ in range(2)]
+        kinds = [self.rng.choice(("int", "text", "bool", "json", "ints", "date")) for _ in range(2)]
+        values = [f"CAST({self.expression(scope, kind, depth)} AS {SQL_TYPES[kind]})" for kind in kinds]
         return self.rng.choice((
             f"jsonb_build_object('k', {values[0]}, 't', {values[1]})", f"jsonb_build_array({', '.join(values)})",
             f"to_jsonb({values[0]})", f"({a} || {self.expression(scope, 'json', depth)})", f"({a} -> 'k')", f"({a} -> 0)",

@@ -7,8 +7,9 @@ predicate p over it (conformance/fuzz_grammar.py), and asks:
   DISTINCT, grouped, aggregated, and in HAVING;
 - non-optimizing reconstruction: as many rows pass WHERE p as have a TRUE p when every row's p is computed and nothing can
   be pushed down or pruned;
-- random plans: the whole query gives the same rows with 1 and 3 workers, batches of 7 rows, partitioned joins and
-  aggregations, and 16 MB of memory.
+- identities (conformance/fuzz_identities.py): IN as EXISTS, an outer join as an inner one and the rows without a match ...;
+- random plans: the whole query, and a random statement of any kind, give the same rows with 1 and 3 workers, batches of
+  7 rows, partitioned joins and aggregations, and 16 MB of memory.
 
 Each wrong answer is printed with its seed; `--seed N --queries 1` asks it again. Exit code 1 where there was any. Errors of
 single rows (division by zero, overflow) may come or not, as the plan has it, and end a seed; errors of other kinds count.
@@ -20,19 +21,22 @@ Database Engines via Non-Optimizing Reference Engine Construction" (2020).
 from __future__ import annotations
 
 import argparse
+import random
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
-from conformance.fuzz_grammar import Column, Generator, schema
+from conformance.fuzz_grammar import Generator
+from conformance.fuzz_identities import IDENTITIES, Test, test_of
 from conformance.fuzz_queries import EITHER_WAY, SCHEMA_SEED, UNSUPPORTED, rows, write_files
+from conformance.fuzz_schema import schema
 from conformance.server import Server
 from conformance.slt import Answer, ask
 
@@ -47,31 +51,8 @@ PLANS: dict[str, tuple[int, tuple[str, ...]]] = {
 }
 """Number of workers and settings of the session, by name. The first is asked the partitioned queries of even seeds, the
 third those of odd ones."""
+IDENTITIES_OF_A_SEED = 6
 EXTREMES = "count(*), min({0}), max({0})"
-
-
-@dataclass
-class Test:
-    """A seed's FROM clause, its predicate, and what to select."""
-
-    source: str
-    predicate: str
-    items: str
-    key: str
-
-
-def test_of(seed: int) -> Test:
-    generator = Generator(seed)
-    source, scope = generator.from_clause([], generator.rng.choice((1, 1, 2, 3)))
-    predicate = generator.predicate(scope, 3)
-    picked = [generator.rng.choice(scope) for _ in range(3)]
-    items = ", ".join(f"{column.sql} AS c{number}" for number, column in enumerate(picked))
-    return Test(source, predicate, items, _key(generator, scope).sql)
-
-
-def _key(generator: Generator, scope: list[Column]) -> Column:
-    """A column with an order, and few values."""
-    return generator.rng.choice([column for column in scope if column.kind not in ("bool", "ts")] or scope)
 
 
 class Wrong(Exception):
@@ -96,9 +77,15 @@ class Judge:
         names = list(self.plans)
         one = self.plans[names[0] if seed % 2 == 0 else names[2]]
         try:
+            statement = Generator(seed).statement()
+            self.same_on_all_plans(statement.sql, statement.ordered)
             whole = self.same_on_all_plans(f"SELECT {test.items} FROM {test.source}")
             self.partitioned(one, test, whole)
             self.reconstructed(one, test)
+            for identity in random.Random(seed).sample(IDENTITIES, IDENTITIES_OF_A_SEED):
+                plain, other = identity(test)
+                _expect(rows(self.ask(one, plain), False), rows(self.ask(one, other), False), other,
+                        f"{identity.__name__}: {plain}")
         except Unanswered as reason:
             self.unanswered[str(reason)] += 1
         except Wrong as found:
@@ -114,11 +101,11 @@ class Judge:
             raise Wrong(f"{sql}\n  {answer.sqlstate} {answer.fields.get('message', '')}")
         return answer
 
-    def same_on_all_plans(self, sql: str) -> Answer:
+    def same_on_all_plans(self, sql: str, ordered: bool = False) -> Answer:
         answers = {name: self.ask(connection, sql) for name, connection in self.plans.items()}
         first, *others = answers.items()
         for name, answer in others:
-            _expect(rows(first[1], False), rows(answer, False), sql, f"{first[0]} <> {name}")
+            _expect(rows(first[1], ordered), rows(answer, ordered), sql, f"{first[0]} <> {name}")
         return first[1]
 
     def partitioned(self, connection: psycopg.Connection, test: Test, whole: Answer) -> None:
@@ -128,7 +115,7 @@ class Judge:
         for part in parts:
             found += rows(self.ask(connection, f"SELECT {test.items} {part}"), False)
         _expect(rows(whole, False), found, f"SELECT {test.items} {parts[0]}", "the three parts")
-        extremes = f"SELECT {test.key} AS k, {EXTREMES.format(test.key)} {{}} GROUP BY 1"
+        extremes = f"SELECT {test.key.sql} AS k, {EXTREMES.format(test.key.sql)} {{}} GROUP BY 1"
         for what in (f"SELECT DISTINCT {test.items} {{}}", extremes):
             together = " UNION ALL ".join(f"({what.format(part)})" for part in parts)
             merged = f"SELECT DISTINCT * FROM ({together}) AS u" if "DISTINCT" in what else \
@@ -136,9 +123,9 @@ class Judge:
             plain = what.format(f"FROM {test.source}")
             _expect(rows(self.ask(connection, plain), False), rows(self.ask(connection, merged), False), merged, plain)
         by_having = " UNION ALL ".join(
-            f"SELECT {test.key} AS k FROM {test.source} GROUP BY 1 HAVING {condition}" for condition in (
+            f"SELECT {test.key.sql} AS k FROM {test.source} GROUP BY 1 HAVING {condition}" for condition in (
             f"bool_or({p})", f"NOT bool_or({p})", f"bool_or({p}) IS NULL"))
-        keys = rows(self.ask(connection, f"SELECT {test.key} AS k FROM {test.source} GROUP BY 1"), False)
+        keys = rows(self.ask(connection, f"SELECT {test.key.sql} AS k FROM {test.source} GROUP BY 1"), False)
         _expect(keys, rows(self.ask(connection, by_having), False), by_having, "all groups")
 
     def reconstructed(self, connection: psycopg.Connection, test: Test) -> None:
@@ -150,10 +137,11 @@ class Judge:
             raise Wrong(f"{optimized}\n  gives {count}, but for {passing} rows it holds in\n{plain}")
 
 
-def _expect(want: Counter[tuple[str, ...]], got: Counter[tuple[str, ...]], sql: str, what: str) -> None:
+def _expect(want: Any, got: Any, sql: str, what: str) -> None:
     if want != got:
-        missing, extra = list((want - got).elements())[:5], list((got - want).elements())[:5]
-        raise Wrong(f"{sql}\n  {what}: {want.total()} rows, {got.total()} rows; missing {missing}, extra {extra}")
+        one, two = Counter(want), Counter(got)
+        missing, extra = list((one - two).elements())[:5], list((two - one).elements())[:5]
+        raise Wrong(f"{sql}\n  {what}: {one.total()} rows, {two.total()} rows; missing {missing}, extra {extra}")
 
 
 @contextmanager

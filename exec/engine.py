@@ -46,7 +46,7 @@ from shoal.exec.planning_threads import PlanningThreads
 from shoal.exec.prepared import Prepared
 from shoal.exec.row_checks import text_with
 from shoal.exec.session_names import session_names
-from shoal.exec.sql.bound import Command, CreateTable, Refresh
+from shoal.exec.sql.bound import Command, CreateSchema, CreateTable, DropSchema, Refresh
 from shoal.exec.statement_cache import StatementCache
 from shoal.exec.transactions import Transactions
 
@@ -97,6 +97,11 @@ class EngineOptions:
     batch_rows: int = 65_536
     exchange_bytes: int = 32 << 20
     spill_dir: str = ""
+
+
+def _view_text(*arguments: Any) -> str:
+    from shoal.exec.sql.views import view_text
+    return view_text(*arguments)
 
 
 class Engine:
@@ -438,12 +443,30 @@ class Engine:
             raise FeatureNotSupported(f"{prepared.tag} is not supported")
         commands = await self._commands(command, session)
         await self._in_thread(commands.run, command)
+        if isinstance(command, CreateSchema) and command.elements:
+            await self._make_elements(command, session)
 
         async def nothing() -> list[list[pa.Array]]:
             return []
 
         notices = (*prepared.notices, *commands.notices)
         return RowsExecution(query_id, (), prepared.tag, nothing, record, notices, self._forget)
+
+    async def _make_elements(self, command: CreateSchema, session: SessionContext) -> None:
+        """Runs the statements inside CREATE SCHEMA; without a transaction, all of them or none are kept."""
+        inside = replace(session, search_path=(command.parts[-1], *session.search_path), key=None)
+        try:
+            for text in command.elements:
+                execution = await self.execute(await self.prepare(text, inside), inside)
+                async for _ in execution:
+                    pass
+        except BaseException as error:
+            if isinstance(error, SqlError):
+                error.position = 0  # it is within the element
+            if not session.token:
+                undo = await self._commands(DropSchema((command.parts,), cascade=True), session)
+                await asyncio.shield(self._in_thread(undo.run, DropSchema((command.parts,), cascade=True)))
+            raise
 
     # -- helpers of the above
 

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from shoal.catalog.connector import TableHandle, Text, Writer
+from shoal.catalog.connectors.batches import batch_of
 from shoal.catalog.errors import CheckViolation, SqlError, WithCheckOptionViolation
 from shoal.catalog.types import SqlType
 from shoal.exec.batch import Batch
@@ -86,7 +87,7 @@ class RowChecks:
         """Hands the batch's columns to the writer. Raises: NotNullViolation (23502), CheckViolation (23514): of the first
         bad row."""
         violation = self.violation(batch, context) if self._checks or self._views else None
-        whole = pa.RecordBatch.from_arrays([batch.array(p) for p in positions], names=list(names))
+        whole = batch_of(names, [batch.array(p) for p in positions], batch.rows)
         if violation is not None:
             assert violation.row is not None
             writer.append(whole.slice(0, violation.row + 1))  # a NULL there, or before it, counts first

@@ -30,7 +30,6 @@ from shoal.server.portals import Portal, PreparedStatement
 from shoal.server.protocol import messages as m
 from shoal.server.protocol.connection import Connection
 from shoal.server.responses import row_description
-from shoal.server.splitting import split
 
 if TYPE_CHECKING:
     from shoal.server.session import Session
@@ -50,7 +49,7 @@ def parse(session: Session, message: m.Parse) -> Rest:
         raise DuplicatePreparedStatement(f'prepared statement "{message.statement}" already exists')
     if not message.statement:
         session.statements.pop("", None)
-    parts = split(message.sql)
+    parts = session.split(message.sql)
     if len(parts) > 1:
         raise SqlSyntaxError("cannot insert multiple commands into a prepared statement")
     declared = tuple(map(_parameter_type, message.parameter_oids))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from shoal.catalog.errors import SqlError, SqlSyntaxError
+from shoal.catalog.errors import FeatureNotSupported, SqlError, SqlSyntaxError
 
 Kind = Literal["word", "quoted", "string", "number", "parameter", "symbol"]
 
@@ -142,10 +142,16 @@ def split(sql: str) -> list[StatementText]:
         return [StatementText(text, offset, (), (len(sql) if close < 0 else close) - offset - len(text), close >= 0)]
     found: list[StatementText] = []
     start = end = -1
-    depth = 0
+    depth = atomic = 0  # atomic: the CASEs, and BEGIN ATOMIC itself, that wait for their END
+    word = ""
     for token in tokens(sql):
+        before, word = word, token.value if token.kind == "word" else ""
+        if word == "atomic" and before == "begin":
+            atomic = 1
+        elif atomic and word in ("case", "end"):
+            atomic += 1 if word == "case" else -1
         if token.kind == "symbol":
-            if token.value == ";" and depth == 0:
+            if token.value == ";" and depth == 0 and not atomic:
                 if start >= 0:
                     found.append(StatementText(sql[start:end], start, (), token.start - end, True))
                 start = -1
@@ -155,6 +161,37 @@ def split(sql: str) -> list[StatementText]:
     if start >= 0:
         found.append(StatementText(sql[start:end], start, (), len(sql) - end))
     return found
+
+
+_BACKSLASHED = re.compile(r"""
+    (?P<unicode> [uU]&')
+  | (?P<other> --[^\n\r]*+ | [eE]'(?:[^'\\]++|\\.|'')*+' | [bBxX]'[^']*+' | "(?:[^"]++|"")*+"
+        | (?P<dollar>\$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z_0-9\x80-\U0010ffff]*)?\$).*?(?P=dollar)
+        | [A-Za-z_\x80-\U0010ffff][A-Za-z_0-9$\x80-\U0010ffff]*+(?!') )
+  | (?P<comment> /\*)
+  | (?P<string> [nN]?(?P<quotes>'(?:[^'\\]++|\\.|'')*+'))
+""", re.VERBOSE | re.DOTALL)
+
+
+def conforming(sql: str) -> str:
+    r"""`sql`, written under standard_conforming_strings = off, with E'...' for each '...' that has a backslash.
+
+    Raises: FeatureNotSupported (0A000) for U&'...', which is unsafe then.
+    """
+    pieces: list[str] = []
+    position = done = 0
+    while found := _BACKSLASHED.search(sql, position):
+        position = found.end()
+        if found["comment"]:
+            position = _comment_end(sql, found.start())
+        elif found["unicode"]:
+            raise FeatureNotSupported("unsafe use of string constant with Unicode escapes", position=found.start() + 1,
+                                      detail="String constants with Unicode escapes cannot be used when "
+                                             "standard_conforming_strings is off.")
+        elif found["string"] and "\\" in found["quotes"]:
+            pieces += [sql[done:found.start()], "E", found["quotes"]]
+            done = position
+    return "".join([*pieces, sql[done:]])
 
 
 LONGEST_NAME_BYTES = 63

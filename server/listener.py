@@ -13,6 +13,7 @@ import hmac
 import logging
 import secrets
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -83,6 +84,7 @@ class Server:
         self.notifications = Notifications()
         self.advisory_locks = AdvisoryLocks()
         self.schema_version = 0
+        self.started_us = time.time_ns() // 1000
         self.sessions: dict[int, ClientConnection] = {}
         self.unauthenticated = 0
         self.receiving = memoryview(bytearray(READ_BYTES))
@@ -164,6 +166,8 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._address = ""
         self.peer: tuple[str | None, int] = (None, -1)
         """The client's address and port; None and -1 on a local socket."""
+        self.ends: tuple[tuple[str, int], tuple[str, int]] | None = None
+        """Address and port of the client and of the server; None on a local socket."""
         self.secret = b""
         self.session: Session | None = None
 
@@ -176,6 +180,8 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._address = str(peer[0]) if isinstance(peer, tuple) else ""
         self.peer = (self._address, int(peer[1])) if isinstance(peer, tuple) else (None, -1)
         transport.set_write_buffer_limits(high=WRITE_AHEAD_BYTES, low=WRITE_AHEAD_BYTES // 4)
+        own = transport.get_extra_info("sockname")
+        self.ends = (peer[:2], own[:2]) if isinstance(peer, tuple) and isinstance(own, tuple) else None
         prepare_for_bulk(transport.get_extra_info("socket"))
         self._server.unauthenticated += 1
         if self._server.stopping or self._server.unauthenticated > _MAX_UNAUTHENTICATED:

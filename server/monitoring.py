@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from shoal.catalog.pg_catalog import PgCatalog
@@ -38,7 +39,10 @@ class Monitoring:
                               "pg_cursors": self.cursors, "pg_locks": self.locks})
         catalog.users = lambda: self._server.options.users
         catalog.functions.update({"pg_listening_channels": self.channels, "pg_cancel_backend": self.cancel,
-                                  "pg_terminate_backend": self.terminate})
+                                  "pg_terminate_backend": self.terminate, "current_query": self.query,
+                                  "pg_postmaster_start_time": self.started, "pg_conf_load_time": self.started})
+        for place in ("inet_server_addr", "inet_server_port", "inet_client_addr", "inet_client_port"):
+            catalog.functions[place] = partial(self.address, place)
 
     def _connections(self) -> list[tuple[ClientConnection, Session]]:
         return [(connection, connection.session) for connection in list(self._server.sessions.values())
@@ -100,6 +104,23 @@ class Monitoring:
     def channels(self, asker: Asker) -> list[str]:
         session = self._own(asker)
         return [] if session is None else self._server.notifications.channels(session)
+
+    def query(self, asker: Asker) -> str | None:
+        """current_query: the text that the client sent."""
+        session = self._own(asker)
+        return None if session is None else session.query
+
+    def started(self, asker: Asker) -> int:
+        return self._server.started_us
+
+    def address(self, function: str, asker: Asker) -> str | int | None:
+        """inet_server_addr and its kin: where the connection comes from and goes to; None for a Unix socket."""
+        connection = self._server.sessions.get(int(asker.get("backend_pid", 0)))
+        ends = None if connection is None else connection.ends
+        if ends is None:
+            return None
+        host, port = ends["_server_" in function]
+        return port if function.endswith("_port") else host
 
     def cancel(self, asker: Asker, process_id: int) -> bool:
         """pg_cancel_backend: False for a process that is not there."""

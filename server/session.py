@@ -214,7 +214,7 @@ class Session:
         if self.portals or self.transaction.failed or len(sql) > LONGEST_TEXT:
             return False
         try:
-            parts = split(sql)
+            parts = self.split(sql)
         except SqlError:
             return False  # to be told where errors are
         prepared = self.shared.engine.recall(parts[0][0].text, self.key) if len(parts) == 1 else None
@@ -233,12 +233,16 @@ class Session:
         self.ready()
         return True
 
+    def split(self, sql: str) -> tuple[Part, ...]:
+        """The statements of a query string as the session's settings have it read. Raises: SqlSyntaxError (42601)."""
+        return split(sql, not self.settings.flag("standard_conforming_strings"))
+
     async def _run_query(self, message: m.Query) -> None:
         await self.drop_portal("")
         self.statements.pop("", None)
         offset = 0
         try:
-            parts = split(message.sql)
+            parts = self.split(message.sql)
             if not parts:
                 self.send(m.EmptyQueryResponse())
             self.tell_shortened(parts)

@@ -142,6 +142,8 @@ SETTINGS: dict[str, Setting] = {row.name.lower(): row for row in (
     _number("max_identifier_length", "63", "Longest identifier.", fixed=True),
     _number("max_index_keys", "32", "Most columns of an index.", fixed=True),
     _number("block_size", "8192", "Size of a disk block.", fixed=True),
+    _number("segment_size", "1GB", "Size of a file of a table in PostgreSQL.", unit="8kB", fixed=True),
+    _number("wal_segment_size", "16MB", "Size of a file of PostgreSQL's log.", unit="B", fixed=True),
     _number("port", "5433", "The port the server listens on.", fixed=True),
     _number("from_collapse_limit", "8", "Planner limit of PostgreSQL.", ignored=True),
     _number("join_collapse_limit", "8", "Planner limit of PostgreSQL.", ignored=True),

@@ -17,8 +17,13 @@ LONGEST_TEXT = 16_384
 """Characters. Longer query strings are cut anew each time rather than remembered."""
 
 
-def split(sql: str) -> tuple[Part, ...]:
-    """Raises: SqlSyntaxError (42601), at the position in the whole string."""
+def split(sql: str, backslashes: bool = False) -> tuple[Part, ...]:
+    """The statements of `sql`; with `backslashes` they are written under standard_conforming_strings = off.
+
+    Raises: SqlSyntaxError (42601), at the position in the whole string.
+    """
+    if backslashes:
+        sql = lexer.conforming(sql)
     return _split_cached(sql) if len(sql) <= LONGEST_TEXT else _split_now(sql)
 
 

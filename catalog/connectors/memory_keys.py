@@ -22,7 +22,7 @@ def codes_of(groups: Sequence[Columns], types: Sequence[SqlType]) -> tuple[np.nd
     total = sum(len(group[0]) for group in groups)
     codes, nulls = np.zeros(total, np.int64), np.zeros(total, np.bool_)
     for position, sql_type in enumerate(types):
-        column = concatenated([group[position] for group in groups], sql_type)
+        column = _spelled(concatenated([group[position] for group in groups], sql_type))
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
         if column.null_count:
@@ -95,8 +95,10 @@ def members(rows: Columns, keys: Columns, types: Sequence[SqlType]) -> np.ndarra
 
 def _near(added: Columns, existing: Sequence[Columns], types: Sequence[SqlType]) -> list[Columns]:
     """The existing rows that may have one of the added keys: a look at the first column rules out nearly all."""
+    if types[0].name == "numeric" or pa.types.is_nested(added[0].type):
+        return list(existing)
     wanted = pc.unique(_plain(added[0]))
-    if types[0].name == "numeric" or len(wanted) > 4096:
+    if len(wanted) > 4096:
         return list(existing)
     found = []
     for group in existing:
@@ -109,6 +111,13 @@ def _near(added: Columns, existing: Sequence[Columns], types: Sequence[SqlType])
             chosen = pa.array(hits)
             found.append([column.take(chosen) for column in group])
     return found
+
+
+def _spelled(column: pa.Array) -> pa.Array:
+    """Arrays and rows as texts that are equal where they are; other columns as they are."""
+    if not pa.types.is_nested(column.type):
+        return column
+    return pa.array([None if value is None else repr(value) for value in column.to_pylist()], pa.string())
 
 
 def _plain(array: pa.Array) -> pa.Array:

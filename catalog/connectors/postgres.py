@@ -42,7 +42,7 @@ from shoal.catalog.connectors.batches import counted, require_columns
 from shoal.catalog.connectors.postgres_connections import Connection, Connections
 from shoal.catalog.connectors.postgres_metadata import Metadata
 from shoal.catalog.connectors.postgres_types import RemoteColumn, converted, parsed_type
-from shoal.catalog.declarations import ColumnInfo, Constraint, EnumType, Index, NumberSequence, StoredSize
+from shoal.catalog.declarations import ColumnInfo, Constraint, EnumType, Index, NumberSequence, StoredSize, TypeDefinition
 from shoal.catalog.errors import DataCorrupted, UndefinedTable
 
 _DIVIDED_BYTES = 8 << 20
@@ -101,6 +101,9 @@ class PostgresConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapsh
 
     def enums(self, schema: str) -> tuple[EnumType, ...]:
         return self._metadata.objects.enums(schema)
+
+    def type_definitions(self, schema: str) -> tuple[TypeDefinition, ...]:
+        return self._metadata.objects.composites(schema)
 
     def schema_comment(self, schema: str) -> str:
         return self._metadata.objects.schema_comment(schema)

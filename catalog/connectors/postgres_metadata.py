@@ -169,7 +169,7 @@ class Metadata:
                     oid, typmod = base, base_typmod if typmod < 0 else typmod
                 sql_type, native = sql_type_of(type_schema, type_name, typmod, type_kind)
                 c_order = default_c if provider == "d" else not collation or (provider == "c" and locale in _C_LOCALES)
-                enum = (type_schema, type_name) if type_kind == "e" else None
+                enum = (type_schema, type_name) if type_kind in ("e", "c") else None
                 few = sql_type.is_string and 0 < distinct <= _FEW_VALUES
                 shown, remote = found.setdefault(table, ([], []))
                 shown.append(ColumnInfo(column, sql_type, not not_null, comment, default=default,

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from shoal.catalog.connectors.postgres_connections import Connection
-from shoal.catalog.declarations import Constraint, EnumType, Index, NumberSequence, StoredSize
+from shoal.catalog.connectors.postgres_types import sql_type_of
+from shoal.catalog.declarations import Constraint, EnumType, Index, NumberSequence, StoredSize, TypeDefinition
 from shoal.catalog.types import SqlType
 
 _CONSTRAINTS = """
@@ -58,6 +59,13 @@ _ENUMS = """
 SELECT t.typname, ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder),
        coalesce(obj_description(t.oid, 'pg_type'), '')
 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE n.nspname = %s AND t.typtype = 'e' ORDER BY t.typname
+"""
+_COMPOSITES = """
+SELECT t.typname, a.attname, fn.nspname, f.typname, a.atttypmod, f.typtype::text
+FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace JOIN pg_class c ON c.oid = t.typrelid AND c.relkind = 'c'
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+JOIN pg_type f ON f.oid = a.atttypid JOIN pg_namespace fn ON fn.oid = f.typnamespace
+WHERE n.nspname = %s ORDER BY t.typname, a.attnum
 """
 _SIZES = """
 SELECT c.relname, coalesce(pg_table_size(c.oid), 0)::int8, coalesce(pg_indexes_size(c.oid), 0)::int8,
@@ -114,6 +122,15 @@ class RemoteObjects:
     def enums(self, schema: str) -> tuple[EnumType, ...]:
         return self._rows("enums", schema, lambda connection: tuple(
             EnumType(name, tuple(labels), comment) for name, labels, comment in connection.execute(_ENUMS, [schema])))
+
+    def composites(self, schema: str) -> tuple[TypeDefinition, ...]:
+        """Composite types; the rows of tables are types too, but not of these."""
+        def load(connection: Connection) -> tuple[TypeDefinition, ...]:
+            found: dict[str, tuple[tuple[str, SqlType], ...]] = {}
+            for name, field, *of_type in connection.execute(_COMPOSITES, [schema]):
+                found[name] = (*found.get(name, ()), (field, sql_type_of(*of_type)[0]))
+            return tuple(TypeDefinition(name, "composite", fields=fields) for name, fields in found.items())
+        return self._rows("composites", schema, load)
 
     def sizes(self, schema: str) -> dict[str, StoredSize]:
         """By table."""

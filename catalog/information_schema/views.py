@@ -8,9 +8,10 @@ from shoal.catalog.pg_catalog.static import view_definitions
 
 
 def session_rows(snapshot: Snapshot, session: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    path = session.get("search_path", ("public",))
     for relation in snapshot.relations:
         if relation.kind == "v":
-            yield _row(snapshot, relation.namespace.name, relation.table.name, relation.definition(search_path=session.get("search_path", ("public",))))
+            yield _row(snapshot, relation.namespace.name, relation.table.name, relation.definition(search_path=path))
     for system in system_relations().values():
         if system.kind == "v":
             yield _row(snapshot, system.schema, system.name, view_definitions()[system.oid])

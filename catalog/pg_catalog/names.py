@@ -346,6 +346,12 @@ class SessionNames:
                 if routine is not None and routine.row["proargtypes"] == wanted:
                     return oid
             return None
+        if kind == "regoperator" and "(" in name:
+            symbol, _, inside = name.partition("(")
+            sides = [text.strip() for text in inside.rstrip(") ").split(",")]
+            types = [0 if side.upper() == "NONE" else self._type_oid(split_name(side)) for side in sides]
+            return next((oid for oid in _named(catalog).get(symbol.strip().rpartition(".")[2], ())
+                         if list(_operands()[oid]) == types), None)
         found = _named(catalog).get(parts[-1] if kind != "regoper" else name.strip().rpartition(".")[2], [])
         if len(found) > 1 and kind in ("regproc", "regoper"):
             raise AmbiguousFunction(f'more than one function named "{name}"' if kind == "regproc" else
@@ -391,7 +397,8 @@ class SessionNames:
         for relation in self.snapshot.relations:
             if relation.kind in "vm" and stable_oid("rule", str(relation.oid)) == oid:
                 name = self._relation_name(relation.oid) if pretty else definitions.qualified(relation)
-                return f'CREATE RULE "_RETURN" AS\n    ON SELECT TO {name} DO INSTEAD {relation.definition(pretty, self._search_path)}'
+                query = relation.definition(pretty, self._search_path)
+                return f'CREATE RULE "_RETURN" AS\n    ON SELECT TO {name} DO INSTEAD {query}'
         return None
 
     def _of_routine(self, oid: int, question: Callable[[definitions.Routine], str | None]) -> str | None:

@@ -20,7 +20,6 @@ from shoal.catalog import access
 from shoal.catalog.connector import (
     Connector,
     SupportsDefinitions,
-    SupportsRoutines,
     TableHandle,
     TableName,
     TableStatistics,
@@ -273,8 +272,7 @@ class Snapshot:
     def made_types(self) -> list[tuple[Namespace, TypeDefinition]]:
         """Composite types and domains."""
         return [(namespace, info) for namespace, info in self._of_schemas(
-            lambda connector, schema: connector.type_definitions(schema) if isinstance(connector, SupportsRoutines) else ())
-            if info.kind != "enum"]
+            lambda connector, schema: connector.type_definitions(schema)) if info.kind != "enum"]
 
     def _of_schemas(self, question: Callable[[Connector, str], Sequence[T]]) -> Iterator[tuple[Namespace, T]]:
         for namespace in self.namespaces:

@@ -167,7 +167,7 @@ def _special(array: pa.Array, kind: SqlType) -> pa.Array:
     """Values of types that CSV has no form for, each text converted once."""
     storage = storage_type(kind)
     if pa.types.is_interval(storage):
-        return pa.array([None if s is None else (0, 0, s * 1_000_000_000) for s in array.to_pylist()], storage)
+        return pa.array([None if s is None else (0, 0, s * 1_000_000) for s in array.to_pylist()], storage)
     if not pa.types.is_list(storage):
         return pa.nulls(len(array), storage)
     known: dict[str | None, Any] = {None: None}

@@ -27,7 +27,7 @@ def groups() -> dict[str, list[Function]]:
     found: dict[str, list[Function]] = {}
     for function in all_functions():
         if not function.hidden or function.symbol:
-            key = f"{function.family} {function.symbol}" if function.symbol else function.name
+            key = f"{function.family} {function.symbol}" if function.hidden else function.name
             found.setdefault(f"{key} ({function.kind})" if function.kind in ("aggregate", "window") else key, []).append(
                 function)
     return found
@@ -36,7 +36,7 @@ def groups() -> dict[str, list[Function]]:
 def without_example() -> list[str]:
     """Functions of PostgreSQL and of syntax that have none and should."""
     return [key for key, functions in groups().items() if not any(map(example_of, functions))
-            and (functions[0].symbol or _is_postgres(functions[0].name))]
+            and (functions[0].hidden or _is_postgres(functions[0].name))]
 
 
 def _is_postgres(name: str) -> bool:
@@ -48,7 +48,7 @@ def examples() -> Iterator[Example]:
     known = set(inventory.procedure_names()) | _INVENTED
     for key, functions in groups().items():
         text = next((text for text in map(example_of, functions) if text), "")
-        if text and (functions[0].symbol or functions[0].name in known):
+        if text and (functions[0].hidden or functions[0].name in known):
             yield Example(key, _statement(text, functions[0].kind))
 
 

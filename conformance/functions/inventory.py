@@ -126,7 +126,7 @@ def _named(oid: int) -> bool:
     text = _described().get(oid, "")
     if oid in _support() or text.startswith(("I/O", "internal", "(internal)")):
         return False
-    return oid not in _implementations() or not text.startswith(("implementation of", "convert")) and bool(text)
+    return oid not in _implementations() or (not text.startswith(("implementation of", "convert")) and bool(text))
 
 
 @cache
@@ -212,7 +212,7 @@ def _expected(signature: Signature) -> str:
 
 def missing_casts() -> list[tuple[str, str, str, str]]:
     """(source, target, Shoal's context, PostgreSQL's) of casts in scope that differ."""
-    found = []
+    found: list[tuple[str, str, str, str]] = []
     for source, target, context in casts():
         if scope.category("", (source, target)) or source not in OIDS or target not in OIDS:
             continue

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 _PIECE = re.compile(r"""
       (?P<comment> --[^\n]* )
     | (?P<block> /\* )
-    | (?P<string> (?P<escape>\b[eE])?' )
+    | (?P<string> (?:(?P<escape>\b[eE])|(?P<unicode>\b[uU]&))?' )
     | (?P<quoted> "(?:[^"]|"")*" )
     | (?P<dollar> (?<![\w$])\$(?:[A-Za-z_\x80-\uffff][\w]*)?\$ )
     | (?P<variable> (?<!:):(?:'(?P<literal>\w+)'|"(?P<name>\w+)"|(?P<bare>[A-Za-z_]\w*)) )
@@ -74,7 +74,8 @@ class Script:
                 at = self._comment_end(found.start())
                 piece = self.text[found.start():at]
             elif found["string"]:
-                at = self._string_end(found.end(), bool(found["escape"]) or self._backslashes)
+                at = self._string_end(found.end(), bool(found["escape"]) or (
+                    self._backslashes and not found["unicode"]))
                 piece = self.text[found.start():at]
             elif found["dollar"]:
                 end = self.text.find(piece, at)

@@ -102,7 +102,7 @@ declare("decode", "text text -> bytea", kernel=decode_kernel, family="binary", e
 declare("convert", "bytea name name -> bytea", kernel=convert_kernel, family="binary")
 declare("convert_from", "bytea name -> text", kernel=convert_kernel, family="binary")
 declare("convert_to", "text name -> bytea", kernel=convert_kernel, family="binary")
-declare("length", "bytea name -> int4", kernel=convert_kernel, family="binary")
+declare("length", "bytea name -> int4", volatility="stable", kernel=convert_kernel, family="binary")
 declare("get_byte", "bytea int4 -> int4", kernel=byte_kernel, family="binary")
 declare("set_byte", "bytea int4 int4 -> bytea", kernel=byte_kernel, family="binary")
 declare("get_bit", "bytea int8 -> int4", kernel=bit_kernel, family="binary")

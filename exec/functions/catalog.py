@@ -200,6 +200,7 @@ def tokens_kernel(call: Call, args: Args, rows: int, context: Any) -> Rows:
 
 
 _STABLE: Any = dict(volatility="stable", raises=False, family="catalog")
+_VOLATILE: Any = _STABLE | {"volatility": "volatile"}
 for _name in ("table", "type", "function", "operator", "opclass", "opfamily", "collation", "conversion", "ts_config",
               "ts_dict", "ts_parser", "ts_template", "statistics_obj"):
     declare(f"pg_{_name}_is_visible", "oid -> bool", kernel=visible_kernel, **_STABLE)
@@ -236,10 +237,10 @@ declare("col_description", "oid int4 -> text", kernel=catalog_kernel, **_STABLE)
 declare("shobj_description", "oid name -> text", kernel=catalog_kernel, **_STABLE)
 declare("pg_describe_object", "oid oid int4 -> text", kernel=catalog_kernel, **_STABLE)
 for _name in ("pg_relation_size", "pg_table_size", "pg_total_relation_size", "pg_indexes_size"):
-    declare(_name, "regclass -> int8", kernel=catalog_kernel, **_STABLE)
-declare("pg_relation_size", "regclass text -> int8", kernel=catalog_kernel, **_STABLE)
+    declare(_name, "regclass -> int8", kernel=catalog_kernel, **_VOLATILE)
+declare("pg_relation_size", "regclass text -> int8", kernel=catalog_kernel, **_VOLATILE)
 for _name in ("pg_database_size", "pg_tablespace_size"):
-    declare(_name, "name -> int8", "oid -> int8", kernel=catalog_kernel, **_STABLE)
+    declare(_name, "name -> int8", "oid -> int8", kernel=catalog_kernel, **_VOLATILE)
 declare("pg_tablespace_location", "oid -> text", kernel=catalog_kernel, **_STABLE)
 declare("pg_relation_filenode", "regclass -> oid", kernel=nothing_kernel, **_STABLE)
 declare("pg_relation_filepath", "regclass -> text", kernel=nothing_kernel, **_STABLE)

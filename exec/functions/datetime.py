@@ -501,7 +501,7 @@ for _type in _WITH_FIELDS:
     _volatility = "stable" if _type == "timestamptz" else "immutable"
     declare("extract", f"text {_type}", returns=extract_type, typed_by_constants=True, volatility=_volatility,
             kernel=extract_kernel,
-            family="datetime", doc="A field of a date or time as numeric.", example="extract('year', DATE '2001-02-16')")
+            family="datetime", doc="A field of a date or time as numeric.", example="extract(year FROM DATE '2001-02-16')")
     declare("date_part", f"text {_type}", returns=FLOAT8, volatility=_volatility, kernel=extract_kernel,
             family="datetime", doc="A field of a date or time as double precision.",
             example="date_part('year', DATE '2001-02-16')")
@@ -513,9 +513,8 @@ declare("date_bin", "interval timestamp timestamp -> timestamp", "interval times
         kernel=bin_kernel, family="datetime", doc="The start of the interval's bin, counted from an origin.")
 declare("age", "timestamp timestamp -> interval", family="datetime", doc="The difference in years, months and days.",
         kernel=age_kernel, example="age(TIMESTAMP '2001-04-10', TIMESTAMP '1957-06-13')")
-declare("age", "timestamptz timestamptz -> interval", "timestamptz -> interval", "timestamp -> interval",
-        volatility="stable",
-        kernel=age_kernel, family="datetime")
+declare("age", "timestamptz timestamptz -> interval", kernel=age_kernel, family="datetime")
+declare("age", "timestamptz -> interval", "timestamp -> interval", volatility="stable", kernel=age_kernel, family="datetime")
 declare("make_date", "int4 int4 int4 -> date", kernel=make_date_kernel, family="datetime", example="make_date(2013, 7, 15)")
 declare("make_time", "int4 int4 float8 -> time", kernel=make_time_kernel, family="datetime",
         example="make_time(8, 15, 23.5)")
@@ -553,4 +552,4 @@ for _type in (*_STAMPS, "time", "timetz"):
 for _type in (*_STAMPS, "time"):
     declare("overlaps", f"{_type} interval {_type} interval -> bool", f"{_type} interval {_type} {_type} -> bool",
             f"{_type} {_type} {_type} interval -> bool", strict=False, raises=False, kernel=overlaps_kernel,
-            family="datetime")
+            volatility="stable" if _type == "timestamptz" else "immutable", family="datetime")

@@ -13,7 +13,7 @@ _OF_SELF = "'pg_class'::regclass"
 _EXAMPLES: dict[str, str] = {
     # aggregates
     "sum": "sum(x)", "avg": "avg(x)", "min": "min(x)", "max": "max(x)", "count": "count(*)",
-    "string_agg": "string_agg(x::text, ', ' ORDER BY x)",
+    "array_agg": "array_agg(x ORDER BY x DESC)", "string_agg": "string_agg(x::text, ', ' ORDER BY x)",
     **{name: f"{name}(x > 1)" for name in ("bool_and", "bool_or", "every")},
     **{name: f"{name}(x)" for name in ("bit_and", "bit_or", "bit_xor", "any_value", "json_agg", "jsonb_agg",
                                        "json_agg_strict", "jsonb_agg_strict")},
@@ -73,11 +73,12 @@ _EXAMPLES: dict[str, str] = {
     "like": "like('abc', 'a%')", "notlike": "notlike('abc', 'a%')", "like_escape": "like_escape('a!%', '!')",
     "octet_length": "octet_length('abc')", "bit_length": "bit_length('abc')",
     **{name: f"{name}('abc')" for name in ("sha224", "sha256", "sha384", "sha512")},
-    "normalize": "normalize('abc', NFC)", "is_normalized": "'abc' IS NORMALIZED", "to_ascii": "to_ascii('abc', 'latin1')",
+    "normalize": "normalize('abc', NFC)", "is_normalized": "'abc' IS NORMALIZED",
     "unistr": r"unistr('d\0061t\+000061')", "convert": "convert('abc', 'UTF8', 'LATIN1')",
     "convert_from": "convert_from('abc', 'UTF8')", "convert_to": "convert_to('abc', 'UTF8')",
-    "get_byte": r"get_byte('\x1234', 1)", "set_byte": r"set_byte('\x1234', 1, 64)", "get_bit": r"get_bit('\x1234', 2)",
-    "set_bit": r"set_bit('\x1234', 2, 1)", "bit_count": r"bit_count('\x1234'::bytea)",
+    "get_byte": r"get_byte('\x1234'::bytea, 1)", "set_byte": r"set_byte('\x1234'::bytea, 1, 64)",
+    "get_bit": r"get_bit('\x1234'::bytea, 2)",
+    "set_bit": r"set_bit('\x1234'::bytea, 2, 1)", "bit_count": r"bit_count('\x1234'::bytea)",
     "similar_escape": "similar_escape('a_b', '#')", "similar_to_escape": "similar_to_escape('a_b')",
     "regexp_like": "regexp_like('abc', 'B', 'i')", "regexp_count": "regexp_count('abcabc', 'b.')",
     "regexp_instr": "regexp_instr('abcabc', 'b.', 1, 2)", "regexp_substr": "regexp_substr('abcabc', 'b.')",
@@ -179,7 +180,7 @@ _EXAMPLES: dict[str, str] = {
     "pg_encoding_to_char": "pg_encoding_to_char(6)", "pg_char_to_encoding": "pg_char_to_encoding('UTF8')",
     "gen_random_uuid": "length(gen_random_uuid()::text)", "pg_sleep": "pg_sleep(0)", "pg_sleep_for": "pg_sleep_for('0 s')",
     "pg_sleep_until": "pg_sleep_until(now())", "pg_notify": "pg_notify('channel', 'payload')",
-    "pg_column_size": "pg_column_size(1)", "pg_size_pretty": "pg_size_pretty(123456)",
+    "pg_column_size": "pg_column_size(1)", "pg_size_pretty": "pg_size_pretty(123456::int8)",
     "pg_column_compression": "pg_column_compression(1)", "pg_collation_for": "pg_collation_for('a'::text)",
     "oidvectortypes": "oidvectortypes('23 25')", "pg_settings_get_flags": "pg_settings_get_flags('application_name')",
     **{f"pg{how}_advisory{kind}_{verb}{shared}": f"pg{how}_advisory{kind}_{verb}{shared}({7 if shared else 8})"
@@ -205,11 +206,12 @@ _EXAMPLES: dict[str, str] = {
     **{name: f"{name}(0)" for name in (
         "pg_get_ruledef", "pg_get_triggerdef", "pg_get_function_sqlbody", "pg_get_partkeydef",
         "pg_get_partition_constraintdef", "pg_get_statisticsobjdef", "pg_get_statisticsobjdef_columns",
-        "pg_get_statisticsobjdef_expressions", "pg_get_replica_identity_index", "pg_stat_get_numscans",
+        "pg_get_statisticsobjdef_expressions", "pg_stat_get_numscans",
         "pg_stat_get_tuples_inserted", "pg_stat_get_tuples_updated", "pg_stat_get_tuples_deleted",
         "pg_stat_get_live_tuples", "pg_stat_get_dead_tuples", "pg_partition_root", "pg_partition_ancestors",
         "pg_partition_tree", "pg_cancel_backend", "pg_terminate_backend", "pg_relation_filepath",
         "pg_is_other_temp_schema")},
+    "pg_get_replica_identity_index": f"pg_get_replica_identity_index({_OF_SELF})",
     "pg_get_expr": "pg_get_expr(NULL, 0)", "pg_get_function_arg_default": "pg_get_function_arg_default(0, 1)",
     "obj_description": "obj_description('pi'::regproc, 'pg_proc')", "col_description": f"col_description({_OF_SELF}, 1)",
     "shobj_description": "shobj_description(1, 'pg_database')",
@@ -229,7 +231,7 @@ _EXAMPLES: dict[str, str] = {
     "to_regclass": "to_regclass('pg_class')", "to_regtype": "to_regtype('int4')", "to_regnamespace":
     "to_regnamespace('pg_catalog')", "to_regrole": "to_regrole('pg_monitor')", "to_regproc": "to_regproc('pi')",
     "to_regprocedure": "to_regprocedure('pi()')", "to_regoper": "to_regoper('||/')",
-    "to_regoperator": "to_regoperator('+(int4,int4)')", "to_regcollation": "to_regcollation('\"C\"')",
+    "to_regoperator": "to_regoperator('+(integer,integer)')", "to_regcollation": "to_regcollation('\"C\"')",
     "pg_show_all_settings": "SELECT name FROM pg_show_all_settings() WHERE name = 'TimeZone'",
     "pg_timezone_names": "SELECT name FROM pg_timezone_names() WHERE name = 'UTC'",
     "pg_timezone_abbrevs": "SELECT * FROM pg_timezone_abbrevs() WHERE abbrev = 'CET'",
@@ -241,7 +243,7 @@ _EXAMPLES: dict[str, str] = {
 
 def example_of(function: Function) -> str:
     """A call of the function or operator; "" where there is none."""
-    key = f"{function.family} {function.symbol}" if function.symbol else function.name
+    key = f"{function.family} {function.symbol}" if function.hidden else function.name
     if function.kind == "window":
         return function.example or _EXAMPLES.get(f"window {function.name}") or _EXAMPLES.get(function.name, "")
     return _EXAMPLES.get(key, "") if function.kind == "aggregate" or not function.example else function.example

@@ -115,13 +115,12 @@ def to_number_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Arra
     return values.take(encoded.indices)
 
 
-declare("to_char", "timestamp text -> text", "interval text -> text", "int4 text -> text", "int8 text -> text",
-        "numeric text -> text", "float4 text -> text", "float8 text -> text", kernel=to_char_kernel, family="formatting",
-        example="to_char(125, '999')")
-declare("to_char", "timestamptz text -> text", volatility="stable", kernel=to_char_kernel, family="formatting")
-declare("to_date", "text text -> date", kernel=from_text_kernel, family="formatting",
+declare("to_char", "timestamp text -> text", "timestamptz text -> text", "interval text -> text", "int4 text -> text",
+        "int8 text -> text", "numeric text -> text", "float4 text -> text", "float8 text -> text", volatility="stable",
+        kernel=to_char_kernel, family="formatting", example="to_char(125, '999')")
+declare("to_date", "text text -> date", volatility="stable", kernel=from_text_kernel, family="formatting",
         example="to_date('05 Dec 2000', 'DD Mon YYYY')")
 declare("to_timestamp", "text text -> timestamptz", volatility="stable", kernel=from_text_kernel, family="formatting",
         example="to_timestamp('05 Dec 2000', 'DD Mon YYYY')")
-declare("to_number", "text text", returns=NUMERIC, kernel=to_number_kernel, family="formatting",
+declare("to_number", "text text", returns=NUMERIC, volatility="stable", kernel=to_number_kernel, family="formatting",
         example="to_number('12,454.8-', '99G999D9S')")

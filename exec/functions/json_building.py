@@ -308,7 +308,8 @@ def lines_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
 
 for _type in ("json", "jsonb"):
     for _name, _kernel in (("array", build_array_kernel), ("object", build_object_kernel)):
-        declare(f"{_type}_build_{_name}", f"-> {_type}", strict=False, raises=False, kernel=empty_kernel, family="json")
+        declare(f"{_type}_build_{_name}", f"-> {_type}", strict=False, volatility="stable", raises=False,
+                kernel=empty_kernel, family="json")
         declare(f"{_type}_build_{_name}", f"any -> {_type}", variadic=True, strict=False, volatility="stable",
                 kernel=_kernel, shapes=True, family="json")
         declare(f"{_type}_build_{_name}_variadic", f"anyarray -> {_type}", hidden=True, volatility="stable",

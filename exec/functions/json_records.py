@@ -281,8 +281,8 @@ for _type in ("json", "jsonb"):
     declare(f"{_type}_populate_recordset", f"anyelement {_type}", returns=_row_type(f"{_type}_populate_recordset"),
             strict=False, volatility="stable", kind="set", kernel=recordset_kernel, family="json")
     declare(f"{_type}_to_record", f"{_type} -> record", volatility="stable", kernel=untyped_kernel, family="json")
-    declare(f"{_type}_to_recordset", f"{_type} -> record", volatility="stable", kind="set", kernel=untyped_kernel,
-            family="json")
+    declare(f"{_type}_to_recordset", f"{_type} -> record", strict=False, volatility="stable", kind="set",
+            kernel=untyped_kernel, family="json")
     declare(f"{_type}_record_columns", f"record {_type} -> record", strict=False, volatility="stable", kind="set",
             hidden=True, kernel=record_columns_kernel, family="json")
     declare(f"{_type}_recordset_columns", f"record {_type} text -> record", strict=False, volatility="stable", kind="set",

@@ -23,7 +23,7 @@ from shoal.catalog.errors import (
 from shoal.catalog.types import NUMERIC, storage_type
 from shoal.exec.functions import numeric_types
 from shoal.exec.functions.registry import declare
-from shoal.exec.kernels import decimals, numbers, scaled, special_rules, views
+from shoal.exec.kernels import decimals, degrees, numbers, scaled, special_rules, views
 from shoal.exec.kernels.comparing import raw
 from shoal.exec.kernels.nulls import merged_validity
 from shoal.exec.kernels.parameters import column, parameters
@@ -135,42 +135,7 @@ _MATH: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "acosh": np.arccosh, "atanh": np.arctanh}
 _BOUNDED = {"asin": (-1.0, 1.0), "acos": (-1.0, 1.0), "asind": (-1.0, 1.0), "acosd": (-1.0, 1.0), "atanh": (-1.0, 1.0),
             "acosh": (1.0, math.inf)}
-
-
-def _exact_degrees(name: str) -> Callable[[np.ndarray], np.ndarray]:
-    """sind and its like: exact at the multiples of 30 and 45 degrees where the answer is."""
-    def forward(x: np.ndarray) -> np.ndarray:
-        angle = np.fmod(x, 360.0)
-        function: Any = {"sind": np.sin, "cosd": np.cos, "tand": np.tan, "cotd": lambda a: 1.0 / np.tan(a)}[name]
-        result = function(np.radians(angle))
-        quarter = np.rint(angle / 15.0)
-        exact = quarter * 15.0 == angle
-        table = {"sind": [0, None, .5, None, None, None, 1, None, None, None, .5, None, 0, None, -.5, None, None, None, -1,
-                          None, None,
-                          None, -.5, None],
-                 "cosd": [1, None, None, None, .5, None, 0, None, -.5, None, None, None, -1, None, None, None, -.5, None, 0,
-                          None, .5,
-                          None, None, None],
-                 "tand": [0, None, None, 1, None, None, math.inf, None, None, -1, None, None, 0, None, None, 1, None, None,
-                          -math.inf,
-                          None, None, -1, None, None],
-                 "cotd": [math.inf, None, None, 1, None, None, 0, None, None, -1, None, None, -math.inf, None, None, 1, None,
-                          None, 0,
-                          None, None, -1, None, None]}[name]
-        places = (np.where(np.isfinite(quarter), quarter, 0).astype(np.int64)) % 24
-        known = np.array([np.nan if value is None else value for value in table])[places]
-        return np.where(exact & ~np.isnan(known), known, result)
-
-    def inverse(x: np.ndarray) -> np.ndarray:
-        function = {"asind": np.arcsin, "acosd": np.arccos, "atand": np.arctan}[name]
-        result = np.degrees(function(x))
-        near = np.rint(result / 15.0) * 15.0
-        return np.where(np.abs(result - near) < 1e-13 * 90, near, result)
-    return inverse if name.startswith("a") else forward
-
-
-for _name in ("sind", "cosd", "tand", "cotd", "asind", "acosd", "atand"):
-    _MATH[_name] = _exact_degrees(_name)
+_MATH.update(degrees.FUNCTIONS)
 
 
 def float_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
@@ -242,7 +207,7 @@ def float_pair_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Arr
         else:
             result = np.arctan2(a, b)
             if call.name == "atan2d":
-                result = np.degrees(result)
+                result = degrees.atan2d(a, b)
     return views.array_of(result, pa.float64())
 
 
@@ -398,6 +363,8 @@ def width_bucket_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.A
             out[row] = _numeric_bucket((v - a) * n, b - a)
         else:
             out[row] = int((v - a) / (b - a) * n) + 1
+    if (out > np.iinfo(np.int32).max).any():
+        raise NumericOutOfRange("integer out of range")
     return views.array_of(out, pa.int32())
 
 
@@ -432,7 +399,8 @@ for _name in ("power", "pow"):
 declare("cbrt", "float8 -> float8", symbol="||/", kernel=float_kernel, family="math", example="cbrt(27)")
 for _name in ["degrees", "radians", "sin", "cos", "tan", "cot", "asin", "acos", "atan", "sind", "cosd", "tand", "cotd",
               "asind", "acosd", "atand", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh"]:
-    declare(_name, "float8 -> float8", kernel=float_kernel, family="math", example=f"{_name}(0.5)")
+    declare(_name, "float8 -> float8", kernel=float_kernel, family="math",
+            example=f"{_name}({1.5 if _name == 'acosh' else 0.5})")
 declare("atan2", "float8 float8 -> float8", kernel=float_pair_kernel, family="math", example="atan2(1, 0)")
 declare("atan2d", "float8 float8 -> float8", kernel=float_pair_kernel, family="math")
 declare("pi", "-> float8", kernel=pi_kernel, family="math", raises=False)

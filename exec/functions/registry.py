@@ -178,7 +178,7 @@ def exact(name: str, arguments: Sequence[SqlType]) -> Function | None:
             if known is not None:
                 return known
         load_all()
-    candidates = _BY_NAME.get(name, ())
+    candidates: Sequence[Function] = _BY_NAME.get(name, ())
     if len(candidates) == 1:
         return candidates[0]
     best = _best(candidates, arguments)

@@ -12,10 +12,11 @@ from typing import Any
 
 from shoal.catalog.errors import AmbiguousFunction, DatatypeMismatch, UndefinedFunction, did_you_mean
 from shoal.catalog.types import NAMES_BY_OID, OIDS, PREFERRED, TEXT, SqlType, array_of, computed
-from shoal.exec.functions import registry
+from shoal.exec.functions import out_of_scope, registry
 from shoal.exec.functions.casts import BINARY_COERCIBLE, bare_sql, can_coerce, cast_result, common_type
 from shoal.exec.functions.registry import POLYMORPHIC, Function, Resolution, named_type
 
+_TEXTS = ("text", "varchar", "bpchar", "name", "unknown")
 _SIMPLE_POLYMORPHIC = ("anyelement", "anyarray", "anynonarray")
 _SYMBOLS = {"!=": "<>", "like": "~~", "ilike": "~~*", "not like": "!~~", "not ilike": "!~~*"}
 
@@ -46,6 +47,8 @@ def resolve_function(name: str, arguments: Sequence[SqlType], constants: Sequenc
     chosen = _choose(candidates, arguments)
     spelled = f"{name}({', '.join(map(bare_sql, arguments))})"
     if chosen is None:
+        if not overloads:
+            out_of_scope.refuse_function(name)
         hint = "" if overloads else did_you_mean(name, registry.names())
         raise UndefinedFunction(f"function {spelled} does not exist", hint=hint or (
             "No function matches the given name and argument types. You might need to add explicit type casts."))
@@ -62,6 +65,8 @@ def resolve_operator(symbol: str, left: SqlType | None, right: SqlType, constant
     Raises: UndefinedFunction (42883), AmbiguousFunction (42725).
     """
     symbol = _SYMBOLS.get(symbol.lower(), symbol)
+    if symbol in ("@@", "@@@") and left is not None and left.name in _TEXTS:
+        out_of_scope.refuse_text_search()
     arguments = (right,) if left is None else (left, right)
     candidates = list(_candidates(registry.find_symbol(symbol), arguments))
     chosen: _Candidate | list[_Candidate] | None = None

@@ -90,8 +90,14 @@ def concat_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     return _joined([_filled(arg, expr.type, rows, context) for arg, expr in zip(args, call.args, strict=True)])
 
 
+def _printed(arg: Any, sql_type: SqlType, rows: int, context: Any) -> pa.Array:
+    """An argument of "any" type as it prints, so with the blanks of char(n)."""
+    printed = arg if sql_type.name == "bpchar" else as_text(arg, sql_type, rows, context)
+    return column(nulls.decoded(printed) if isinstance(printed, pa.Array) else printed, rows)
+
+
 def _filled(arg: Any, sql_type: SqlType, rows: int, context: Any) -> pa.Array:
-    return pc.fill_null(column(as_text(arg, sql_type, rows, context), rows), "")
+    return pc.fill_null(_printed(arg, sql_type, rows, context), "")
 
 
 def _joined(texts: list[Any]) -> pa.Array:
@@ -104,7 +110,7 @@ def concat_ws_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Arra
     separator = args[0]
     if separator is None or len(args) == 1:
         return pa.nulls(rows, pa.string())
-    texts = [column(as_text(arg, expr.type, rows, context), rows) for arg, expr in zip(args[1:], call.args[1:], strict=True)]
+    texts = [_printed(arg, expr.type, rows, context) for arg, expr in zip(args[1:], call.args[1:], strict=True)]
     parts = [pc.fill_null(_joined([separator, text]), "") for text in texts]
     return pc.utf8_slice_codeunits(_joined(parts), len(separator), None)
 
@@ -250,7 +256,7 @@ def quote_kernel(call: Call, args: Args, rows: int, context: Any) -> Any:
 
 def format_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     from shoal.exec.kernels.format_strings import format_rows
-    texts = [column(as_text(arg, expr.type, rows, context), rows).to_pylist() for arg,
+    texts = [_printed(arg, expr.type, rows, context).to_pylist() for arg,
              expr in zip(args, call.args, strict=True)]
     return pa.array(format_rows(texts[0], texts[1:]), pa.string())
 
@@ -313,7 +319,7 @@ for _name in ("substr", "substring"):
     declare(_name, "text int4 -> text", "text int4 int4 -> text", "bytea int4 -> bytea", "bytea int4 int4 -> bytea",
             kernel=substring_kernel, family="string", example=f"{_name}('alphabet', 3, 2)")
 declare("position", "text text -> int4", "bytea bytea -> int4", raises=False, kernel=position_kernel, family="string",
-        doc="position(needle IN text) is position(text, needle).", example="position('high', 'ig')")
+        doc="position(needle IN text) is position(text, needle).", example="position('ig' IN 'high')")
 declare("strpos", "text text -> int4", raises=False, kernel=position_kernel, family="string", example="strpos('high', 'ig')")
 declare("replace", "text text text -> text", raises=False, kernel=replace_kernel, family="string",
         example="replace('abcdefabcdef', 'cd', 'XX')")
@@ -354,9 +360,11 @@ declare("to_hex", "int4 -> text", "int8 -> text", raises=False, kernel=to_hex_ke
         example="to_hex(2147483647)")
 declare("quote_ident", "text -> text", raises=False, kernel=quote_kernel, family="string", example="quote_ident('Foo bar')")
 for _name in ("quote_literal", "quote_nullable"):
-    declare(_name, "text -> text", "anyelement -> text", strict=_name == "quote_literal", raises=False, kernel=quote_kernel,
-            family="string", example=f"{_name}(E'O\\'Reilly')")
-declare("format", "text -> text", kernel=format_kernel, family="string")
+    declare(_name, "text -> text", strict=_name == "quote_literal", raises=False, kernel=quote_kernel, family="string",
+            example=f"{_name}(E'O\\'Reilly')")
+    declare(_name, "anyelement -> text", strict=_name == "quote_literal", volatility="stable", raises=False,
+            kernel=quote_kernel, family="string")
+declare("format", "text -> text", strict=False, volatility="stable", kernel=format_kernel, family="string")
 declare("format", "text any -> text", variadic=True, shapes=True, strict=False, volatility="stable", kernel=format_kernel,
         family="string",
         doc="sprintf-like: %s, %I, %L, %%, with positions and widths.", example="format('Hello %s, %1$s', 'World')")

@@ -64,8 +64,16 @@ def _temporary(context: Any) -> tuple[str, int] | None:
     return found
 
 
+_OF_CONNECTION = ("current_query", "pg_postmaster_start_time", "pg_conf_load_time", "inet_server_addr", "inet_server_port",
+                  "inet_client_addr", "inet_client_port")
+"""What only the server knows (server/monitoring.py); NULL where there is none."""
+
+
 def session_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Scalar:
     """Functions without arguments whose answer is one per statement."""
+    names = getattr(context, "names", None)
+    if call.name in _OF_CONNECTION and names is not None:
+        return pa.scalar(names.answer(call.name, ()), storage_type(call.type))
     user = _session(context, "user", "shoal")
     answers: dict[str, Callable[[], Any]] = {
         "version": lambda: f"PostgreSQL {setting(context, 'server_version')}",
@@ -73,19 +81,15 @@ def session_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Scalar
         "current_catalog": lambda: _session(context, "database", "shoal"),
         "current_schema": lambda: next(iter(_path(context)), None),
         "current_user": lambda: user, "session_user": lambda: user, "user": lambda: user, "current_role": lambda: user,
-        "current_query": lambda: _session(context, "query", None),
+        **dict.fromkeys(_OF_CONNECTION, lambda: None),
         "pg_backend_pid": lambda: int(_session(context, "backend_pid", 0)),
         "pg_client_encoding": lambda: "UTF8", "pg_is_in_recovery": lambda: False,
-        "pg_postmaster_start_time": lambda: int(_session(context, "started_us", context.settings.now_us)),
-        "pg_conf_load_time": lambda: int(_session(context, "started_us", context.settings.now_us)),
         "txid_current": lambda: context.settings.now_us, "pg_current_xact_id": lambda: context.settings.now_us,
         "txid_current_if_assigned": lambda: None, "pg_current_xact_id_if_assigned": lambda: None,
         "getdatabaseencoding": lambda: "UTF8", "pg_jit_available": lambda: False, "pg_trigger_depth": lambda: 0,
         "pg_is_wal_replay_paused": lambda: False, "pg_last_xact_replay_timestamp": lambda: None,
         "pg_stat_clear_snapshot": lambda: "", "pg_stat_reset": lambda: "", "pg_reload_conf": lambda: True,
         "pg_last_wal_receive_lsn": lambda: None, "pg_last_wal_replay_lsn": lambda: None,
-        "inet_server_addr": lambda: None, "inet_client_addr": lambda: None,
-        "inet_server_port": lambda: None, "inet_client_port": lambda: None,
         "pg_my_temp_schema": lambda: (_temporary(context) or ("", 0))[1]}
     return pa.scalar(answers[call.name](), storage_type(call.type))
 
@@ -223,23 +227,28 @@ def column_size_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Ar
 
 
 _INFORMATION: Any = dict(volatility="stable", raises=False, family="system")
+_VOLATILE: Any = _INFORMATION | {"volatility": "volatile"}
 for _name in ("current_database", "current_catalog", "current_schema", "current_user", "session_user", "user",
               "current_role", "pg_client_encoding", "getdatabaseencoding"):
     declare(_name, "-> name", kernel=session_kernel, **_INFORMATION)
-for _name, _type in (("version", "text"), ("current_query", "text"), ("pg_backend_pid", "int4"),
+for _name, _type in (("version", "text"), ("pg_backend_pid", "int4"),
                      ("pg_is_in_recovery", "bool"),
                      ("pg_postmaster_start_time", "timestamptz"), ("pg_conf_load_time", "timestamptz"),
                      ("txid_current", "int8"), ("txid_current_if_assigned", "int8"), ("pg_current_xact_id", "xid8"),
-                     ("pg_current_xact_id_if_assigned", "xid8"), ("pg_jit_available", "bool"), ("pg_trigger_depth", "int4"),
+                     ("pg_current_xact_id_if_assigned", "xid8"), ("pg_trigger_depth", "int4"),
                      ("pg_is_wal_replay_paused", "bool"), ("pg_last_xact_replay_timestamp", "timestamptz"),
                      ("pg_stat_clear_snapshot", "void"), ("pg_stat_reset", "void"), ("pg_reload_conf", "bool"),
                      ("pg_last_wal_receive_lsn", "pg_lsn"), ("pg_last_wal_replay_lsn", "pg_lsn"),
-                     ("inet_server_addr", "inet"), ("inet_client_addr", "inet"), ("inet_server_port", "int4"),
-                     ("inet_client_port", "int4"), ("pg_my_temp_schema", "oid")):
+                     ("pg_my_temp_schema", "oid")):
     declare(_name, f"-> {_type}", kernel=session_kernel, **_INFORMATION)
+for _name, _type in (("inet_server_addr", "inet"), ("inet_client_addr", "inet"), ("inet_server_port", "int4"),
+                     ("inet_client_port", "int4")):
+    declare(_name, f"-> {_type}", strict=False, kernel=session_kernel, **_INFORMATION)
+declare("pg_jit_available", "-> bool", kernel=session_kernel, **_VOLATILE)
+declare("current_query", "-> text", strict=False, kernel=session_kernel, **_VOLATILE)
 declare("current_schemas", "bool -> _name", kernel=schemas_kernel, **_INFORMATION)
 declare("current_setting", "text -> text", "text bool -> text", volatility="stable", kernel=setting_kernel, family="system",
-        example="current_setting('server_version')")
+        example="current_setting('server_encoding')")
 declare("set_config", "text text bool -> text", volatility="volatile", strict=False, kernel=set_config_kernel,
         family="system")
 declare("pg_typeof", "any -> regtype", strict=False, kernel=typeof_kernel,

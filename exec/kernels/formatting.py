@@ -176,7 +176,8 @@ def _format_part(clock: Clock, part: Part) -> str:
         case "MM":
             return _number(clock.month, 2, part)
         case "DD":
-            return _number(clock.day, 2, part)
+            return f"{clock.day:02d}" + (ordinal(str(clock.day), part.suffix) if part.suffix else "") if (
+                interval and clock.day < 0 and part.fill) else _number(clock.day, 2, part)
         case "Q":
             return "" if clock.month == 0 else _number((clock.month - 1) // 3 + 1, 1, part)
         case "RM" | "rm":

@@ -176,12 +176,11 @@ def format_number(value: int | Decimal | float, template: str, *, digits: int = 
 
 def _float_text(value: float, shift: int, fraction: int, digits: int) -> tuple[str, int]:
     """(decimal text, digits after the point), no more digits than a float of this type surely has."""
-    if not math.isfinite(value):
-        return ("NaN" if math.isnan(value) else "-Infinity" if value < 0 else "Infinity"), fraction
+    odd = "" if math.isfinite(value) else "NaN" if math.isnan(value) else "-Infinity" if value < 0 else "Infinity"
     value *= 10.0 ** shift
-    before = len(f"{abs(value):.0f}")
+    before = len(odd.lstrip("-") or f"{abs(value):.0f}")  # the letters of Infinity count as digits
     fraction = 0 if before >= digits else min(fraction, digits - before)
-    return f"{value:.{fraction}f}", fraction
+    return odd or f"{value:.{fraction}f}", fraction
 
 
 def _roman(value: int | Decimal | float) -> str:
@@ -207,7 +206,7 @@ def _roman(value: int | Decimal | float) -> str:
 
 
 def _scientific(value: int | Decimal | float, parsed: NumberFormat) -> str:
-    if not math.isfinite(value):
+    if not (value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)):
         return " " + "#" * parsed.whole + "." + "#" * (parsed.fraction + 4)
     if isinstance(value, Decimal):
         if value == 0:

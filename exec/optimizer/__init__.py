@@ -28,6 +28,7 @@ from shoal.exec.optimizer.rules.push_into_connectors import push_into_connectors
 from shoal.exec.optimizer.rules.remove_sorts import remove_sorts
 from shoal.exec.optimizer.rules.reorder_joins import reorder_joins
 from shoal.exec.optimizer.rules.split_distinct_aggregates import split_distinct_aggregates
+from shoal.exec.optimizer.rules.split_grouping_sets import split_grouping_sets
 from shoal.exec.optimizer.validate import validate
 from shoal.exec.plan.nodes import PlanNode, Project
 
@@ -44,6 +45,7 @@ RULES: tuple[Rule, ...] = (
     split_distinct_aggregates,
     push_down_predicates,
     propagate_empty,
+    split_grouping_sets,
     prune_columns,
     reorder_joins,
     choose_build_sides,

@@ -43,7 +43,8 @@ def is_literal_null(expr: Expr) -> bool:
 def same_text(a: SqlType, b: SqlType) -> bool:
     """A cast from `a` to `b` changes neither the characters nor how they compare."""
     plain = ("text", "varchar", "name", "unknown")
-    return a.name in plain and b.name in plain and (b.length is None or (a.length is not None and a.length <= b.length))
+    return (a.name in plain or a.name == "enum") and b.name in plain and (
+        b.length is None or (a.length is not None and a.length <= b.length))
 
 
 def bare(expr: Expr) -> Expr:
@@ -200,7 +201,8 @@ def _unwrap_cast(call: Call, cast: Cast, literal: Literal) -> Expr:
     """column::wider = constant as column = constant of the column's own type, where the constant fits it."""
     inner = cast.arg.type
     if same_text(inner, cast.type):
-        return Call(BOOL, call.name, (cast.arg, Literal(inner if inner.length is None else cast.type, literal.value)))
+        return Call(BOOL, call.name, (
+            cast.arg, Literal(inner if inner.length is None and inner.name != "enum" else cast.type, literal.value)))
     if cast.type.name not in _WIDENING.get(inner.name, ()) or literal.type.name != cast.type.name:
         return call
     value = narrowed(literal.value, literal.type, inner) if cast_keeps_values(inner, cast.type) else None

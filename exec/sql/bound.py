@@ -94,8 +94,11 @@ class Truncate:
 
 @dataclass(frozen=True, slots=True)
 class CreateSchema:
+    """`elements`: statements that then run, in which names mean what is in the schema first."""
+
     parts: Parts
     if_not_exists: bool = False
+    elements: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,8 @@ class Context:
         """Those of `shared` that write: they run whether they are read or not."""
         self.arguments: tuple[Level, Sequence[Expr]] | None = None
         """In a function's body: the level that has its arguments as columns, and what $1, $2 ... are."""
+        self.body: Level | None = None
+        """While a statement that writes is bound, the level of the function whose body it is."""
         self.functions: tuple[str, ...] = ()
         """The functions whose bodies are being bound, outermost first."""
         self.own_definitions = False

@@ -154,7 +154,7 @@ def bind_refresh(context: Context, tree: d.Refresh) -> Bound:
 
 def bind_create_schema(context: Context, tree: d.CreateSchema) -> Bound:
     require_writable(context, "CREATE SCHEMA")
-    return command(context, CreateSchema(tree.target.parts, tree.exists), "CREATE SCHEMA")
+    return command(context, CreateSchema(tree.target.parts, tree.exists, tuple(tree.elements)), "CREATE SCHEMA")
 
 
 def bind_create_sequence(context: Context, tree: d.CreateSequence) -> Bound:

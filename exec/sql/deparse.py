@@ -114,6 +114,8 @@ class Deparser:
                 if is_row(bound):
                     raise cannot_be_shown("a whole row")
                 return Shown("atom", bare_type(bound.type), (quoted(node.parts[-1]),))
+            case s.Star() if node.qualifier:
+                return self.shown(s.Name(node.pos, node.qualifier))
             case s.Operation():
                 return self._operation(node)
             case s.Logical():
@@ -148,7 +150,7 @@ class Deparser:
                 return self._subscript(node)
             case s.Row():
                 bound = self.binder.bind(node)
-                return call("ROW", bare_type(bound.type), [standing_alone(self.settled(item)) for item in node.items])
+                return call("ROW", bare_type(bound.type), [standing_alone(self.shown(item)) for item in node.items])
             case s.FieldOf():
                 return self._field(node)
             case s.Subquery() | s.InQuery() | s.Quantified():
@@ -200,22 +202,23 @@ class Deparser:
                 return Shown("sublink", BOOL, ("(EXISTS (", query, "))"))
             word = "ARRAY(" if node.kind == "array" else "("
             return Shown("sublink", bare_type(bound.type), (word, query, ")"), symbol="query")
-        quantified = isinstance(node, s.Quantified)
-        left = node.left if quantified else node.arg
+        if isinstance(node, s.InQuery):
+            left, right, symbol, every = node.arg, node.query, "=", False
+        else:
+            left, right, symbol, every = node.left, node.right, node.symbol, node.every
         items = left.items if isinstance(left, s.Row) else [left]
-        fields = self.binder.bind_query(node.right if quantified else node.query).fields
-        symbol = node.symbol if quantified else "="
+        fields = self.binder.bind_query(right).fields
         sides = [self.operands(symbol, self.shown(item), Shown("atom", bare_type(field.type), ("",)))
                  for item, field in zip(items, fields, strict=True)]
         lefts: tuple[Piece, ...] = (sides[0][0],) if not isinstance(left, s.Row) else (
             "(", *listed([mine for mine, _ in sides]), ")")
-        query = self.queries.subquery(self, node.right if quantified else node.query)
+        query = self.queries.subquery(self, right)
         assert level is self.binder.level
-        if not quantified or (symbol == "=" and not node.every):
+        if symbol == "=" and not every:
             found = Shown("sublink", BOOL, ("(", *lefts, " IN (", query, "))"))
-            return Shown("not", BOOL, ("NOT ", found)) if not quantified and node.negated else found
+            return Shown("not", BOOL, ("NOT ", found)) if isinstance(node, s.InQuery) and node.negated else found
         symbol = "<>" if symbol == "!=" else symbol
-        return Shown("sublink", BOOL, ("(", *lefts, f" {symbol} {'ALL' if node.every else 'ANY'} (", query, "))"))
+        return Shown("sublink", BOOL, ("(", *lefts, f" {symbol} {'ALL' if every else 'ANY'} (", query, "))"))
 
     def _constant(self, node: s.Constant) -> Shown:
         if node.kind == "string":
@@ -329,7 +332,7 @@ class Deparser:
         return Shown("case", target, (*pieces, self.coerced(default, target)))
 
     def _cast(self, node: s.Cast) -> Shown:
-        target = resolve_type(node.type)
+        target = resolve_type(node.type, self.binder.context)
         bare = bare_type(target)
         if isinstance(node.arg, s.Array) and target.is_array:
             if not node.arg.items:

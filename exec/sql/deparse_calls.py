@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from shoal.catalog.access import quoted
-from shoal.catalog.types import OIDS, SqlType
+from shoal.catalog.types import INT8, OIDS, SqlType
 from shoal.exec.functions.casts import common_type
 from shoal.exec.functions.registry import find
 from shoal.exec.plan import expr as e
@@ -18,7 +18,7 @@ from shoal.exec.sql.calls import own_functions
 from shoal.exec.sql.coercion import function_for
 from shoal.exec.sql.context import bare_type
 from shoal.exec.sql.deparse import Deparser
-from shoal.exec.sql.shown import Piece, Shown, call, call_of, cannot_be_shown, listed, standing_alone, type_text
+from shoal.exec.sql.shown import Piece, Shown, call, call_of, cannot_be_shown, listed, type_text, without_casts
 
 _UNIFYING = frozenset({"coalesce", "greatest", "least"})
 _TRIMS = {"ltrim": "LEADING", "rtrim": "TRAILING", "btrim": "BOTH"}
@@ -54,12 +54,13 @@ def shown_call(d: Deparser, node: s.Function) -> Shown:
         typed = args
     else:
         found = function_for(name, [e.Literal(arg.type, None) for arg in (*args, *ordered)])
-        typed = [d.coerced(arg, want) if want.name not in ("any", "unknown") else arg
-                 for arg, want in zip((*args, *ordered), found.arguments, strict=True)]
+        declared = found.function.declared(len(found.arguments)) or found.function.arguments
+        typed = [arg if "any" in (want.name, takes) or want.name == "unknown" else d.coerced(arg, want)
+                 for arg, want, takes in zip((*args, *ordered), found.arguments, declared, strict=False)]
     typed, ordered = typed[:len(args)], typed[len(args):]
     if node.form == "words":
         return _special(name, result, typed, node)
-    return _with_clauses(d, node, result, name, [standing_alone(arg) for arg in typed], ordered)
+    return _with_clauses(d, node, result, name, typed, ordered)
 
 
 def _with_clauses(d: Deparser, node: s.Function, result: SqlType, name: str, args: Sequence[Piece],
@@ -96,7 +97,7 @@ def _own(d: Deparser, node: s.Function, result: SqlType, args: Sequence[Shown]) 
         given = node.arg_names.get(i)
         want = text_type(d.binder.context, inputs[i if given is None else places[given]].type)
         typed = d.coerced(arg, want) if arg.type.name == "unknown" and want.name in OIDS else arg
-        pieces += [", ", f"{quoted(given)} => " if given else "", standing_alone(typed)]
+        pieces += [", ", f"{quoted(given)} => " if given else "", typed]
     visible = len(node.name) == 1
     name = quoted(node.name[-1]) if visible else f"{quoted(meant.schema)}.{quoted(node.name[-1])}"
     return Shown("call", result, (f"{name}(", *pieces[1:], ")"), symbol="function")
@@ -140,11 +141,11 @@ def for_sorting(shown: Shown) -> Shown:
 
 def sort_list(items: Sequence[s.SortItem], key: Callable[[s.SortItem], Piece]) -> list[Piece]:
     """What follows ORDER BY; `key` shows what an item is sorted by."""
-    pieces: list[Piece] = []
+    keys: dict[Piece, str] = {}  # what is sorted by already is no key again
     for item in items:
         nulls = "" if item.nulls_first == item.descending else f" NULLS {'FIRST' if item.nulls_first else 'LAST'}"
-        pieces += [", ", key(item), (" DESC" if item.descending else "") + nulls]
-    return pieces[1:]
+        keys.setdefault(key(item), (" DESC" if item.descending else "") + nulls)
+    return [piece for shown, way in keys.items() for piece in (", ", shown, way)][1:]
 
 
 def window(d: Deparser, spec: s.WindowSpec) -> list[Piece]:
@@ -169,11 +170,9 @@ def _frame(d: Deparser, spec: s.WindowSpec, frame: s.Frame) -> list[Piece]:
         if end.offset is None:
             ends.append([words])
         else:
-            shown = d.shown(end.offset)
-            if shown.type.name == "unknown":
-                assert known.offset is not None
-                shown = d.constant(shown, known.offset.type)
-            ends.append([shown, f" {words}"])
+            assert known.offset is not None
+            offset = d.coerced(d.shown(end.offset), INT8 if frame.mode != "range" else known.offset.type)
+            ends.append([without_casts(offset), f" {words}"])
     pieces: list[Piece] = [f"{frame.mode.upper()} "]
     pieces += ["BETWEEN ", *ends[0], " AND ", *ends[1]] if frame.between else ends[0]
     if frame.exclude:

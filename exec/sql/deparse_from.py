@@ -17,7 +17,7 @@ from shoal.exec.sql.context import SELECT, Level, bare_type
 from shoal.exec.sql.deparse import Deparser
 from shoal.exec.sql.deparse_names import ColumnNames, JoinEntry, RangeEntry, flattened, unique
 from shoal.exec.sql.expressions import ExpressionBinder
-from shoal.exec.sql.from_clause import Source, beside, bind_item
+from shoal.exec.sql.from_clause import Source, beside, bind_item, spread
 from shoal.exec.sql.scope import Scope, ScopeColumn, merge
 from shoal.exec.sql.shown import INDENT, SMALL_INDENT, Choice, Entry, Line, Piece, cannot_be_shown, listed, type_text
 from shoal.exec.sql.type_names import resolve_type
@@ -154,17 +154,18 @@ class FromClause:
         inside = Deparser(binder, self.queries, self.taken)
         calls: list[Piece] = []
         definitions = dict(item.inner_definitions)
-        alone = len(item.functions) == 1
         if item.definitions is not None:
             definitions[0] = item.definitions
-        plain = alone and not (definitions and item.ordinality)
-        for i, function in enumerate(item.functions):
-            calls += [", ", inside.called(function)]
+        functions = spread(item.functions)
+        plain = len(functions) == 1 and not (definitions and item.ordinality)
+        arrays = len(functions) > 1 and all(function.name == ("unnest",) for function in functions) and not definitions
+        for i, function in enumerate(functions):
+            calls += [", ", inside.shown(function.args[0]) if arrays else inside.called(function)]
             if i in definitions and not plain:
                 calls.append(f" AS {_definitions(definitions[i])}")
         self.level.scope = self.scope
         pieces: list[Piece] = ["LATERAL " if item.lateral else ""]
-        pieces += calls[1:] if plain else ["ROWS FROM(", *calls[1:], ")"]
+        pieces += calls[1:] if plain else ["UNNEST(" if arrays else "ROWS FROM(", *calls[1:], ")"]
         pieces.append(" WITH ORDINALITY" if item.ordinality else "")
         if plain and definitions:
             return [*pieces, alias + _definitions(definitions[0], [name for name, _ in entry.listed])]

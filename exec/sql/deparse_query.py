@@ -9,13 +9,15 @@ Spec: get_query_def and what it calls in ruleutils.c, PostgreSQL 15.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from sqlglot import exp
 
 from shoal.catalog.access import Namespace, ResolvedTable, quoted
 from shoal.catalog.errors import SqlError
-from shoal.catalog.types import TEXT, UNKNOWN, SqlType
+from shoal.catalog.registry import SYSTEM
+from shoal.catalog.types import INT8, TEXT, UNKNOWN, SqlType
 from shoal.exec.functions.casts import common_type
 from shoal.exec.plan.expr import Expr
 from shoal.exec.sql import rows
@@ -235,8 +237,8 @@ class QueryDeparser:
         return [(column.name, self.shown_column(column)) for column in columns if not column.hidden]
 
     def _output(self, d: Deparser, node: Any, items: Sequence[tuple[str, Shown]], inputs_first: bool = False) -> Shown:
-        """What ORDER BY, DISTINCT ON or (`inputs_first`) GROUP BY means: a column of the select list by name or number, or an
-        expression."""
+        """What ORDER BY, DISTINCT ON or (`inputs_first`) GROUP BY means: a column of the select list by name or number, or
+        an expression."""
         if isinstance(node, s.Constant) and node.kind == "integer":
             return d.coerced(items[int(node.value) - 1][1], TEXT, settle=True)
         if isinstance(node, s.Name) and len(node.parts) == 1 and not (
@@ -266,8 +268,8 @@ class QueryDeparser:
         if any(isinstance(node, s.GroupingSets) or (isinstance(node, s.Row) and not node.items) for node in nodes):
             sets = [grouping(node, True) for node in nodes]
             return [*before, *(piece for i, one in enumerate(sets) for piece in ([", "] if i else []) + one)]
-        return [*before, *listed([key(part) for node in nodes for part in (
-            node.items if isinstance(node, s.Row) else [node])])]
+        parts = [part for node in nodes for part in (node.items if isinstance(node, s.Row) else [node])]
+        return [*before, *listed(list(dict.fromkeys(key(part) for part in parts)))]
 
     def _limits(self, d: Deparser, args: dict[str, Any]) -> list[Piece]:
         pieces: list[Piece] = []
@@ -275,9 +277,10 @@ class QueryDeparser:
             if args.get(key) is None:
                 continue
             shown = d.shown(args[key].args["expression"])
-            count: Piece = "ALL" if shown.kind == "constant" and shown.pieces == ("NULL",) and key == "limit" else shown
+            unlimited = shown.kind == "constant" and shown.pieces == ("NULL",) and key == "limit"
+            count: Piece = "ALL" if unlimited else d.coerced(shown, INT8)
             if key == "limit" and args[key].meta.get("ties"):
-                pieces += [Line(" FETCH FIRST ", -INDENT, INDENT), count, " ROWS WITH TIES"]
+                pieces += [Line(" FETCH FIRST (", -INDENT, INDENT), count, ") ROWS WITH TIES"]
             else:
                 pieces += [Line(word, -INDENT, INDENT), count]
         return pieces
@@ -286,8 +289,8 @@ class QueryDeparser:
         tables = [parts[-1] for _, parts in lock.tables] or [e.name or "" for e in clause.leaves if e.kind == "relation"]
         pieces: list[Piece] = []
         for table in tables:
-            pieces += [Line(f" FOR {lock.strength.upper()}", -INDENT, INDENT), f" OF {quoted(table)}",
-                       " SKIP LOCKED" if lock.skip_locked else ""]
+            pieces += [Line(f" {lock.strength.upper()}", -INDENT, INDENT), f" OF {quoted(table)}",
+                       " SKIP LOCKED" if lock.skip_locked else " NOWAIT" if lock.nowait else ""]
         return pieces
 
     # Set operations
@@ -317,7 +320,7 @@ class QueryDeparser:
         same = type(left) is type(tree) and bool(left.args.get("distinct")) == distinct
         mine = self._arm(left, parent, tables, taken, names, labelled, query)
         theirs = self._arm(right, parent, tables, taken, names, False, query)
-        pieces: list[Piece] = mine + [Line("")]
+        pieces: list[Piece] = [*mine, Line("")]
         if _is_set(left) and not same:
             pieces = ["(", Line("", INDENT), *mine, Line(") ", -INDENT)]
         pieces.append(_SET_WORDS[type(tree)] + ("" if distinct else "ALL "))
@@ -363,14 +366,14 @@ class QueryDeparser:
     def spelled(self, table: ResolvedTable, tables: dict[str, CommonTable]) -> str:
         """A relation as its reader finds it."""
         handle = table.handle
+        place = (handle.catalog, handle.schema, handle.name)
         if handle.name not in tables:
-            try:
-                if self.seen.resolve((handle.name,)).handle == handle:
+            with suppress(SqlError):
+                found = self.seen.resolve((handle.name,)).handle
+                if (found.catalog, found.schema, found.name) == place:
                     return quoted(handle.name)
-            except SqlError:
-                pass
         within = f"{quoted(handle.schema)}.{quoted(handle.name)}"
-        return within if handle.catalog == self.seen.database else f"{quoted(handle.catalog)}.{within}"
+        return within if handle.catalog in (self.seen.database, SYSTEM) else f"{quoted(handle.catalog)}.{within}"
 
 
 def _is_set(tree: Any) -> bool:

@@ -23,12 +23,14 @@ from shoal.exec.sql import syntax as s
 from shoal.exec.sql.constants import ConstantRows
 from shoal.exec.sql.grammar_base import MINUS, QUERY_START
 from shoal.exec.sql.grammar_from import FromGrammar
-from shoal.exec.sql.lexer import CONSTANT_ROWS, NOT_BARE_LABEL, NOT_WORDS
+from shoal.exec.sql.lexer import BODY_SEMICOLON, CONSTANT_ROWS, NOT_BARE_LABEL, NOT_WORDS
 
 _MODIFIER_ORDER = {T.WHERE: 0, T.GROUP_BY: 1, T.HAVING: 2, T.WINDOW: 3, T.ORDER_BY: 4, T.LIMIT: 5, T.OFFSET: 5, T.FETCH: 5,
                    T.FOR: 6}
+_LIMITING = frozenset({T.LIMIT, T.OFFSET, T.FETCH})
 _SET_QUANTIFIER_END = frozenset({T.FROM, T.WHERE, T.GROUP_BY, T.HAVING, T.ORDER_BY, T.LIMIT, T.OFFSET, T.FETCH, T.R_PAREN,
-                                 T.UNION, T.EXCEPT, T.INTERSECT, T.INTO, T.SENTINEL, T.SEMICOLON, T.WINDOW, T.FOR})
+                                 T.UNION, T.EXCEPT, T.INTERSECT, T.INTO, T.SENTINEL, T.SEMICOLON, BODY_SEMICOLON,
+                                 T.WINDOW, T.FOR})
 
 
 class Grammar(FromGrammar):
@@ -181,7 +183,8 @@ class Grammar(FromGrammar):
             token = self._curr
             if token.token_type == T.FOR and self._next.text not in ("update", "share", "no", "key", "read"):
                 raise self.unexpected(self._next)
-            if place < last or (place < 4 and not isinstance(this, exp.Select)):
+            swapped = token.token_type in _LIMITING and last == _MODIFIER_ORDER[T.FOR]  # PostgreSQL takes both orders
+            if (place < last and not swapped) or (place < 4 and not isinstance(this, exp.Select)):
                 raise self.unexpected()
             last = place
             key, value = self._modifier(token)
@@ -270,7 +273,7 @@ class Grammar(FromGrammar):
                 self.expect_word("locked")
                 lock.skip_locked = True
             else:
-                self.accept_word("nowait")
+                lock.nowait = bool(self.accept_word("nowait"))
             found.append(lock)
         return found
 
@@ -387,9 +390,7 @@ class Grammar(FromGrammar):
         columns = None
         if self._curr.token_type == T.L_PAREN and self._next.token_type not in QUERY_START | {T.L_PAREN}:
             self._advance()
-            columns = self._parse_csv(lambda: s.ColumnDefinition(self._curr.start, self.name()))
-            if self._curr.token_type in (T.DOT, T.L_BRACKET):
-                raise self.unsupported("INSERT into a part of a column", self._curr)
+            columns = self._parse_csv(self._insert_column)
             self.expect(T.R_PAREN)
         overriding = ""
         if self.accept_word("overriding"):
@@ -470,18 +471,26 @@ class Grammar(FromGrammar):
             target.alias = self.name()
         return target
 
+    def _insert_column(self) -> s.ColumnDefinition:
+        return s.ColumnDefinition(self._curr.start, self.name(), parts=self._parts())
+
+    def _parts(self) -> list[Any]:
+        """What of a column is set: .field, [a][b]"""
+        parts: list[Any] = []
+        token = self._curr
+        if self._match(T.DOT):
+            parts.append(s.FieldOf(token.start, None, self.label()))
+        while self._match(T.L_BRACKET):
+            parts.append(self._subscript(None, token.start))
+        if self._curr.token_type == T.DOT:
+            raise self.unsupported("assignment to a part of a part of a column", self._curr)
+        return parts
+
     def assignment(self) -> s.Assignment:
         pos = self._curr.start
         several = self._curr.token_type == T.L_PAREN
         columns = self.names() if several else [self.name()]
-        parts: list[Any] = []
-        token = self._curr
-        if not several and self._match(T.DOT):
-            parts.append(s.FieldOf(token.start, None, self.label()))
-        while not several and self._match(T.L_BRACKET):
-            parts.append(self._subscript(None, token.start))
-        if self._curr.token_type == T.DOT:
-            raise self.unsupported("assignment to a part of a part of a column", self._curr)
+        parts = [] if several else self._parts()
         self.expect(T.EQ)
         return s.Assignment(pos, columns, self._new_row() if several else self.value_or_default(), several, parts)
 

@@ -144,10 +144,11 @@ def bind_insert(context: Context, tree: Any, known: Mapping[str, CommonTable] = 
                        is not None else [], found.handle.name if view is None else view.found.handle.name, "insert")
     for definition in tree.meta["columns"] or ():
         index = column_index(named, definition.name, target.parts[-1], definition.pos)
-        if index in chosen:
+        if index in chosen and not definition.parts:
             fail(DuplicateColumn, f'column "{definition.name}" specified more than once', definition.pos)
         chosen.append(index)
     listed = [definition.pos for definition in tree.meta["columns"] or ()]
+    parts = any(definition.parts for definition in tree.meta["columns"] or ())
     chosen = chosen or order
     source = tree.args.get("expression")
     tables = dict(known)
@@ -157,21 +158,30 @@ def bind_insert(context: Context, tree: Any, known: Mapping[str, CommonTable] = 
         plan: PlanNode = ONE_ROW
         given: list[Expr] = []
         chosen = []
-    elif isinstance(source, exp.Values) and not any(source.args.get(k) for k in ("order", "limit", "offset", "with_")):
+    elif isinstance(source, exp.Values) and not parts and not any(
+            source.args.get(k) for k in ("order", "limit", "offset", "with_")):
         chosen = _without_defaults(source, chosen, listed)
         given_rows = source.expressions[:1] if isinstance(source.expressions, ConstantRows) else source.expressions
         check_identity(columns, chosen, tree.meta["overriding"], [row.items for row in given_rows])
         plan, given = _values(context, source, columns, chosen, listed, tables)
     else:
         check_identity(columns, chosen, tree.meta["overriding"], None)
-        query = bind_subquery(context, source, None, tables, keep_unknown=True)
+        query = bind_subquery(context, source, context.body, tables, keep_unknown=True)
         check_width(len(query.fields), len(chosen), listed, query.places)
-        for field, index, pos in zip(query.fields, chosen, query.places, strict=False):
-            if field.type.name != "unknown" and not can_coerce(field.type, columns[index].type, "assignment"):
-                assigned(context, field.ref(), columns[index], pos)
+        infos = [columns[index] for index in chosen]
+        if parts:
+            from shoal.exec.sql.parts import part_of
+            infos = [part_of(info, definition) for info, definition in zip(infos, tree.meta["columns"], strict=True)]
+        for field, info, pos in zip(query.fields, infos, query.places, strict=False):
+            if field.type.name != "unknown" and not can_coerce(field.type, info.type, "assignment"):
+                assigned(context, field.ref(), info, pos)
         width = len(query.fields)
-        query = retyped(context, query, [columns[i].type for i in chosen[:width]], "assignment")
+        targets = [info.type for info in infos]
+        query = retyped(context, query, targets[:width], "assignment")
         plan, given = query.plan, [f.ref() for f in query.fields]
+        if parts:
+            from shoal.exec.sql.parts import with_parts
+            plan, chosen, given = with_parts(context, plan, tree.meta["columns"], columns, chosen, given)
     placed = dict(zip(chosen, given, strict=False))
     if tree.meta["overriding"] == "user":
         placed = {i: value for i, value in placed.items() if not columns[i].identity}
@@ -269,7 +279,7 @@ def _values(context: Context, source: Any, columns: Sequence[ColumnInfo], chosen
             listed: Sequence[int],
             tables: Any) -> tuple[PlanNode, list[Expr]]:
     """VALUES of an INSERT: every value takes its column's type by itself."""
-    level = Level(context, None, Scope(), tables)
+    level = Level(context, context.body, Scope(), tables)
     width = len(source.expressions[0].items)
     check_width(width, len(chosen), listed, [item.pos for item in source.expressions[0].items])
     wanted = [columns[i] for i in chosen[:width]]
@@ -343,7 +353,7 @@ def _matched(context: Context, tree: Any, source: Source, others: Sequence[s.Fro
     tables = dict(known)
     if tree.args.get("with_") is not None:
         tables = bind_with(context, tree, None, tables)
-    level = Level(context, None, source.scope, tables)
+    level = Level(context, context.body, source.scope, tables)
     for item in others:
         source = beside(source, bind_item(level, item, [source.scope]))
     level.scope = source.scope

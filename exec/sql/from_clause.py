@@ -40,6 +40,7 @@ from shoal.exec.plan.nodes import (
     WorkingTable,
 )
 from shoal.exec.plan.rewrite import holds_volatile, renumber
+from shoal.exec.sql import rows
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.calls import own_functions, resolve, scalar_call, set_fields
 from shoal.exec.sql.context import FROM, JOIN_ON, LATERAL, SAMPLE, CommonTable, Level, PendingApply, Query, fail
@@ -51,6 +52,7 @@ from shoal.exec.sql.record_functions import is_record_function, record_call
 from shoal.exec.sql.scope import Relation, Scope, ScopeColumn, check_aliases, merge
 from shoal.exec.sql.sources import Source, over_one_row, with_input
 from shoal.exec.sql.syntax_json import JsonTable
+from shoal.exec.sql.user_types import column_type
 from shoal.exec.sql.views import view_query
 
 
@@ -122,17 +124,18 @@ def _table(level: Level, item: s.TableRef) -> Source:
     if handle.kind == "view" and (view := table.connector.view(handle)) is not None:
         shown = _derived(level, view_query(level.context, table, view), item, name)
         shown.scope.relations[0].qualified = _qualifiers(item, handle)
+        shown.scope.relations[0].handle = handle
         return shown
     new_field = level.context.field
     scanned: list[ScanColumn] = []
     columns: list[ScopeColumn] = []
     for index, info in enumerate(table.columns):
-        made = new_field(info.name, info.type)
+        made = new_field(info.name, column_type(level.context.namespace, table.connector, info))
         scanned.append(ScanColumn(made, info.name))
         origin = (handle.catalog, handle.schema, handle.name, index)
         shown_name = level.context.namespace.column_name(item.parts, info.name)
         columns.append(ScopeColumn(shown_name, made.ref(), name, origin, info.hidden))
-        if info.native_type:
+        if info.native_type and made.type == info.type:
             level.context.notice(f'column "{info.name}" of "{handle.name}" has the unknown type {info.native_type} '
                                  "and is read as text")
     _rename(columns, item, name)
@@ -285,7 +288,7 @@ def _function(level: Level, item: s.FunctionRef, visible: list[Scope]) -> Source
     b = ExpressionBinder(level, FROM, applies)
     calls: list[tuple[str, tuple[Expr, ...]]] = []
     fields: list[Field] = []
-    functions = _spread(item.functions)
+    functions = spread(item.functions)
     alone = len(functions) == 1
     definitions = dict(item.inner_definitions)
     if item.definitions is not None:
@@ -344,6 +347,11 @@ def _function(level: Level, item: s.FunctionRef, visible: list[Scope]) -> Source
                  if found.function.columns else
                  'a column definition list is only allowed for functions returning "record"', defined[0].pos)
         calls.append((found.function.name, tuple(typed)))
+        if found.function.name == "unnest" and found.returns.name == "record" and found.returns.fields:
+            fields.append(context.field(node.name[-1], found.returns))
+            taken_apart += [(context.field(name, part.type), part) for (name, _), part in zip(
+                found.returns.fields, rows.fields(fields[-1].ref()), strict=True)]
+            continue
         fields += set_fields(b, found.function, found.returns,
                              item.alias if item.alias and alone and not found.function.columns else node.name[-1], typed)
     base = attach(context, ONE_ROW, applies)
@@ -376,7 +384,7 @@ def _json_table(level: Level, item: JsonTable, visible: list[Scope]) -> Source:
     return made
 
 
-def _spread(functions: list[s.Function]) -> list[s.Function]:
+def spread(functions: list[s.Function]) -> list[s.Function]:
     """The functions, with one unnest for each array of an unnest of several."""
     found: list[s.Function] = []
     for node in functions:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot.tokens import TokenType as T
 
-from shoal.catalog.errors import SqlSyntaxError
+from shoal.catalog.errors import FeatureNotSupported, InvalidSchemaDefinition, SqlSyntaxError
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql import syntax_ddl as d
 
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 _UNSUPPORTED = ("procedure", "trigger", "role", "user", "group", "database", "rule", "policy",
                 "aggregate", "operator", "cast", "collation", "server", "foreign", "publication", "subscription",
                 "statistics", "language", "tablespace", "event", "text", "access", "conversion", "transform", "constraint",
-                "owned")
+                "owned", "system")
 _TABLE_CONSTRAINTS = ("constraint", "primary", "unique", "check", "foreign", "exclude")
+_ELEMENTS = (d.CreateSequence, d.CreateTable, d.CreateView, d.CreateIndex, d.Privileges)
+"""What CREATE SCHEMA may have inside."""
 _ACTIONS: dict[tuple[str, ...], Any] = {("no", "action"): "a", ("restrict",): "r", ("cascade",): "c", ("set", "null"): "n",
                                         ("set", "default"): "d"}
 
@@ -124,15 +126,41 @@ def if_exists(g: Grammar) -> bool:
 def _create_schema(g: Grammar) -> d.CreateSchema:
     exists = if_not_exists(g)
     if g.accept_word("authorization"):
-        return d.CreateSchema(table_ref(g), exists)
-    target = table_ref(g)
-    if g.accept_word("authorization"):
-        g.label()
-    return d.CreateSchema(target, exists)
+        target = table_ref(g)
+    else:
+        target = table_ref(g)
+        if g.accept_word("authorization"):
+            g.label()
+    if exists and g.at_word("create", "grant"):
+        raise FeatureNotSupported("CREATE SCHEMA IF NOT EXISTS cannot include schema elements",
+                                  position=g._curr.start + 1)
+    return d.CreateSchema(target, exists, _schema_elements(g, target.parts[-1]))
+
+
+def _schema_elements(g: Grammar, schema: str) -> list[str]:
+    """What is made in a new schema: sequences, tables, views, indexes, GRANT, in this order."""
+    found: list[tuple[int, str]] = []
+    while g.at_word("create", "grant"):
+        start = g._curr.start
+        if g.accept_word("grant"):
+            from shoal.exec.sql.grammar_privileges import privileges
+            tree: Any = privileges("GRANT")(g)
+        else:
+            g._advance()
+            tree = create(g)
+        kind = next((i for i, known in enumerate(_ELEMENTS) if isinstance(tree, known)), None)
+        if kind is None:
+            raise g.unexpected()
+        target = getattr(tree, "target", None)
+        if isinstance(target, s.TableRef) and len(target.parts) > 1 and target.parts[-2] != schema:
+            raise InvalidSchemaDefinition(f"CREATE specifies a schema ({target.parts[-2]}) different from the one being "
+                                          f"created ({schema})")
+        found.append((kind, g.sql[start:g._prev.end + 1]))
+    return [text for _, text in sorted(found, key=lambda element: element[0])]
 
 
 def _create_extension(g: Grammar) -> d.Ignored:
-    from shoal.catalog.errors import DuplicateObject, FeatureNotSupported
+    from shoal.catalog.errors import DuplicateObject
     from shoal.exec.notices import Notice
     exists = if_not_exists(g)
     name = g.label()

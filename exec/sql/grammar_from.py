@@ -173,6 +173,8 @@ class FromGrammar(ExpressionGrammar):
                           "current_catalog", "user", "localtime", "localtimestamp", "current_role", "current_time") and (
                 start.token_type != T.IDENTIFIER):
             return self._from_function()
+        if start.text == "collation" and self._next.text == "for":
+            return self._from_function()
         while self._next.token_type == T.DOT:
             self._advance(2)
         is_call = self._next.token_type == T.L_PAREN

@@ -13,6 +13,7 @@ from shoal.catalog.errors import SqlSyntaxError
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql import syntax_ddl as d
 from shoal.exec.sql.grammar_ddl import constraint, table_ref
+from shoal.exec.sql.lexer import BODY_SEMICOLON
 
 if TYPE_CHECKING:
     from shoal.exec.sql.dialect import Grammar
@@ -88,7 +89,7 @@ def _option(g: Grammar, made: d.CreateFunction) -> None:
         start = g._curr.start
         while g._curr.text != "end":
             g._parse_statement()
-            g.expect(T.SEMICOLON)
+            g.expect(BODY_SEMICOLON)
         made.body, made.standard = g.sql[start:g._prev.end + 1], True
         g._advance()
     else:

@@ -15,6 +15,7 @@ from sqlglot.tokens import Token, TokenType
 
 from shoal.catalog.errors import SqlSyntaxError, StatementTooComplex
 from shoal.exec.sql.constants import LEAST_TEXT, list_end, rows_end
+from shoal.exec.sql.escapes import unescape, unescape_unicode
 
 MAX_NESTING = 400
 """Brackets, subqueries and CASEs inside each other; deeper is 54001."""
@@ -89,9 +90,11 @@ _OPERATORS: dict[str, TokenType] = {
 GENERIC_OPERATOR = TokenType.OPERATOR
 CONSTANT_LIST, CONSTANT_ROWS = TokenType.RAW_STRING, TokenType.HEREDOC_STRING
 """Runs of constants (constants.py): what is between IN's or ARRAY's brackets, and the rows after VALUES."""
+BODY_SEMICOLON = TokenType.BREAK
+"""Ends a statement inside BEGIN ATOMIC ... END, and not the one it stands in."""
 MOST_OPERATOR = 63
 """Characters of an operator."""
-SYMBOLS = frozenset({*_PUNCTUATION.values(), *_OPERATORS.values(), GENERIC_OPERATOR})
+SYMBOLS = frozenset({*_PUNCTUATION.values(), *_OPERATORS.values(), GENERIC_OPERATOR, BODY_SEMICOLON})
 LITERALS = frozenset({TokenType.STRING, TokenType.NUMBER, TokenType.BIT_STRING, TokenType.HEX_STRING, TokenType.PARAMETER,
                       CONSTANT_LIST, CONSTANT_ROWS})
 NOT_WORDS = SYMBOLS | LITERALS | {TokenType.IDENTIFIER, TokenType.SENTINEL}
@@ -115,11 +118,11 @@ _OPERATOR_RUN = re.compile(r"(?:(?!--|/\*)[-+*/<>=~!@#%^&|`?])+")
 _SPECIAL = re.compile(r"[~!@#%^&|`?]")
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _CONTINUATION = re.compile(r"[ \t\f\v]*+(?:--[^\n\r]*+)?+[\n\r](?:[ \t\n\r\f\v]++|--[^\n\r]*+)*+'")
+_ESCAPED_PART = re.compile(r"'[^'\\]*(?:(?:\\.|'')[^'\\]*)*'", re.DOTALL)
+_UNICODE_PART = re.compile(r"'[^']*(?:''[^']*)*'")
 _JUNK = re.compile(r"[^\W\d]?[\w$]*")
-_UESCAPE = re.compile(r"\s+uescape\s*'([^'\"+\s0-9a-fA-F])'", re.IGNORECASE)
-_ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL)
-_SIMPLE_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-_UNICODE_ESCAPE = r"{0}(?:([0-9a-fA-F]{{4}})|\+([0-9a-fA-F]{{6}})|({0}))"
+_UESCAPE = re.compile(r"\s+uescape\s*('(?:[^']|'')*')", re.IGNORECASE)
+_NOT_UESCAPE = re.compile(r"[0-9a-fA-F+'\"\s]")
 
 
 def tokenize(sql: str, tokens: list[Token] | None = None) -> list[Token]:
@@ -133,6 +136,7 @@ def tokenize(sql: str, tokens: list[Token] | None = None) -> list[Token]:
     match = _TOKEN.match
     position, size = 0, len(sql)
     depth = 0
+    atomic = 0  # the depth inside BEGIN ATOMIC
     plain_until = 0  # up to there is a long run of operator characters without a special one
     long = size >= LEAST_TEXT
     while position < size:
@@ -154,6 +158,9 @@ def tokenize(sql: str, tokens: list[Token] | None = None) -> list[Token]:
                 depth += 1
             elif text == "end":
                 depth -= 1
+            elif text == "atomic" and len(tokens) > 1 and tokens[-2].text == "begin":
+                depth += 1
+                atomic = depth
         elif kind == "punct":
             if text in "([":
                 depth += 1
@@ -161,6 +168,10 @@ def tokenize(sql: str, tokens: list[Token] | None = None) -> list[Token]:
                     raise too_complex()
             elif text in ")]":
                 depth -= 1
+            elif text == ";" and 0 < atomic <= depth:
+                add(Token(BODY_SEMICOLON, text, 1, 1, position, end - 1))
+                position = end
+                continue
             if long and tokens and text in "([":
                 before = tokens[-1].token_type
                 if before == TokenType.VALUES:
@@ -217,8 +228,16 @@ def tokenize(sql: str, tokens: list[Token] | None = None) -> list[Token]:
             add(Token(TokenType.STRING, value, 1, 1, position, end - 1))
         elif kind == "prefixed":
             escape = "\\"
+            while text[-1] == "'" and text[0] in "eEuU" and (more := _CONTINUATION.match(sql, end)) is not None:
+                part = (_ESCAPED_PART if text[0] in "eE" else _UNICODE_PART).match(sql, more.end() - 1)
+                if part is None:
+                    raise _unlexable(sql, more.end() - 1)
+                text, end = text[:-1] + part.group()[1:], part.end()
             if text[0] in "uU" and (uescape := _UESCAPE.match(sql, end)) is not None:
-                escape, end = uescape.group(1), uescape.end()
+                escape, end = uescape.group(1)[1:-1], uescape.end()
+                if len(escape) != 1 or _NOT_UESCAPE.match(escape):
+                    raise SqlSyntaxError(f'invalid Unicode escape character at or near "{uescape.group(1)}"',
+                                         position=uescape.start(1) + 1)
             add(_prefixed(text, position, end, escape))
         else:
             end = _comment_end(sql, position)
@@ -309,53 +328,14 @@ def _prefixed(text: str, start: int, end: int, escape: str) -> Token:
     mark = text[0].lower()
     body = text[text.index("'" if "'" in text[:3] else '"') + 1:-1]
     if mark == "e":
-        return Token(TokenType.STRING, _unescape(body.replace("''", "'"), start), 1, 1, start, end - 1)
+        return Token(TokenType.STRING, unescape(body, start + 2), 1, 1, start, end - 1)
     if mark == "u":
         quoted = text[2] == '"'
         body = body.replace('""', '"') if quoted else body.replace("''", "'")
-        return Token(TokenType.IDENTIFIER if quoted else TokenType.STRING, _unescape_unicode(body, start, escape), 1, 1,
-                     start, end - 1)
+        return Token(TokenType.IDENTIFIER if quoted else TokenType.STRING, unescape_unicode(body, start + 3, escape),
+                     1, 1, start, end - 1)
     kind = {"b": TokenType.BIT_STRING, "x": TokenType.HEX_STRING, "n": TokenType.STRING}[mark]
     return Token(kind, body.replace("''", "'"), 1, 1, start, end - 1)
-
-
-def _unescape(body: str, start: int) -> str:
-    r"""The value of E'...': \n, \047, \x27, \u0027; runs of byte escapes are read together as UTF-8."""
-    if "\\" not in body:
-        return body
-    out = bytearray()
-    last = 0
-    for found in _ESCAPE.finditer(body):
-        out += body[last:found.start()].encode("utf-8", "surrogatepass")
-        octal, hexadecimal, short, long, plain = found.groups()
-        if octal is not None:
-            out.append(int(octal, 8) & 0xFF)
-        elif hexadecimal is not None:
-            out.append(int(hexadecimal, 16))
-        elif short is not None or long is not None:
-            out += _character(int(short or long, 16), start).encode("utf-8", "surrogatepass")
-        else:
-            out += _SIMPLE_ESCAPES.get(plain, plain).encode("utf-8", "surrogatepass")
-        last = found.end()
-    out += body[last:].encode("utf-8", "surrogatepass")
-    try:
-        return out.decode("utf-8", "surrogatepass").encode("utf-16", "surrogatepass").decode("utf-16")
-    except UnicodeDecodeError:
-        raise SqlSyntaxError("invalid byte sequence for encoding \"UTF8\"", position=start + 1) from None
-
-
-def _unescape_unicode(body: str, start: int, escape: str) -> str:
-    def character(found: re.Match[str]) -> str:
-        short, long, itself = found.groups()
-        return itself or _character(int(short or long, 16), start)
-    value = re.sub(_UNICODE_ESCAPE.format(re.escape(escape)), character, body)
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _character(code: int, start: int) -> str:
-    if code == 0 or code > 0x10FFFF:
-        raise SqlSyntaxError("invalid Unicode escape value", position=start + 1)
-    return chr(code)
 
 
 def _unlexable(sql: str, position: int) -> SqlSyntaxError:

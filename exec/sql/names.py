@@ -32,6 +32,8 @@ def _figure(node: Any) -> tuple[str, int]:
     match node:
         case s.Name():
             return node.parts[-1], 2
+        case s.Star() if node.qualifier:
+            return node.qualifier[-1], 2
         case s.FieldOf():
             return node.name, 2
         case s.Function():

@@ -7,17 +7,22 @@ Spec: PostgreSQL 15 documentation, 8.15.4 "Modifying Arrays", 8.16.4 "Modifying 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from shoal.catalog.declarations import ColumnInfo
 from shoal.catalog.errors import DatatypeMismatch, FeatureNotSupported, UndefinedColumn
 from shoal.catalog.types import TEXT, SqlType
 from shoal.exec.plan.expr import Call, Expr, Literal
+from shoal.exec.plan.nodes import PlanNode, Project
 from shoal.exec.sql import syntax as s
-from shoal.exec.sql.context import bare_type, fail
+from shoal.exec.sql.context import UPDATE, Context, Level, bare_type, fail
 from shoal.exec.sql.expressions import ExpressionBinder
 from shoal.exec.sql.rows import fields as fields_of_row
+from shoal.exec.sql.scope import Relation, Scope, ScopeColumn
 from shoal.exec.sql.stored_expressions import assigned
+
+_TARGET, _VALUE = "*TARGET*", "*VALUE*"
 
 
 def with_part(b: ExpressionBinder, assignment: s.Assignment, info: ColumnInfo, table: str) -> Expr:
@@ -36,6 +41,42 @@ def with_part(b: ExpressionBinder, assignment: s.Assignment, info: ColumnInfo, t
         fail(DatatypeMismatch, f"cannot subscript type {bare_type(info.type).sql} because it does not support subscripting",
              assignment.pos)
     return _with_elements(b, assignment, info, column, part)
+
+
+def part_of(info: ColumnInfo, definition: s.ColumnDefinition) -> ColumnInfo:
+    """What an INSERT's target takes: the column, or its element or field."""
+    if not definition.parts:
+        return info
+    part = definition.parts[0]
+    if isinstance(part, s.Subscript):
+        return info if part.slice or not info.type.is_array else ColumnInfo(info.name, info.type.element)
+    return ColumnInfo(part.name, dict(info.type.fields or ()).get(part.name, info.type))
+
+
+def with_parts(context: Context, plan: PlanNode, definitions: Sequence[s.ColumnDefinition], columns: Sequence[ColumnInfo],
+               chosen: Sequence[int], given: Sequence[Expr]) -> tuple[PlanNode, list[int], list[Expr]]:
+    """The rows of an INSERT whose values are for parts of columns: one value for each column, which begins as NULL.
+
+        Project(the column with the part set) ...
+          plan
+    """
+    placed: dict[int, Expr] = {}
+    for definition, index, value in zip(definitions, chosen, given, strict=False):
+        info = columns[index]
+        if not definition.parts:
+            placed[index] = value
+            continue
+        base = placed.get(index, Literal(info.type, None))
+        relations = [Relation(name, [ScopeColumn(column, expr, name)])
+                     for name, column, expr in ((_TARGET, info.name, base), (_VALUE, info.name, value))]
+        binder = ExpressionBinder(Level(context, None, Scope(relations), {}), UPDATE, [])
+        taken = s.Assignment(definition.pos, [info.name], s.Name(definition.pos, (_VALUE, info.name)), False,
+                             definition.parts)
+        made = context.field(info.name, info.type)
+        whole = with_part(binder, taken, info, _TARGET)
+        plan = Project(plan, (*((f, f.ref()) for f in plan.output), (made, whole)))
+        placed[index] = made.ref()
+    return plan, list(placed), list(placed.values())
 
 
 def _with_field(b: ExpressionBinder, assignment: s.Assignment, info: ColumnInfo, row: Expr, part: s.FieldOf) -> Expr:
@@ -84,7 +125,8 @@ def _with_elements(b: ExpressionBinder, assignment: s.Assignment, info: ColumnIn
     whole = operation("||", operation("||", operation("||", before, missing), middle), after)
     flat = operation("=", call("array_ndims", column), number(1))
     from_one = operation("=", call("array_lower", column, number(1)), number(1))
-    plain = s.Logical(pos, "or", [operation("=", low, number(1)), s.Logical(pos, "and", [flat, from_one])])
+    plain = s.Logical(pos, "or", [operation("=", low, number(1)), call(
+        "coalesce", s.Logical(pos, "and", [flat, from_one]), s.Constant(pos, "boolean", False))])
     message = "setting elements of arrays of several dimensions, or that do not begin at 1, is not supported"
     return Call(info.type, "require", (assigned(b.context, b.bind(whole), info, pos), b.bind_boolean(plain, "SET"),
                                        Literal(TEXT, FeatureNotSupported.sqlstate), Literal(TEXT, message)))

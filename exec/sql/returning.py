@@ -78,7 +78,7 @@ def bind_conflict(context: Context, node: s.OnConflict, target: s.TableRef, foun
     own = scope_of_target(found, name, columns, [field.ref() for field in existing])
     excluded = [ScopeColumn(info.name, ref, "excluded") for info, ref in zip(columns, refs, strict=True)]
     scope = Scope([*own.relations, Relation("excluded", excluded)], [*own.columns, *excluded])
-    level = Level(context, None, scope, dict(tables))
+    level = Level(context, context.body, scope, dict(tables))
     binder = ExpressionBinder(level, UPDATE)
     changed = set_values(binder, node.assignments, columns, target.parts[-1], name)
     values: list[Expr] = [changed.get(i, field.ref()) for i, field in enumerate(existing)]

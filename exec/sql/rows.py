@@ -75,8 +75,11 @@ def as_composite(context: Context, row: Expr, target: SqlType, pos: int, how: An
     if len(values) != len(wanted):
         fail(CannotCoerce, f"cannot cast type {row.type.sql} to {target.sql}", pos,
              detail="Input has too few columns." if len(values) < len(wanted) else "Input has too many columns.")
-    made = Call(target, "row", tuple(coerce(context, value, kind, pos, how)
-                                     for value, (_, kind) in zip(values, wanted, strict=True)))
+    known = [given for _, given in row.type.fields or ()]
+    made = Call(target, "row", tuple(
+        coerce(context, Literal(UNKNOWN, value.value) if given == UNKNOWN and isinstance(value, Literal) else value,
+               kind, pos, how)
+        for value, given, (_, kind) in zip(values, known, wanted, strict=True)))
     if isinstance(row, Call) and row.name == "row":
         return made
     return e.Case(target, (call("is_null", BOOL, row),), (Literal(target, None),), made)

@@ -84,7 +84,7 @@ class Carried:
         if self.cycle is not None:
             row = self._current(refs, self.cycle.columns)
             made += [self.default, Call(array_of(row.type), "array", (row,))]
-        return self._with(query, made)
+        return self._with(context, query, made)
 
     def stepped(self, context: Context, query: Query) -> Query:
         """The recursive term, its added columns made from those of the row it read."""
@@ -104,13 +104,13 @@ class Carried:
             again = call("eq_any", BOOL, row, path)
             made += [e.Case(mark.type, (again,), (self.value,), self.default), Call(path.type, "array_append", (path, row))]
             query = replace(query, plan=Filter(query.plan, operator(context, "<>", mark, self.value, -1)))
-        return self._with(query, made)
+        return self._with(context, query, made)
 
-    def _with(self, query: Query, made: Sequence[Expr]) -> Query:
+    def _with(self, context: Context, query: Query, made: Sequence[Expr]) -> Query:
         own = query.fields[:len(self.names)]
-        added = tuple(zip(query.fields[len(self.names):], made, strict=True))
-        # The columns keep their ids below, so those above get new ones
-        return replace(query, plan=Project(query.plan, (*((f, f.ref()) for f in own), *added)))
+        added = tuple(context.field(name, value.type) for name, value in zip(self.added, made, strict=True))
+        plan = Project(query.plan, (*((f, f.ref()) for f in own), *zip(added, made, strict=True)))
+        return replace(query, plan=plan, fields=own + added)
 
     def _current(self, refs: Sequence[Expr], columns: Sequence[str], depth: Expr | None = None) -> Expr:
         values = [refs[self.names.index(c)] for c in columns]

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from shoal.catalog.errors import FeatureNotSupported
+from shoal.catalog.pg_catalog.static import column
 from shoal.catalog.types import BOOL, SqlType
 
 INDENT = 8
@@ -90,6 +92,13 @@ class Shown:
         return found.kind == "call"
 
     @property
+    def is_function(self) -> bool:
+        """Whether it is computed by a function of its own, as some casts are."""
+        if self.kind == "cast":
+            return (self.operand.type.oid, self.type.oid) in _cast_functions()
+        return self.symbol == "function"
+
+    @property
     def operand(self) -> Shown:
         found = self.pieces[0]
         assert isinstance(found, Shown)
@@ -97,6 +106,12 @@ class Shown:
 
 
 Piece = str | Shown | Line | Indent | Entry | Choice
+
+
+@cache
+def _cast_functions() -> frozenset[tuple[int, int]]:
+    methods = zip(*column("pg_cast", "castsource", "casttarget", "castmethod"), strict=True)
+    return frozenset((source, target) for source, target, method in methods if method == "f")
 
 
 class _Printer:
@@ -119,7 +134,7 @@ class _Printer:
             self._pieces(shown.pieces, False)
             self.level = level
         elif kind == "grouped":
-            bare = not self.pretty and shown.operand.symbol != "function"
+            bare = not self.pretty and not shown.operand.is_function
             self.out += "" if bare else "("
             self.show(shown.operand, True)
             self.out += "" if bare else ")"
@@ -265,6 +280,11 @@ def joined(word: str, parts: Sequence[Shown]) -> Shown:
 def standing_alone(shown: Shown) -> Shown:
     """`shown` where it is a whole value: a whole row says its type there."""
     return Shown("atom", shown.type, (*shown.pieces, f"::{shown.alone}")) if shown.alone else shown
+
+
+def without_casts(shown: Shown) -> Shown:
+    """`shown` where a cast of it that nobody wrote is not shown."""
+    return Shown("query", shown.type, (shown,))
 
 
 def cannot_be_shown(what: object) -> FeatureNotSupported:

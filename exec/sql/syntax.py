@@ -323,6 +323,7 @@ class LockingClause(Node):
     strength: str
     tables: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
     skip_locked: bool = False
+    nowait: bool = False
 
 
 @dataclass(slots=True)
@@ -395,12 +396,13 @@ class JoinRef(FromItem):
 
 @dataclass(slots=True)
 class ColumnDefinition(Node):
-    """In CREATE TABLE; just the name in an INSERT column list."""
+    """In CREATE TABLE; just the name in an INSERT column list, and what of the column is set (`parts`)."""
 
     name: str
     type: TypeName | None = None
     not_null: bool = False
     default: Any = None
+    parts: list[Subscript | FieldOf] = field(default_factory=list)
 
 
 @dataclass(slots=True)

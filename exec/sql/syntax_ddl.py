@@ -149,8 +149,11 @@ class AlterType:
 
 @dataclass(slots=True)
 class CreateSchema:
+    """`elements`: the statements of what is made in it, as written, those first that others may need."""
+
     target: TableRef
     exists: bool = False
+    elements: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)

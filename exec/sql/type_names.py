@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from shoal.catalog.errors import FeatureNotSupported, SqlError, UndefinedObject
 from shoal.catalog.types import OIDS, SQL_ALIASES, SqlType, array_of
 from shoal.exec.functions.casts import parse_type
+from shoal.exec.functions.out_of_scope import refuse_type
 from shoal.exec.sql.syntax import TypeName
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def _resolve(written: TypeName, context: Context | None) -> SqlType:
         return _built_in(written)
     except UndefinedObject:
         if context is None:
+            if written.schema in _SYSTEM_SCHEMAS:
+                refuse_type(written.name)
             raise
         from shoal.exec.sql import user_types
         found = user_types.find(context, _parts(written))
@@ -71,6 +74,8 @@ def _resolve(written: TypeName, context: Context | None) -> SqlType:
             element = user_types.find(context, (*_parts(written)[:-1], written.name[1:]))
             found = None if element is None else replace(element, type=array_of(element.type))
         if found is None:
+            if written.schema in _SYSTEM_SCHEMAS:
+                refuse_type(written.name)
             raise
         return found.type
 

@@ -30,7 +30,7 @@ from shoal.exec.functions.casts import can_coerce
 from shoal.exec.functions.registry import POLYMORPHIC
 from shoal.exec.plan import expr as e
 from shoal.exec.plan.expr import Expr, Literal
-from shoal.exec.plan.nodes import Field, Filter, Join, Limit, PlanNode, Project, Sort
+from shoal.exec.plan.nodes import Field, Filter, Join, Limit, PlanNode, Project, SharedRows, Sort
 from shoal.exec.plan.rewrite import rebuild
 from shoal.exec.sql import rows
 from shoal.exec.sql import syntax as s
@@ -242,6 +242,8 @@ def _typed(b: ExpressionBinder, overload: Overload, placed: Sequence[Expr | None
 def body_query(b: ExpressionBinder, meant: Meant, pos: int) -> Query:
     """The function's rows for the call's arguments: one column, a record where its result is one. Its `refs` are those of
     the caller's level. Raises: what binding the body raises, without positions."""
+    from sqlglot import exp
+
     from shoal.exec.sql.queries import bind_subquery
     context, definition = b.context, meant.overload.definition
     if len(context.functions) >= DEPTH:
@@ -257,7 +259,11 @@ def body_query(b: ExpressionBinder, meant: Meant, pos: int) -> Query:
     outer = context.arguments, context.functions, context.unreachable
     context.arguments, context.functions, context.unreachable = (level, values), (*context.functions, definition.name), []
     try:
-        query = bind_subquery(context, body_tree(definition), level, {}, keep_unknown=True)
+        tree = body_tree(definition)
+        if isinstance(tree, (exp.Query, exp.Values)):
+            query = bind_subquery(context, tree, level, {}, keep_unknown=True)
+        else:
+            query = _written(b, meant, tree, level)
         query = _fitted(context, query, meant)
     except SqlError as error:
         error.position = pos + 1
@@ -278,7 +284,7 @@ def body_query(b: ExpressionBinder, meant: Meant, pos: int) -> Query:
 
 
 def body_tree(definition: FunctionDefinition) -> Any:
-    """The syntax of the body's last statement. Raises: FeatureNotSupported (0A000) for anything but queries."""
+    """The syntax of the body's last statement. Raises: FeatureNotSupported (0A000) for several of which one writes."""
     from sqlglot import exp
 
     from shoal.exec.sql.parse import parse_several
@@ -288,9 +294,41 @@ def body_tree(definition: FunctionDefinition) -> Any:
             f"return type mismatch in function declared to return {definition.returns}",
             detail="Function's final statement must be SELECT or INSERT/UPDATE/DELETE RETURNING.")
     for tree in trees:
-        if not isinstance(tree, (exp.Query, exp.Values)):
-            raise FeatureNotSupported("functions in SQL that do not only query are not supported")
+        if not isinstance(tree, (exp.Query, exp.Values)) and (
+                len(trees) > 1 or not isinstance(tree, (exp.Insert, exp.Update, exp.Delete))):
+            raise FeatureNotSupported("functions in SQL that do not only query, or do not only INSERT, UPDATE or DELETE "
+                                      "once, are not supported")
     return trees[-1]
+
+
+def _written(b: ExpressionBinder, meant: Meant, tree: Any, level: Level) -> Query:
+    """What a body that writes returns: it runs once, as a statement of WITH does.
+
+    Raises: FeatureNotSupported (0A000) for a call that might run any other number of times.
+    """
+    from shoal.exec.sql.dml import bind_modifying
+    context, at = b.context, b.level
+    if at.parent is not None or context.views or any(e.columns_of(value) for value in meant.arguments) or (
+            b.clause.name != "FROM" and at.scope.relations):
+        raise FeatureNotSupported("a function that writes can only be called once by a statement, in FROM or in a SELECT "
+                                  "without FROM")
+    context.body = level
+    try:
+        query = bind_modifying(context, tree, {})
+    finally:
+        context.body = None
+    number = next(context.ids)
+    context.shared.append((number, query.plan))
+    context.writes.append(number)
+    if not query.fields and meant.result.name != "void":
+        raise InvalidFunctionDefinition(
+            f"return type mismatch in function declared to return {meant.overload.definition.returns}",
+            detail="Function's final statement must be SELECT or INSERT/UPDATE/DELETE RETURNING.")
+    if not query.fields:
+        return Query(ONE_ROW, (), (), (), {})
+    made = tuple(context.field(f.name, f.type) for f in query.fields)
+    rows_of_it = SharedRows(number, made, tuple(f.id for f in query.fields))
+    return Query(rows_of_it, made, (None,) * len(made), (-1,) * len(made), {})
 
 
 def _once(b: ExpressionBinder, arg: Expr) -> Expr:

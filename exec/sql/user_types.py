@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from shoal.catalog.access import Namespace, quoted
-from shoal.catalog.connector import Connector, SupportsRoutines, TableHandle
-from shoal.catalog.declarations import TypeDefinition
+from shoal.catalog.connector import Connector, TableHandle
+from shoal.catalog.declarations import ColumnInfo, TypeDefinition
 from shoal.catalog.errors import CheckViolation, FeatureNotSupported, NotNullViolation, UndefinedFunction
 from shoal.catalog.pg_catalog.snapshot import stable_oid
 from shoal.catalog.types import BOOL, TEXT, SqlType, UserType, array_of
@@ -58,6 +58,15 @@ def row_type(namespace: Namespace, handle: TableHandle, record: SqlType) -> SqlT
     return replace(record, user=_user(namespace, handle.catalog, handle.schema, handle.name))
 
 
+def column_type(namespace: Namespace, connector: Connector, info: ColumnInfo) -> SqlType:
+    """The type of a table's column: the source's enum or composite type where its values are of one, of whose text the
+    connector makes a column."""
+    if info.enum is None:
+        return info.type
+    found = _in_schema(namespace, connector, *info.enum)
+    return info.type if found is None else found.type
+
+
 def _user(namespace: Namespace, catalog: str, schema: str, name: str, labels: tuple[str, ...] = ()) -> UserType:
     seen = namespace.schema_as_seen(catalog, schema)
     plain = seen == "public" or seen in namespace.search_path or schema == namespace.temporary
@@ -69,21 +78,21 @@ def _in_schema(namespace: Namespace, connector: Connector, schema: str, name: st
     def user(labels: tuple[str, ...] = ()) -> UserType:
         return _user(namespace, connector.name, schema, name, labels)
 
-    if isinstance(connector, SupportsRoutines):
-        for made in connector.type_definitions(schema):
-            if made.name == name:
-                if made.base is not None:
-                    return Found(made.base, connector, schema, made)
-                sql_type = SqlType("enum", user=user(made.labels)) if made.kind == "enum" else SqlType(
-                    "record", fields=made.fields, user=user())
-                return Found(sql_type, connector, schema, made)
+    for made in connector.type_definitions(schema):
+        if made.name == name:
+            if made.base is not None:
+                return Found(made.base, connector, schema, made)
+            sql_type = SqlType("enum", user=user(made.labels)) if made.kind == "enum" else SqlType(
+                "record", fields=made.fields, user=user())
+            return Found(sql_type, connector, schema, made)
     for enum in connector.enums(schema):
         if enum.name == name:
             return Found(SqlType("enum", user=user(enum.labels)), connector, schema)
     handle = connector.table(schema, name)
     if handle is None:
         return None
-    columns = tuple((info.name, info.type) for info in connector.columns(handle) if not info.hidden)
+    columns = tuple((info.name, column_type(namespace, connector, info)) for info in connector.columns(handle)
+                    if not info.hidden)
     return Found(SqlType("record", fields=columns, user=user()), connector, schema)
 
 

@@ -8,6 +8,7 @@ from shoal.catalog.pg_catalog.static import system_relations, view_definitions
 
 
 def session_rows(snapshot: Snapshot, session: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    path = session.get("search_path", ("public",))
     for system in system_relations().values():
         if system.kind == "v":
             yield {"schemaname": system.schema, "viewname": system.name, "viewowner": OWNER,
@@ -15,4 +16,4 @@ def session_rows(snapshot: Snapshot, session: Mapping[str, Any]) -> Iterator[dic
     for relation in snapshot.relations:
         if relation.kind == "v":
             yield {"schemaname": relation.namespace.name, "viewname": relation.table.name, "viewowner": OWNER,
-                   "definition": relation.definition(search_path=session.get("search_path", ("public",))) or None}
+                   "definition": relation.definition(search_path=path) or None}
