@@ -277,7 +277,7 @@ class Namespace:
 
     def _schema_places(self, schema: str) -> Iterator[list[Place]]:
         """`schema.name`: a schema of the current catalog, then a catalog, then `catalog.schema` in one quoted name."""
-        if schema in SYSTEM_SCHEMAS or schema in ("public", PG_TEMP):
+        if schema in SYSTEM_SCHEMAS or schema in ("public", PG_TEMP, self.temporary):
             yield from self._path_places(schema)
         elif self.federated:
             yield [(self.catalogs.connector(MEMORY), schema)]

@@ -356,9 +356,9 @@ class ConflictWriter(Writer):
     """An insert that can look for rows with the keys of those appended so far."""
 
     @abstractmethod
-    def conflicts(self, batch: pa.RecordBatch, key: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """For each row of `batch` the number of the table's row with the same values in the columns `key` (-1: none), and
-        whether a row of the batch before it has them."""
+    def conflicts(self, batch: pa.RecordBatch, key: str) -> tuple[np.ndarray, np.ndarray]:
+        """For each row of `batch` the number of the table's row with the same values in the unique key of the name `key`
+        (-1: none), and whether a row of the batch before it has them."""
 
     @abstractmethod
     def existing(self, numbers: np.ndarray) -> pa.RecordBatch:
@@ -481,6 +481,14 @@ class SupportsTransactions(ABC):
 
     @abstractmethod
     def restore(self, session: str, mark: object) -> None: ...
+
+    @abstractmethod
+    def follow(self, session: str) -> None:
+        """Until the end of its transaction the session may ask for the `latest` ids of rows."""
+
+    @abstractmethod
+    def latest(self, session: str, row_id: int) -> int:
+        """The id that a row has now which the session saw under this one."""
 
     @abstractmethod
     def commit(self, session: str) -> None:

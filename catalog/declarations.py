@@ -5,10 +5,16 @@ Plain data; the connector SPI is connector.py. What the fields are in PostgreSQL
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
+import pyarrow as pa
+
 from shoal.catalog.types import SqlType
+
+SYSTEM_COLUMNS = frozenset({"ctid", "tableoid", "xmin", "xmax", "cmin", "cmax"})
+"""Names that no column of a table may have, as every table of PostgreSQL has such columns."""
 
 TableKind = Literal["table", "view", "materialized_view", "foreign_table", "partitioned_table", "system"]
 
@@ -25,9 +31,9 @@ class ColumnInfo:
     default: str = ""
     native_type: str = ""
     """The source's own type name where it was unknown and became text (the engine sends one NOTICE)."""
-    enum: tuple[str, str] | None = None
-    """(schema, name) of the source's enum or composite type whose values the texts are: one of `Connector.enums`,
-    `Connector.type_definitions`, or a table."""
+    made: tuple[str, str] | None = None
+    """(schema, name) of the source's enum or composite type whose values the texts, or the elements of the arrays, are:
+    one of `Connector.enums`, `Connector.type_definitions`, or a table."""
     identity: Literal["", "a", "d"] = ""
     """pg_attribute.attidentity: a number the source gives always, or by default."""
     generated: bool = False
@@ -80,6 +86,10 @@ class IndexExpression:
     """Those it reads."""
 
 
+KeysOfRows = Callable[[Mapping[str, pa.Array]], Sequence[pa.Array]]
+"""Columns of a table by name -> the key columns of an index; the first is NULL for rows that the index does not have."""
+
+
 @dataclass(frozen=True, slots=True)
 class Index:
     """A declared index, for pg_index. `columns`: names, or expressions in parentheses. Indexes of keys are not repeated."""
@@ -108,6 +118,8 @@ class Index:
     """The same in pretty-printed form, where that differs."""
     comment: str = ""
     size_bytes: int = 0
+    keys_of: KeysOfRows | None = field(default=None, compare=False, repr=False)
+    """Of a unique index on expressions or with a predicate that is enforced here."""
 
     @property
     def key_columns(self) -> tuple[str, ...]:
@@ -202,6 +214,10 @@ class TypeDefinition:
     checks: tuple[Constraint, ...] = ()
     """Conditions over VALUE, as text."""
     comment: str = ""
+    domains: tuple[tuple[str, str] | None, ...] = ()
+    """Of a composite type: (schema, name) of the domain of each field; none: no field has one."""
+    made: tuple[tuple[str, str] | None, ...] = ()
+    """Of a source's composite type: `ColumnInfo.made` of each field, which is text or an array of it here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +244,8 @@ class FunctionDefinition:
     strict: bool = False
     volatility: Literal["i", "s", "v"] = "v"
     comment: str = ""
+    standard: str = ""
+    """The body as pg_get_function_sqlbody prints it, where it was written as SQL, not as a string."""
 
 
 @dataclass(frozen=True, slots=True)

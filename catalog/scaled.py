@@ -210,7 +210,8 @@ def _widened(array: pa.Array, value: pa.DataType) -> pa.Array:
     words[:, have:] = (words[:, have - 1] >> 63)[:, None]
     wide = pa.Array.from_buffers(value, len(array), [None, pa.py_buffer(words)])
     valid = None if not array.null_count else np.asarray(array.is_valid())
-    return struct_of(wide, array.field(1).to_numpy(zero_copy_only=False), valid)
+    scales = array.field(1)  # may itself have NULLs, where the row is NULL
+    return struct_of(wide, (scales.fill_null(0) if scales.null_count else scales).to_numpy(), valid)
 
 
 def texts(array: pa.Array) -> pa.Array:

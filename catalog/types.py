@@ -3,7 +3,7 @@
 `SqlType` is what the binder assigns and the wire reports. `storage_type` is the Arrow type a column of it has
 between operators:
 
-    bool bool_ | int2 int16 | int4 int32 | int8, oid & reg* int64 | float4 float32 | float8 float64
+    bool bool_ | int2 int16 | int4 int32 | int8, oid & reg*, tid int64 | float4 float32 | float8 float64
     numeric(p,s): int64 holding the unscaled value, or decimal128(38,s), or decimal256(76,s); any batch may use
         any of the three whose range holds its values (readers accept all, see kernels/decimals.py); NaN and the
         infinities are values of decimal256 that no number has (see specials.py)
@@ -51,6 +51,8 @@ class UserType:
     """As format_type() prints it."""
     labels: tuple[str, ...] = ()
     """Of an enum, in order."""
+    domains: tuple[tuple[str, ...], ...] = ()
+    """Of a record with fields of domains: (catalog, schema, name) of each field's domain, () for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,7 @@ CHAR, BYTEA, UUID, JSON, JSONB = SqlType("char"), SqlType("bytea"), SqlType("uui
 DATE, TIME, TIMETZ = SqlType("date"), SqlType("time"), SqlType("timetz")
 TIMESTAMP, TIMESTAMPTZ, INTERVAL = SqlType("timestamp"), SqlType("timestamptz"), SqlType("interval")
 OID, REGCLASS, REGTYPE, REGPROC = SqlType("oid"), SqlType("regclass"), SqlType("regtype"), SqlType("regproc")
+TID = SqlType("tid")
 RECORD, VOID = SqlType("record"), SqlType("void")
 UNKNOWN = SqlType("unknown")
 """The type of an untyped literal or parameter until its context gives it one."""
@@ -244,7 +247,7 @@ _TYPLEN = {"enum": 4, "bool": 1, "char": 1, "name": 64, "int8": 8, "int2": 2, "i
 _STRINGS = frozenset({"bit", "varbit", "enum", "text", "varchar", "bpchar", "name",
                       "char", "uuid", "json", "jsonb", "jsonpath", "unknown",
                       "xml", "inet",
-                      "record", "aclitem", "pg_node_tree", "pg_lsn", "timetz", "tid", "void"})
+                      "record", "aclitem", "pg_node_tree", "pg_lsn", "timetz", "void"})
 _STRINGS |= {"cidr", "macaddr", "macaddr8", *RANGES, *MULTIRANGES}
 _TYPLEN.update({"macaddr": 6, "macaddr8": 8})
 OID_LIKE = frozenset({"oid", "regproc", "regclass", "regtype", "regprocedure", "regoper", "regoperator", "regnamespace",
@@ -275,7 +278,7 @@ _STORAGE: dict[str, pa.DataType] = {
     "bool": pa.bool_(), "int2": pa.int16(), "int4": pa.int32(), "int8": pa.int64(), "float4": pa.float32(),
     "float8": pa.float64(), "bytea": pa.binary(), "date": pa.date32(), "time": pa.time64("us"),
     "timestamp": pa.timestamp("us"), "timestamptz": pa.timestamp("us", "UTC"),
-    "interval": pa.month_day_nano_interval(),
+    "interval": pa.month_day_nano_interval(), "tid": pa.int64(),
 }
 
 

@@ -16,6 +16,7 @@ PARTS = (("protocol scripts", "conformance.wire"),
          ("statements of clients", "conformance.clients.statements"),
          ("clients", "conformance.clients"),
          ("PostgreSQL's regression SELECTs", "conformance.regress"),
+         ("functions, operators and casts", "conformance.functions", "--share", "0.1"),
          ("a sample of SQLite's sqllogictest", "conformance.sqllogic", "--sample", "10000"),
          ("generated queries that judge themselves", "conformance.fuzz_logic", "--queries", "2000"),
          ("generated queries beside PostgreSQL", "conformance.fuzz_queries", "--count", "300"))

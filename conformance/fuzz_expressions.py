@@ -7,10 +7,10 @@ kind from others of smaller depth. What has subqueries is the grammar's own.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from conformance.fuzz_schema import COMPARABLE, RARE_TYPES, SQL_TYPES, TYPES, literal
+from conformance.fuzz_schema import COLUMNS, COMPARABLE, RARE_TYPES, SQL_TYPES, TYPES, literal
 
 PATTERNS = ("'a%'", "'%a'", "'_'", "'%o%'", "''", "'a\\%'", "'%'", "'b_r'", "'%b%_'", "'a\\\\b'")
 REGEXES = ("'^a'", "'b$'", "'o+'", "'[a-b]{2}'", "'(a|x).'", "'\\w\\W'", "'^.?$'", "'(o)\\1'", "'a(?=b)'", "'é|_'")
@@ -24,7 +24,10 @@ class Column:
 
 
 class Expressions:
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, without: Sequence[str] = ()) -> None:
+        """`without`: kinds that are not used."""
+        self.rare = [kind for kind in RARE_TYPES if kind not in without]
+        self.stored = {column: kind for column, kind in COLUMNS.items() if kind not in without}
         self.rng = random.Random(seed)
         self.aliases = 0
         self.budget = 6
@@ -46,7 +49,7 @@ class Expressions:
 
     def kind(self, *rather: str) -> str:
         """One of these (else of TYPES), now and then a rare one."""
-        return self.rng.choice(RARE_TYPES) if self.chance(0.12) else self.rng.choice(rather or TYPES)
+        return self.rng.choice(self.rare) if self.chance(0.2) else self.rng.choice(rather or TYPES)
 
     # to be made by the grammar
 
@@ -97,7 +100,15 @@ class Expressions:
         def of(kind: str) -> str:
             return self.expression(scope, kind, depth)
 
-        choice = self.rng.randrange(17)
+        choice = self.rng.randrange(19)
+        if choice == 17:
+            zoned, field = of("tz"), self.rng.choice(("hour", "day", "timezone_hour", "isodow"))
+            return f"CAST(extract({field} FROM {zoned}) AS int)"
+        if choice == 18:
+            return self.rng.choice((f"length({of('bytes')})", f"bit_count({of('bytes')})::int", f"masklen({of('inet')})",
+                                    f"cardinality({of('texts')})", f"CAST(extract(minute FROM {of('time')}) AS int)",
+                                    f"width_bucket({of('num')}, 0, 10, 4)", f"num_nulls({of('time')}, {of('uuid')})",
+                                    f"gcd({of('int')}, 6)", f"jsonb_array_length({'jsonb_build_array(' + of('int') + ')'})"))
         if choice < 3:
             return f"({of('int')} {self.rng.choice('+-*')} {of('int')})"
         if choice == 3:
@@ -141,7 +152,7 @@ class Expressions:
             return f"round({a} / nullif({self.expression(scope, self.rng.choice(('num', 'int')), depth)}, 0), 4)"
         if choice == 4:
             return f"round({a}, {self.rng.choice((0, 1))})"
-        return self.rng.choice((f"floor({a})", f"ceil({a})", f"abs({a})", f"-{a}", f"({a} % 2)"))
+        return self.rng.choice((f"floor({a})", f"ceil({a})", f"abs({a})", f"(- {a})", f"({a} % 2)"))
 
     def _quot(self, scope: list[Column], depth: int) -> str:
         """Numerics that bring each its own scale."""
@@ -160,12 +171,12 @@ class Expressions:
             return f"sqrt(abs({b}))"
         if choice == 7:
             return f"({b} % nullif({self.expression(scope, 'num', depth)}, 0))"
-        return self.rng.choice((f"abs({b})", f"-{b}", f"trim_scale({b})", f"div({b}, 3)", f"power({b}, 2)", f"sign({b})"))
+        return self.rng.choice((f"abs({b})", f"(- {b})", f"trim_scale({b})", f"div({b}, 3)", f"power({b}, 2)", f"sign({b})"))
 
     def _float(self, scope: list[Column], depth: int) -> str:
         a = self.expression(scope, "float", depth)
         return self.rng.choice((
-            f"({a} {self.rng.choice('+-*')} {self.expression(scope, 'float', depth)})", f"abs({a})", f"-{a}",
+            f"({a} {self.rng.choice('+-*')} {self.expression(scope, 'float', depth)})", f"abs({a})", f"(- {a})",
             f"round({a})", f"CAST({self.expression(scope, self.rng.choice(('int', 'num')), depth)} AS float8)",
             f"({a} / 4)", f"floor({a})"))
 
@@ -173,9 +184,10 @@ class Expressions:
         a, days = self.expression(scope, "span", depth), self.expression(scope, "int", depth)
         times = [self.expression(scope, "ts", depth) for _ in range(2)]
         return self.rng.choice((
-            f"({times[0]} - {times[1]})", f"age({times[0]}, {times[1]})", f"({a} * {self.rng.choice((2, -1, 3))})", f"-{a}",
-            f"({a} {self.rng.choice('+-')} {self.expression(scope, 'span', depth)})", f"justify_interval({a})",
-            f"make_interval(days => {days} % 100, hours => 2)", f"({a} / 2)", f"justify_days({a})"))
+            f"({times[0]} - {times[1]})", f"age({times[0]}, {times[1]})", f"({a} * {self.rng.choice((2, -1, 3))})",
+            f"(- {a})", f"({a} {self.rng.choice('+-')} {self.expression(scope, 'span', depth)})",
+            f"justify_interval({a})", f"make_interval(days => {days} % 100, hours => 2)", f"({a} / 2)",
+            f"justify_days({a})"))
 
     def _ints(self, scope: list[Column], depth: int) -> str:
         a, i = self.expression(scope, "ints", depth), self.expression(scope, "int", depth)
@@ -213,7 +225,7 @@ class Expressions:
         if choice == 0:
             return f"({a} || {of(self.rng.choice(('text', 'text', 'int', 'char')))})"
         if choice == 1:
-            return f"CAST({of(self.rng.choice(('int', 'date', 'bool', 'ts', 'char', 'ints', 'json', 'range')))} AS text)"
+            return self.written(scope, depth)
         if choice == 2:
             regex = self.rng.choice(REGEXES)
             return self.rng.choice((
@@ -243,6 +255,67 @@ class Expressions:
             f"overlay({a} PLACING 'Q' FROM 2)", f"btrim({a}, 'ab')", f"encode(convert_to({a}, 'UTF8'), 'hex')",
             f"substring({a}, 0, 2)", f"ltrim({a}, 'a')", f"rtrim({a}, 'o ')", f"quote_ident({a})"))
 
+    def written(self, scope: list[Column], depth: int) -> str:
+        """A value of any kind in its text form; a row; a document made of a row."""
+        form = self.rng.random()
+        if form < 0.7:
+            kind = self.rng.choice(("int", "date", "bool", "ts", "char", *(kind for kind in self.rare if kind != "float")))
+            return f"CAST({self.expression(scope, kind, depth)} AS text)"
+        kinds = [self.rng.choice(("int", "text", "date", "bool", "ints", "num", "time", "tz")) for _ in range(2)]
+        row = f"ROW({', '.join(self.expression(scope, kind, 0) for kind in kinds)})"
+        whole = [column.sql.removesuffix(".c0") for column in scope if column.sql.endswith(".c0")]
+        if whole and form < 0.85:
+            row = self.rng.choice(whole)
+        return f"CAST({row} AS text)" if self.chance(0.5) else f"CAST(row_to_json({row}) AS text)"
+
+    def _tz(self, scope: list[Column], depth: int) -> str:
+        a, time, span = (self.expression(scope, kind, depth) for kind in ("tz", "ts", "span"))
+        zone = self.rng.choice(("UTC", "America/New_York", "Asia/Kathmandu", "+03"))
+        unit = self.rng.choice(("day", "hour", "week", "month"))
+        return self.rng.choice((
+            f"({time} AT TIME ZONE '{zone}')", f"CAST({time} AS timestamptz)", f"date_trunc('{unit}', {a})",
+            f"date_trunc('{unit}', {a}, '{zone}')", f"({a} {self.rng.choice('+-')} {span})", f"({a} + interval '1 month')",
+            f"({a} - interval '1 day')", f"to_timestamp({self.expression(scope, 'int', depth)})",
+            f"CAST({self.expression(scope, 'date', depth)} AS timestamptz)"))
+
+    def _bytes(self, scope: list[Column], depth: int) -> str:
+        a, text = self.expression(scope, "bytes", depth), self.expression(scope, "text", depth)
+        return self.rng.choice((
+            f"convert_to({text}, 'UTF8')", f"({a} || {self.expression(scope, 'bytes', depth)})",
+            f"decode(md5({text}), 'hex')",
+            f"substring({a} FROM 1 FOR 2)", f"sha256({a})", f"trim('\\x61'::bytea FROM {a})",
+            f"overlay({a} PLACING '\\x00' FROM 2)"))
+
+    def _uuid(self, scope: list[Column], depth: int) -> str:
+        return f"CAST(md5({self.expression(scope, 'text', depth)}) AS uuid)"
+
+    def _time(self, scope: list[Column], depth: int) -> str:
+        a, span = self.expression(scope, "time", depth), self.expression(scope, "span", depth)
+        return self.rng.choice((
+            f"CAST({self.expression(scope, self.rng.choice(('ts', 'tz')), depth)} AS time)",
+            f"({a} {self.rng.choice('+-')} {span})", f"make_time(abs({self.expression(scope, 'int', depth)} % 24), 5, 6.5)",
+            f"date_trunc('hour', {a})::time"))
+
+    def _inet(self, scope: list[Column], depth: int) -> str:
+        a = self.expression(scope, "inet", depth)
+        return self.rng.choice((f"set_masklen({a}, {self.rng.choice((0, 8, 16, 32))})", f"network({a})::inet",
+                                f"broadcast({a})", f"~{a}", f"netmask({a})"))
+
+    def _texts(self, scope: list[Column], depth: int) -> str:
+        a, text = self.expression(scope, "texts", depth), self.expression(scope, "text", depth)
+        return self.rng.choice((
+            f"string_to_array({text}, '{self.rng.choice('abo')}')", f"({a} || CAST({text} AS text))",
+            f"array_append({a}, {text})", f"regexp_split_to_array({text}, {self.rng.choice(REGEXES)})",
+            f"ARRAY[{text}, {self.expression(scope, 'text', 0)}]",
+            f"CAST({self.expression(scope, 'ints', depth)} AS text[])", f"({a})[2:]",
+            f"array_remove({a}, {text})",
+            f"array_positions({a}, {text})::text[]"))
+
+    def _mood(self, scope: list[Column], depth: int) -> str:
+        a = self.expression(scope, "mood", depth)
+        return self.rng.choice((f"CAST(CAST({a} AS text) AS mood)", f"enum_first({a})",
+                                f"(enum_range(CAST(NULL AS mood)))[{self.expression(scope, 'int', depth)}]"))
+
     def _date(self, scope: list[Column], depth: int) -> str:
         a = self.expression(scope, "date", depth)
         unit = self.rng.choice(("month", "week", "quarter", "year", "decade"))
@@ -257,6 +330,9 @@ class Expressions:
                                 f"({a} - interval '1 month')", f"({a} {self.rng.choice('+-')} {span})",
                                 f"({self.expression(scope, 'date', depth)} + {span})",
                                 f"date_bin(interval '7 hours', {a}, timestamp '2000-01-01')",
+                                f"({self.expression(scope, 'tz', depth)} AT TIME ZONE 'America/New_York')",
+                                f"CAST({self.expression(scope, 'tz', depth)} AS timestamp)",
+                                f"({self.expression(scope, 'date', depth)} + {self.expression(scope, 'time', depth)})",
                                 f"CAST({self.expression(scope, 'date', depth)} AS timestamp)"))
 
     def _char(self, scope: list[Column], depth: int) -> str:
@@ -338,8 +414,8 @@ class Expressions:
         return f"{text} {self.rng.choice(('LIKE', 'NOT LIKE', 'ILIKE', 'NOT ILIKE'))} {pattern}"
 
     def rare_predicate(self, scope: list[Column], depth: int) -> str:
-        """Of arrays, documents, ranges, intervals and overlapping times."""
-        form = self.rng.randrange(6)
+        """Of arrays, documents, ranges, intervals, overlapping times, networks."""
+        form = self.rng.randrange(8)
         i = self.expression(scope, "int", depth)
         if form == 0:
             return f"{i} {self.comparison()} {self.rng.choice(('ANY', 'ALL'))} ({self.expression(scope, 'ints', depth)})"
@@ -357,5 +433,12 @@ class Expressions:
         if form == 4:
             times = [self.expression(scope, "ts", 0) for _ in range(4)]
             return f"({times[0]}, {times[1]}) OVERLAPS ({times[2]}, {times[3]})"
-        a, b = (self.expression(scope, "span", depth) for _ in range(2))
+        if form == 5:
+            a, b = (self.expression(scope, "inet", depth) for _ in range(2))
+            return f"{a} {self.rng.choice(('<<', '<<=', '>>', '>>=', '&&'))} {b}"
+        if form == 6:
+            return f"{self.expression(scope, 'text', depth)} {self.comparison()} {self.rng.choice(('ANY', 'ALL'))} " \
+                   f"({self.expression(scope, 'texts', depth)})"
+        kind = self.rng.choice([kind for kind in self.rare if kind not in ("quot", "float", "json")])
+        a, b = (self.expression(scope, kind, depth) for _ in range(2))
         return f"{a} {self.comparison()} {b}"

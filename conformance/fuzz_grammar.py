@@ -4,8 +4,8 @@ One `Generator` makes one statement from a seed. Expressions are typed as they a
 valid; those that fail on both engines alike (division by zero, overflow) are part of the game. Everything whose
 answer PostgreSQL leaves open (LIMIT without a full order, floats that depend on the order of addition) is avoided.
 
-Here are statements, FROM clauses and subqueries; the rest is in fuzz_schema.py (tables, literals), fuzz_expressions.py,
-fuzz_aggregates.py (grouping, windows) and fuzz_writes.py (INSERT, UPDATE, DELETE, MERGE).
+Here are statements and subqueries; the rest is in fuzz_schema.py (tables, literals), fuzz_expressions.py, fuzz_aggregates.py
+(grouping, windows), fuzz_relations.py (FROM) and fuzz_writes.py (INSERT, UPDATE, DELETE, MERGE).
 """
 
 from __future__ import annotations
@@ -13,11 +13,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from conformance.fuzz_aggregates import Aggregates
 from conformance.fuzz_expressions import Column
-from conformance.fuzz_schema import COLUMNS, COMPARABLE, SQL_TYPES, TABLES
-
-JOINS = ("JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "CROSS JOIN")
+from conformance.fuzz_relations import Relations
+from conformance.fuzz_schema import COLUMNS, COMPARABLE, SQL_TYPES
 
 
 @dataclass
@@ -29,10 +27,10 @@ class Statement:
     """The table that it writes."""
 
 
-class Generator(Aggregates):
+class Generator(Relations):
     def statement(self) -> Statement:
         make = self.pick((self.plain, 16), (self.set_operation, 4), (self.with_query, 4), (self.distinct_on, 2),
-                         (self.recursive, 1))
+                         (self.recursive, 2), (self.with_ties, 1), (self.several_withs, 2))
         return make()
 
     # statements
@@ -51,11 +49,20 @@ class Generator(Aggregates):
         if self.chance(0.3):
             sql = f"SELECT * FROM ({sql}) AS {self.alias()}"
         sql += f" ORDER BY {order}"
-        if self.chance(0.5):
+        if self.chance(0.1):
+            sql += f" FETCH FIRST {self.rng.choice((1, 3))} ROWS WITH TIES"
+        elif self.chance(0.5):
             sql += f" LIMIT {self.rng.choice((0, 1, 2, 5, 20))}"
         if self.chance(0.3):
-            sql += f" OFFSET {self.rng.choice((0, 1, 3))}"
+            offset = f"OFFSET {self.rng.choice((0, 1, 3))}"
+            sql = sql.replace(" FETCH", f" {offset} ROWS FETCH") if sql.endswith("TIES") else f"{sql} {offset}"
         return Statement(sql, True)
+
+    def with_ties(self) -> Statement:
+        """The first rows by some of the columns and those that tie with the last: all of them or none."""
+        sql, kinds = self.select([], self.rng.choice((1, 2)))
+        keys = ", ".join(f"{self.rng.randrange(len(kinds)) + 1}{self.direction()}" for _ in range(self.rng.choice((1, 2))))
+        return Statement(f"{sql} ORDER BY {keys} FETCH FIRST {self.rng.choice(('', '2 ', '4 ', '9 '))}ROWS WITH TIES", False)
 
     def combined(self) -> tuple[str, list[str]]:
         """A set operation with columns c0, c1."""
@@ -94,9 +101,30 @@ class Generator(Aggregates):
         materialized = self.rng.choice(("", "", "MATERIALIZED ", "NOT MATERIALIZED "))
         return self.finished(f"WITH {name} AS {materialized}({inner}) SELECT {items} FROM {source}{self.where(scope)}", made)
 
+    def several_withs(self) -> Statement:
+        """CTEs that read one another, each more than once."""
+        one, two = self.alias(), self.alias()
+        inner, kinds = self.select([], 1)
+        scope = [Column(f"{one}.c{number}", kind) for number, kind in enumerate(kinds)]
+        items, made = self.items(scope)
+        outer = [Column(f"{two}.c{number}", kind) for number, kind in enumerate(made)]
+        words = [self.rng.choice(("", "MATERIALIZED ", "NOT MATERIALIZED ")) for _ in range(2)]
+        both = f"WITH {one} AS {words[0]}({inner}), {two} AS {words[1]}(SELECT {items} FROM {one}{self.where(scope)})"
+        form = self.rng.randrange(3)
+        if form == 0:
+            return Statement(f"{both} SELECT * FROM {two} {self.rng.choice(('UNION ALL', 'EXCEPT', 'INTERSECT ALL'))} "
+                             f"SELECT * FROM {two}{self.where(outer)}", False)
+        if form == 1:
+            exists = f"EXISTS (SELECT 1 FROM {one} WHERE {self.join_condition(outer, scope)})"
+            items, kinds = self.items(outer)
+            return self.finished(f"{both} SELECT {items} FROM {two} WHERE {self.negation()}{exists}", kinds)
+        items, kinds = self.items(scope + outer)
+        join = self.rng.choice(("JOIN", "LEFT JOIN", "FULL JOIN"))
+        return self.finished(f"{both} SELECT {items} FROM {one} {join} {two} ON {self.join_condition(scope, outer)}", kinds)
+
     def distinct_on(self) -> Statement:
         source, scope = self.from_clause([], 1)
-        key = self.expression(scope, self.rng.choice(("int", "text", "date")), 1)
+        key = self.group_key(scope)
         rest = [column.sql for column in self.rng.sample(scope, min(3, len(scope)))] + [scope[0].sql]
         order = ", ".join(f"{item}{self.direction()}" for item in [key, *rest])
         return Statement(f"SELECT DISTINCT ON ({key}) {key} AS k, {', '.join(rest)} FROM {source}{self.where(scope)} "
@@ -108,7 +136,7 @@ class Generator(Aggregates):
         key, link = self.rng.choice((("id", "i"), ("i", "j"), ("id", "j"), ("j", "id")))
         picked = self.rng.choice(("s", "t", "d", "n", "i"))
         source = self.rng.choice(("ta", "tb"))
-        scope = [Column(f"{table}.{column}", kind) for column, kind in COLUMNS.items()]
+        scope = [Column(f"{table}.{column}", kind) for column, kind in self.stored.items()]
         first = f"SELECT {table}.{key}, {table}.{picked}, 0 FROM {source} AS {table} WHERE {self.predicate(scope, 1)}"
         item = self.expression(scope, COLUMNS[picked], 1) if picked != "n" else f"{table}.n"
         step = f"SELECT {table}.{key}, {item}, {name}.depth + 1 FROM {name} {self.rng.choice(('JOIN', 'LEFT JOIN'))} " \
@@ -141,66 +169,7 @@ class Generator(Aggregates):
         kinds = [self.kind() for _ in range(self.rng.choice((1, 2, 3, 4)))]
         return ", ".join(f"{self.expression(scope, kind, 2)} AS c{number}" for number, kind in enumerate(kinds)), kinds
 
-    # FROM and WHERE
-
-    def from_clause(self, outer: list[Column], tables: int) -> tuple[str, list[Column]]:
-        sql, scope = self.relation(outer)
-        for _ in range(tables - 1):
-            lateral = self.chance(0.15) and self.budget > 0
-            right, more = self.lateral(scope + outer) if lateral else self.relation(outer)
-            kind = self.rng.choice(("JOIN", "LEFT JOIN") if lateral else JOINS)
-            if not lateral and self.chance(0.06):
-                right, more = self.nested_join()
-            if kind == "CROSS JOIN":
-                sql = f"{sql} CROSS JOIN {right}"
-            elif kind == "FULL JOIN":
-                condition = self.join_condition(scope, more)
-                if condition != "1 = 1" and self.budget > 0 and self.chance(0.3):
-                    condition += f" AND {self.subquery_predicate(scope + more)}"
-                sql = f"{sql} FULL JOIN {right} ON {condition}"
-            else:
-                condition = self.join_condition(scope, more)
-                if self.chance(0.35):
-                    condition += f" AND {self.predicate(scope + more, 1)}"
-                elif self.chance(0.1):
-                    condition = self.predicate(scope + more, 1)
-                sql = f"{sql} {kind} {right} ON {condition}"
-            scope = scope + more
-        return sql, scope
-
-    def relation(self, outer: list[Column]) -> tuple[str, list[Column]]:
-        name = self.alias()
-        if self.budget > 0 and self.chance(0.2):
-            self.budget -= 1
-            inner, kinds = self.combined() if self.chance(0.2) else self.select([], 1)
-            return f"({inner}) AS {name}", [Column(f"{name}.c{number}", kind) for number, kind in enumerate(kinds)]
-        if self.chance(0.08):
-            high = self.rng.choice((0, 1, 3, 6, 6))
-            return f"generate_series(1, {high}) AS {name}(g)", [Column(f"{name}.g", "int")]
-        if self.chance(0.08):
-            kinds = [self.kind("int", "text", "num", "date") for _ in range(2)]
-            rows = ", ".join(f"({', '.join(self.constant(kind) for kind in kinds)})" for _ in range(self.rng.choice((1, 3))))
-            casts = ", ".join(f"CAST(column{n + 1} AS {SQL_TYPES[kind]}) AS v{n}" for n, kind in enumerate(kinds))
-            return (f"(SELECT {casts} FROM (VALUES {rows}) AS {self.alias()}) AS {name}",
-                    [Column(f"{name}.v{n}", kind) for n, kind in enumerate(kinds)])
-        table = self.rng.choices(list(TABLES), (6, 6, 4, 1))[0]
-        return f"{table} AS {name}", [Column(f"{name}.{column}", kind) for column, kind in COLUMNS.items()]
-
-    def nested_join(self) -> tuple[str, list[Column]]:
-        """A join in parentheses: on a condition, or USING a column of both."""
-        (left, scope), (right, more) = self.relation([]), self.relation([])
-        kind = self.rng.choice(("JOIN", "LEFT JOIN", "FULL JOIN", "RIGHT JOIN"))
-        both = left.startswith("t") and right.startswith("t")
-        if both and self.chance(0.6):
-            columns = self.rng.choice(("id", "i", "s", "id, i"))
-            return f"({left} {kind} {right} USING ({columns}))", [*scope, *more]
-        return f"({left} {kind} {right} ON {self.join_condition(scope, more)})", [*scope, *more]
-
-    def lateral(self, scope: list[Column]) -> tuple[str, list[Column]]:
-        self.budget -= 1
-        name = self.alias()
-        inner, kinds = self.correlated(scope)
-        return f"LATERAL ({inner}) AS {name}", [Column(f"{name}.c{number}", kind) for number, kind in enumerate(kinds)]
+    # subqueries
 
     def correlated(self, scope: list[Column]) -> tuple[str, list[str]]:
         kinds = [self.rng.choice(("int", "text", "num")) for _ in range(self.rng.choice((1, 2)))]
@@ -213,6 +182,20 @@ class Generator(Aggregates):
             return f"{arms[0]} {word} {arms[1]}", kinds
         if form < 0.34:
             return self.numbered(scope, kinds), kinds
+        if form < 0.42:
+            name = self.alias()
+            rows = self.one_of(scope, kinds)
+            word = self.rng.choice(("", "MATERIALIZED ", "NOT MATERIALIZED "))
+            named = ", ".join(f"{name}.c{number}" for number in range(len(kinds)))
+            largest = f" WHERE {name}.c0 = (SELECT max({name}.c0) FROM {name})" if self.chance(0.5) else ""
+            return f"WITH {name} AS {word}({rows}) SELECT {named} FROM {name}{largest}", kinds
+        if form < 0.46:
+            name = self.alias()
+            start = self.row_count(scope)
+            items = ", ".join(f"CAST({name}.k AS {SQL_TYPES[kind]}) AS c{number}" for number, kind in enumerate(kinds))
+            return (f"WITH RECURSIVE {name}(k) AS (SELECT {start} {self.rng.choice(('UNION', 'UNION ALL'))} "
+                    f"SELECT {name}.k + 1 FROM {name} WHERE {name}.k < {self.rng.choice((1, 3, 4))}) "
+                    f"SELECT {items} FROM {name}"), kinds
         source, inner = self.from_clause([], 1)
         aggregated = self.chance(0.4)
         items = ", ".join((self.aggregate(inner, kind) if aggregated else self.expression(inner, kind, 1)) + f" AS c{number}"
@@ -258,27 +241,6 @@ class Generator(Aggregates):
                           for number, kind in enumerate(kinds))
         return f"SELECT {items} FROM {source} WHERE {condition}"
 
-    def join_condition(self, left: list[Column], right: list[Column]) -> str:
-        """An equality that hash and merge joins take, of columns of one kind on both sides."""
-        mixed = self.chance(0.3)
-        pairs = [(a, b) for a in left for b in right if a.kind != "bool" and (a.kind == b.kind or (
-            mixed and any({a.kind, b.kind} <= kinds for kinds in COMPARABLE)))]
-        if not pairs:
-            return "1 = 1"
-        a, b = self.rng.choice(pairs)
-        condition = f"{a.sql} = {b.sql}"
-        if self.chance(0.25):
-            c, d = self.rng.choice(pairs)
-            condition += f" AND {c.sql} = {d.sql}"
-        return condition
-
-    def where(self, scope: list[Column], outer: Sequence[Column] = ()) -> str:
-        if self.chance(0.5):
-            return ""
-        return f" WHERE {self.predicate([*scope, *outer], 2)}"
-
-    # subqueries
-
     def scalar_subquery(self, scope: list[Column], kind: str) -> str:
         self.budget -= 1
         form = self.rng.random()
@@ -315,7 +277,7 @@ class Generator(Aggregates):
             correlation += f" AND {self.predicate(inner + scope, 1)}"
         if self.chance(0.4):
             return f"{self.rng.choice(('', 'NOT '))}EXISTS (SELECT 1 FROM {source} WHERE {correlation})"
-        kinds = sorted(self.rng.choice([*COMPARABLE, {"ints"}]))
+        kinds = sorted(self.rng.choice([*COMPARABLE, {"ints"}, {"tz"}, {"uuid"}, {"bytes"}, {"time"}]))
         kind = self.rng.choice(kinds)
         subject = self.expression(scope, kind, 1)
         item = self.expression(inner, kind if self.chance(0.6) else self.rng.choice(kinds), 1)

@@ -13,8 +13,11 @@ from conformance.fuzz_expressions import Column
 from conformance.fuzz_grammar import Generator
 from conformance.fuzz_schema import COMPARABLE, SQL_TYPES
 
-ORDERED = frozenset({"int", "big", "num", "quot", "text", "date", "ts", "char", "float", "span"})
+ORDERED = frozenset({"int", "big", "num", "quot", "text", "date", "ts", "char", "float", "span", "tz", "time", "inet",
+                     "ints", "texts"})
 """Kinds with an equality, an order, and min and max."""
+WITHOUT = ("mood",)
+"""Kinds that the judge's tables, which are Parquet files, do not have."""
 Pair = tuple[str, str]
 
 
@@ -46,10 +49,10 @@ class Test:
 
 
 def test_of(seed: int) -> Test:
-    generator = Generator(seed)
+    generator = Generator(seed, WITHOUT)
     rng = generator.rng
     source, scope = generator.from_clause([], rng.choice((1, 1, 2, 3)))
-    predicate = generator.predicate(scope, 3)
+    predicate = generator.branches(scope) if generator.chance(0.12) else generator.predicate(scope, 3)
     picked = [rng.choice(scope) for _ in range(3)]
     items = ", ".join(f"{column.sql} AS c{number}" for number, column in enumerate(picked))
     while True:
@@ -60,14 +63,17 @@ def test_of(seed: int) -> Test:
         if fitting:
             break
     match = generator.predicate(scope + more, 1) if generator.chance(0.7) else "true"
-    return Test(source, predicate, items, key, _column(generator, scope), other, rng.choice(fitting),
+    measure = _column(generator, scope)
+    if measure == key:  # ROLLUP (k, k) is something else
+        measure = Column("CAST(7 AS int)", "int")
+    return Test(source, predicate, items, key, measure, other, rng.choice(fitting),
                 _column(generator, more), match, generator.total(scope))
 
 
 def _column(generator: Generator, scope: list[Column]) -> Column:
-    """A column with an order; else an expression of few values."""
+    """A column with an order; else an expression of few values, NULL where a join has no row."""
     found = [column for column in scope if column.kind in ORDERED]
-    return generator.rng.choice(found) if found else Column(f"CAST(({scope[0].sql} IS NULL) AS int)", "int")
+    return generator.rng.choice(found) if found else Column(f"CASE WHEN {scope[0].sql} IS NOT NULL THEN 1 END", "int")
 
 
 def in_as_exists(t: Test) -> Pair:
@@ -173,7 +179,51 @@ def limit_and_offset(t: Test) -> Pair:
             f"SELECT {t.items} FROM {t.source} WHERE ({t.predicate}) IS NOT FALSE")
 
 
+def frames_as_subqueries(t: Test) -> Pair:
+    """Frames over numbered rows: as ROWS, RANGE and GROUPS, and by comparing the numbers."""
+    number = f"row_number() OVER (PARTITION BY {t.key.sql} ORDER BY {t.total})"
+    rows = f"WITH s AS (SELECT {t.key.sql} AS k, {t.measure.sql} AS v, {number} AS r FROM {t.source})"
+    frames = ("ROWS BETWEEN 1 PRECEDING AND 2 FOLLOWING", "RANGE BETWEEN 2 PRECEDING AND CURRENT ROW",
+              "GROUPS BETWEEN CURRENT ROW AND 1 FOLLOWING EXCLUDE CURRENT ROW")
+    inside = ("s.r - 1 AND s.r + 2", "s.r - 2 AND s.r", "s.r + 1 AND s.r + 1")
+    functions = ("count(o.v)", "max(o.v)", "count(*)")
+    over = (f"{function.replace('o.', '')} OVER (PARTITION BY k ORDER BY r {frame})"
+            for function, frame in zip(functions, frames, strict=True))
+    asked = (f"(SELECT {function} FROM s AS o WHERE o.k IS NOT DISTINCT FROM s.k AND o.r BETWEEN {numbers})"
+             for function, numbers in zip(functions, inside, strict=True))
+    return f"{rows} SELECT k, r, {', '.join(over)} FROM s", f"{rows} SELECT s.k, s.r, {', '.join(asked)} FROM s"
+
+
+def qualify(t: Test) -> Pair:
+    number = f"row_number() OVER (PARTITION BY {t.key.sql} ORDER BY {t.total})"
+    return (f"SELECT {t.items} FROM {t.source} WHERE ({t.predicate}) IS NOT FALSE QUALIFY {number} <= 2",
+            f"SELECT c0, c1, c2 FROM (SELECT {t.items}, {number} AS r FROM {t.source} WHERE ({t.predicate}) IS NOT FALSE) "
+            "AS numbered WHERE r <= 2")
+
+
+def with_ties(t: Test) -> Pair:
+    return (f"SELECT {t.key.sql} AS k FROM {t.source} WHERE {t.predicate} ORDER BY 1 DESC OFFSET 1 ROWS "
+            "FETCH FIRST 3 ROWS WITH TIES",
+            f"SELECT k FROM (SELECT {t.key.sql} AS k, rank() OVER w AS place, row_number() OVER w AS number FROM {t.source} "
+            f"WHERE {t.predicate} WINDOW w AS (ORDER BY {t.key.sql} DESC)) AS s WHERE place <= 4 AND number > 1")
+
+
+def recursion(t: Test) -> Pair:
+    return (f"WITH RECURSIVE r(k, step) AS (SELECT {t.key.sql}, 0 FROM {t.source} WHERE {t.predicate} UNION ALL "
+            "SELECT k, step + 1 FROM r WHERE step < 3) SELECT k, step FROM r",
+            f"SELECT {t.key.sql} AS k, steps.step FROM {t.source} CROSS JOIN generate_series(0, 3) AS steps(step) "
+            f"WHERE {t.predicate}")
+
+
+def json_table(t: Test) -> Pair:
+    array = f"jsonb_build_array({t.key.sql}, 1)"
+    return (f"SELECT {t.items}, j.o, j.v FROM {t.source} CROSS JOIN JSON_TABLE({array}, '$[*]' COLUMNS (o FOR ORDINALITY, "
+            "v text PATH 'strict $ ? (@.type() != \"array\")')) AS j",
+            f"SELECT {t.items}, j.o, CASE WHEN jsonb_typeof(j.e) <> 'array' THEN j.e #>> '{{}}' END FROM {t.source} "
+            f"CROSS JOIN LATERAL jsonb_array_elements({array}) WITH ORDINALITY AS j(e, o)")
+
+
 IDENTITIES: tuple[Callable[[Test], Pair], ...] = (
     in_as_exists, not_in_as_not_exists, all_as_not_exists, left_join, full_join, filtered_outer_join, lateral_as_join,
     scalar_as_lateral, filter_as_where, except_all, intersect_all, distinct_on, window_as_join, rollup, count_distinct,
-    limit_and_offset)
+    limit_and_offset, frames_as_subqueries, qualify, with_ties, recursion, json_table)

@@ -30,7 +30,7 @@ class Writes(Generator):
         return f"{table}.id, {self.expression(scope, self.kind(), 1)} AS r1, {self.expression(scope, self.kind(), 1)} AS r2"
 
     def columns(self, name: str) -> list[Column]:
-        return [Column(f"{name}.{column}", kind) for column, kind in COLUMNS.items()]
+        return [Column(f"{name}.{column}", kind) for column, kind in self.stored.items()]
 
     def assignments(self, scope: list[Column]) -> str:
         picked = self.rng.sample([column for column in COLUMNS if column != "id"], self.rng.choice((1, 2, 3)))
@@ -69,10 +69,13 @@ class Writes(Generator):
         other = self.alias()
         scope, more = self.columns(table), self.columns(other)
         source = self.rng.choice(("ta", "tb", "tc", f"(SELECT * FROM tc WHERE {self.predicate(self.columns('tc'), 1)})"))
-        clauses = []
+        clauses: list[str] = []
         for _ in range(self.rng.choice((1, 2, 3))):
             extra = f" AND {self.predicate(scope + more, 1)}" if self.chance(0.6) else ""
-            if self.chance(0.6):
+            matched = self.chance(0.6)
+            if f"WHEN {'' if matched else 'NOT '}MATCHED THEN" in " ".join(clauses):
+                break  # what follows it would never be reached
+            if matched:
                 action = self.rng.choice(("DELETE", "DO NOTHING", f"UPDATE SET {self.assignments(scope + more)}",
                                           f"UPDATE SET {self.assignments(scope + more)}"))
                 clauses.append(f"WHEN MATCHED{extra} THEN {action}")

@@ -1,4 +1,4 @@
-"""Reference pages made from the registries: functions, settings, connectors.
+"""Reference pages made from the registries: functions, settings, connectors; of functions also what is missing.
 
 Usage: python -m conformance.reference            writes the pages; a test compares them with what this would write
 """
@@ -10,6 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from conformance.corpora import ROOT
+from conformance.functions import missing
 from shoal.catalog import connector
 from shoal.catalog.registry import built_in
 from shoal.exec.functions import reference
@@ -48,7 +49,7 @@ def settings() -> str:
 
 def pages() -> dict[Path, str]:
     return {ROOT / "catalog" / "CONNECTORS.md": connectors(), ROOT / "server" / "SETTINGS.md": settings(),
-            ROOT / "exec" / "FUNCTIONS.md": NOTE + reference.markdown()}
+            ROOT / "exec" / "FUNCTIONS.md": NOTE + reference.markdown() + "\n" + missing.markdown()}
 
 
 def main() -> int:

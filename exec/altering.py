@@ -314,7 +314,8 @@ class _Table:
             made[place] = run(Batch.of(arrays, rows), self._context())
             return made
 
-        self._redefine(self._with_column(place, type=step.column.type), changed)
+        definition, indexes = self._with_column(place, type=step.column.type), {i.name: i for i in step.indexes}
+        self._redefine(replace(definition, indexes=tuple(indexes.get(i.name, i) for i in definition.indexes)), changed)
 
     def _set_default(self, step: b.AlterStep) -> None:
         self._redefine(self._with_column(self._place(step.name), default=step.text))
@@ -386,6 +387,11 @@ class _Table:
         index = next((i for i in definition.indexes if i.name == step.new_name), None)
         if index is None:
             raise UndefinedObject(f'index "{step.new_name}" does not exist')
+        wrong = (f'"{index.name}" is not a unique index' if not index.unique else
+                 f'index "{index.name}" contains expressions' if index.expressions else
+                 f'"{index.name}" is a partial index' if index.predicate else "")
+        if wrong:
+            raise WrongObjectType(wrong, detail="Cannot create a primary key or unique constraint using such an index.")
         if step.text == "primary":
             self._require_values([self._place(name) for name in index.columns])
         made = Constraint(step.name, "primary" if step.text == "primary" else "unique", index.columns)

@@ -54,7 +54,7 @@ def branch(conditions: Sequence[Node], results: Sequence[Node], frame: Frame, sq
     rest: np.ndarray | None = None  # row numbers still without a branch; None: all
     parts: list[tuple[np.ndarray | None, Value]] = []
     current = frame
-    for condition, result in zip(conditions, results[:-1], strict=True):
+    for number, (condition, result) in enumerate(zip(conditions, results[:-1], strict=True), 1):
         hit = condition.truth(current).true
         count = int(np.count_nonzero(hit))
         if count == 0:
@@ -68,7 +68,7 @@ def branch(conditions: Sequence[Node], results: Sequence[Node], frame: Frame, sq
         parts.append((chosen, _for_rows(result, frame, chosen)))
         left = np.flatnonzero(~hit)
         rest = left if rest is None else rest[left]
-        if condition is not conditions[-1]:
+        if number < len(conditions):  # a condition may stand there twice, as one node
             current = frame.narrowed(rest)
     if rest is None or len(rest):
         default = results[-1]

@@ -81,11 +81,13 @@ class Commands:
             case b.Alter():
                 from shoal.exec.altering import alter
                 alter(self, command)
-            case b.CreateFunction() | b.DropFunctions() | b.CreateType() | b.ChangeType():
+            case b.CreateFunction() | b.ChangeFunction() | b.DropFunctions() | b.CreateType() | b.ChangeType():
                 from shoal.exec import defining
                 match command:
                     case b.CreateFunction():
                         defining.create_function(self, command)
+                    case b.ChangeFunction():
+                        defining.change_function(self, command)
                     case b.DropFunctions():
                         defining.drop_functions(self, command)
                     case b.CreateType():
@@ -306,9 +308,6 @@ class Commands:
         if found.handle.kind not in ("table", "materialized_view"):
             raise WrongObjectType(f'cannot create index on relation "{found.handle.name}"',
                                   detail="This operation is not supported for views.")
-        if command.index.unique and (command.index.predicate or any(c.startswith("(") for c in command.index.columns)):
-            raise FeatureNotSupported("unique indexes on expressions or with WHERE are not supported",
-                                      hint="They could not be enforced.")
         defining = self.defining(found.connector)
         schema, name = found.handle.schema, command.index.name
         if name and self.exists(found.connector, schema, name):

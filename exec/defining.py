@@ -6,6 +6,7 @@ Wording: pg_proc.c, functioncmds.c, typecmds.c and dependency.c of PostgreSQL 15
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shoal.catalog.access import quoted
@@ -43,7 +44,7 @@ def create_function(commands: Commands, command: b.CreateFunction) -> None:
     if old is not None and (_result(old) != _result(new)):
         raise InvalidFunctionDefinition("cannot change return type of existing function",
                                         hint=f"Use DROP FUNCTION {new.name}({','.join(new.signature)}) first.")
-    routines.redefine_function(schema, old, new)
+    routines.redefine_function(schema, old, new if old is None else replace(new, comment=old.comment))
 
 
 def _result(definition: object) -> object:
@@ -51,6 +52,11 @@ def _result(definition: object) -> object:
     assert isinstance(definition, FunctionDefinition)
     outputs = [(a.name, a.type.lower()) for a in definition.arguments if a.mode in ("o", "b", "t")]
     return (definition.returns_set, outputs if len(outputs) > 1 else definition.returns.lower() or outputs[0][1])
+
+
+def change_function(commands: Commands, command: b.ChangeFunction) -> None:
+    connector = commands.namespace.catalogs.connector(command.catalog)
+    _routines(commands, connector).redefine_function(command.schema, command.old, command.new)
 
 
 def drop_functions(commands: Commands, command: b.DropFunctions) -> None:

@@ -396,6 +396,18 @@ class Engine:
         execution = RowsExecution(query_id, (), prepared.tag, work, record, prepared.notices, self._forget)
         return execution
 
+    async def user_type(self, type_of: int | str, session: SessionContext) -> SqlType | None:
+        """The type with this OID, or name, if it is an enum, composite type or domain that somebody made, or the rows of
+        a table, or an array of them; None where there is none."""
+        def look() -> SqlType | None:
+            from shoal.exec.sql.user_types import type_of_oid
+            names = session_names(self.catalogs, self._settings(session))
+            if names is None:
+                return None
+            oid = names.oid_of("regtype", type_of) if isinstance(type_of, str) else type_of
+            return None if oid is None else type_of_oid(self._namespace(session), names.snapshot, oid)
+        return await self._in_thread(look)
+
     async def _commands(self, command: Command, session: SessionContext) -> Commands:
         """What carries out the session's commands, when it holds the locks that this one needs."""
         settings = self._settings(session)
@@ -492,7 +504,8 @@ class Engine:
         # Workers have limits of their own; a session can only ask for less.
         memory_bytes = own["shoal.query_memory"] // max(1, self.workers) if "shoal.query_memory" in own else 1 << 62
         return session.task_settings(
-            seed=int.from_bytes(os.urandom(6), "big"), batch_rows=own.get("shoal.batch_rows", self.options.batch_rows),
+            seed=int.from_bytes(os.urandom(6), "big") if session.seed is None else session.seed,
+            batch_rows=own.get("shoal.batch_rows", self.options.batch_rows),
             memory_bytes=memory_bytes,
             exchange_bytes=own.get("shoal.exchange_bytes") or min(
                 self.options.exchange_bytes, max(_LEAST_EXCHANGE_BYTES, self._share_bytes // _EXCHANGE_SHARE)))

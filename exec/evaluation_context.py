@@ -42,9 +42,10 @@ class EvaluationContext:
 
     settings: TaskSettings = DEFAULT_SETTINGS
     names: Names | None = None
+    fragment: int = 0
     partition: int = 0
     calls: int = 0
-    """Evaluations of volatile functions so far: with settings.seed and partition it seeds random()."""
+    """Evaluations of volatile functions so far: with settings.seed and the task's place it seeds random()."""
     time_zone: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,4 +54,4 @@ class EvaluationContext:
     def random(self) -> np.random.Generator:
         """A generator that gives the same numbers when a task is run again."""
         self.calls += 1
-        return np.random.default_rng([self.settings.seed & 0xFFFFFFFF, self.partition, self.calls])
+        return np.random.default_rng([self.settings.seed & (1 << 64) - 1, self.fragment, self.partition, self.calls])

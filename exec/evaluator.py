@@ -106,17 +106,23 @@ class Compiler:
 
     def __init__(self, positions: Positions, exprs: Sequence[Expr]) -> None:
         self.positions = positions
-        counts = Counter(node for expr in exprs for node in walk(expr) if isinstance(node, (Call, Cast, Case)))
-        self._shared = {expr: i for i, (expr, count) in enumerate(counts.items()) if count > 1 and not _has_volatile(expr)}
-        self._done: dict[Expr, Node] = {}
+        self._exprs = exprs  # kept, so that no other node gets the id() of one of theirs
+        nodes = [node for expr in exprs for node in walk(expr) if isinstance(node, (Call, Cast, Case))]
+        numbers = _numbered(exprs)
+        counts = Counter(numbers[id(node)] for node in nodes)
+        first = {numbers[id(node)]: node for node in nodes if counts[numbers[id(node)]] > 1}
+        volatile = {number for number, node in first.items() if _has_volatile(node)}
+        shared = first.keys() - volatile
+        self._slots = {id(node): numbers[id(node)] for node in nodes if numbers[id(node)] in shared}
+        self._done: dict[int, Node] = {}
 
     def compile(self, expr: Expr) -> Node:
-        slot = self._shared.get(expr) if isinstance(expr, (Call, Cast, Case)) else None
+        slot = self._slots.get(id(expr))
         if slot is None:
             return self._compile(expr)
-        node = self._done.get(expr)
+        node = self._done.get(slot)
         if node is None:
-            node = self._done[expr] = self._sharing(self._compile(expr), slot)
+            node = self._done[slot] = self._sharing(self._compile(expr), slot)
         return node
 
     @staticmethod
@@ -303,6 +309,26 @@ _COSTS = {"like": 4.0, "not_like": 4.0, "ilike": 8.0, "not_ilike": 8.0, "regex_m
           "regex_not_match": 16.0, "regex_not_imatch": 16.0, "similar": 16.0}
 
 
+def _numbered(exprs: Sequence[Expr]) -> dict[int, int]:
+    """A number for each node by its id(), the same for equal ones.
+
+    Dictionaries of the nodes themselves would hash each whole subtree anew: time by the square of the depth.
+    """
+    known: dict[Any, int] = {}
+    found: dict[int, int] = {}
+    for expr in exprs:
+        for node in reversed(list(walk(expr))):  # children first
+            key: Any = node
+            if isinstance(node, (Call, Cast, Case)):
+                own = (node.name, node.volatile) if isinstance(node, Call) else (
+                    node.explicit if isinstance(node, Cast) else len(node.conditions))
+                key = type(node), node.type, own, tuple(found[id(child)] for child in node.children())
+            elif isinstance(node, Literal) and isinstance(node.value, (float, list, tuple)):
+                key = node.type, repr(node.value)  # 0 and -0 are equal, and not the same; arrays may hold lists
+            found[id(node)] = known.setdefault(key, len(known))
+    return found
+
+
 def _has_volatile(expr: Expr) -> bool:
     return any(isinstance(node, Call) and (node.volatile or registry.is_volatile(node.name)) for node in walk(expr))
 
@@ -361,6 +387,8 @@ def _at_scale(item: Expr, subject: SqlType) -> Any:
     assert isinstance(item, Literal)
     if subject.name != "numeric":
         return item.value
+    if subject.varies:
+        return item.value if isinstance(item.value, str) else scaled.plain(item.value, item.type.scale or 0)
     if item.type.varies:
         found = scaled.parsed(item.value)
         assert found is not None
@@ -416,6 +444,8 @@ def invocation(expr: Call, function: Function, nodes: Sequence[Node]) -> Callabl
                     valid = nulls.validity(array)
                     return Truth(result, None) if valid is None else Truth(result & valid, ~valid)
                 return nulls.with_validity(result, nulls.validity(array)) if isinstance(result, pa.Array) else result
+        if strict and function.raises and any(isinstance(arg, pa.Array) and 0 < len(arg) == arg.null_count for arg in args):
+            return null  # constants beside may be such that the kernel refuses them
         args = [nulls.decoded(arg) if isinstance(arg, pa.Array) else arg for arg in args]
         result = kernel(expr, args, frame.rows, frame.context)
         if not strict:

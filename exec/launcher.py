@@ -8,6 +8,7 @@ line. A worker that dies is started again at once, with growing delay if it keep
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import sys
@@ -46,7 +47,7 @@ class LocalLauncher(Launcher):
         self._count, self._memory_bytes, self._spill_dir = count, memory_bytes, spill_dir
         self._keepers: list[asyncio.Task[None]] = []
         self._processes: dict[str, asyncio.subprocess.Process] = {}
-        self._stopping = False
+        self._stopping = asyncio.Event()
 
     @property
     def pids(self) -> dict[str, int]:
@@ -54,7 +55,7 @@ class LocalLauncher(Launcher):
         return {name: process.pid for name, process in self._processes.items() if process.returncode is None}
 
     async def start(self, join: tuple[str, int], secret: bytes) -> None:
-        self._stopping = False
+        self._stopping.clear()
         for number in range(1, self._count + 1):
             self._keepers.append(asyncio.create_task(self._keep(f"worker-{number}", join, secret)))
 
@@ -62,21 +63,23 @@ class LocalLauncher(Launcher):
         """Runs one worker, again and again."""
         loop = asyncio.get_running_loop()
         backoff_s = 0.0
-        while not self._stopping:
+        while not self._stopping.is_set():
             started = loop.time()
             process = await self._spawn(name, join, secret)
-            assert process.stderr is not None
+            assert process.stderr is not None and process.stdin is not None
+            if self._stopping.is_set():  # while it was being started, unknown to stop()
+                process.stdin.close()
             async for line in process.stderr:
                 log.info("%s: %s", name, line.decode(errors="replace").rstrip())
             code = await process.wait()
-            if process.stdin is not None:
-                process.stdin.close()
-            if self._stopping:
+            process.stdin.close()
+            if self._stopping.is_set():
                 return
             log.warning("%s (process %d) ended with code %d; starting another", name, process.pid, code)
             killed = code < 0  # by a signal, so not a fault of how it was started
             backoff_s = 0.0 if killed or loop.time() - started > STABLE_S else min(MAX_BACKOFF_S, backoff_s * 2 or 0.1)
-            await asyncio.sleep(backoff_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), backoff_s)
 
     def lost(self, name: str, pid: int) -> None:
         for own, process in self._processes.items():
@@ -102,20 +105,16 @@ class LocalLauncher(Launcher):
         return process
 
     async def stop(self) -> None:
-        self._stopping = True
-        running = [process for process in self._processes.values() if process.returncode is None]
-        for process in running:
-            assert process.stdin is not None
-            process.stdin.close()  # the worker leaves when its stdin ends
-        try:
-            async with asyncio.timeout(STOP_S):
-                await asyncio.gather(*(process.wait() for process in running))
-        except TimeoutError:
-            for process in running:
-                if process.returncode is None:
+        """Ends when all processes have: those that do not leave within STOP_S are killed."""
+        self._stopping.set()
+        for process in self._processes.values():
+            if process.returncode is None and process.stdin is not None:
+                process.stdin.close()  # the worker leaves when its stdin ends
+        if self._keepers:
+            _, late = await asyncio.wait(self._keepers, timeout=STOP_S)
+            for process in self._processes.values():
+                if late and process.returncode is None:
                     process.kill()
-        for keeper in self._keepers:
-            keeper.cancel()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
+            await asyncio.gather(*self._keepers, return_exceptions=True)
         self._keepers.clear()
         self._processes.clear()

@@ -17,7 +17,7 @@ from shoal.catalog.errors import SqlError
 from shoal.catalog.session_catalogs import written_by
 from shoal.catalog.types import TEXT, SqlType
 from shoal.exec.batch import Batch, Selection
-from shoal.exec.evaluator import EvaluationContext, Names, compile_expressions, compile_predicate
+from shoal.exec.evaluator import EvaluationContext, Names, compile_expression, compile_expressions, compile_predicate
 from shoal.exec.functions.cast_kernels import conversion
 from shoal.exec.plan.fragment import TaskSettings
 from shoal.exec.row_checks import RowChecks, text_with
@@ -53,6 +53,8 @@ class Loading:
         self._where = None if load.where is None else compile_predicate(load.where, where)
         self._checks = RowChecks(load.found.handle, load.checks, where,
                                  [(i, info.type) for i, info in enumerate(load.columns)], text)
+        self._conditions = {place: compile_expression(condition, {load.fields[place].id: 0})
+                            for place, condition in load.conditions.items()}
         self._from_text = [self._reader(load.columns[i].type) for i in load.given]
         self.rows = 0
         """Rows stored so far."""
@@ -64,6 +66,11 @@ class Loading:
     def _reader(self, sql_type: SqlType) -> Convert:
         found = conversion(TEXT, sql_type, False)
         return lambda array: found.run(array, self._context)
+
+    def _in_domain(self, place: int, read: Convert) -> Convert:
+        """Reads values of the column of this place that pass its domain's conditions, if it has one."""
+        condition = self._conditions.get(place)
+        return read if condition is None else lambda array: condition(Batch.of([read(array)]), self._context)
 
     def append_texts(self, columns: Sequence[pa.Array], rows: int) -> None:
         """Adds rows of texts. Raises: RowError for the first bad one; those before it have been checked."""
@@ -81,7 +88,8 @@ class Loading:
         """Adds rows of values that `readers` convert. Raises: RowError."""
         bad: RowError | None = None
         converted: list[pa.Array] = []
-        for place, (column, read) in enumerate(zip(columns, readers, strict=True)):
+        for place, (column, convert) in enumerate(zip(columns, readers, strict=True)):
+            read = self._in_domain(self.load.given[place], convert)
             until = rows if bad is None else bad.row  # a later column counts in an earlier row only
             column = column.slice(0, until)
             try:

@@ -32,6 +32,12 @@ class SessionContext:
     """Whose uncommitted changes and temporary tables the statement sees and adds to; "": it commits by itself."""
     lock_timeout_s: float = 0.0
     """The longest wait for a lock; 0: for ever."""
+    seed: int | None = None
+    """Of random(); None: another one for each statement."""
+    row_ids: bool = False
+    """The statement is a cursor's query, whose rows are to come with their ids."""
+    cursors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What current_row is to know of cursors by their names: `held`, `locks`, `rows` (table -> ids)."""
     key: Hashable = None
     """Equal for sessions in which a statement means the same; None: nobody knows."""
 
@@ -39,5 +45,7 @@ class SessionContext:
         """The pinned settings that travel with every task of a statement of this session."""
         session = {"user": self.user, "database": self.database, "search_path": list(self.search_path),
                    "backend_pid": self.backend_pid, "token": self.token, "settings": dict(self.settings)}
+        if self.cursors:
+            session["cursors"] = dict(self.cursors)
         return TaskSettings(**{"now_us": self.now_us, "time_zone": self.time_zone, "styles": styles_of(self.settings),
                                "session": session, **changes})

@@ -29,6 +29,7 @@ from shoal.catalog.types import MULTIRANGES, NAMES_BY_OID, OID_LIKE, RANGES, Sha
 from shoal.exec.encoding.binary import DAYS_TO_2000, MICROSECONDS_TO_2000
 from shoal.exec.functions.text_input import char_form, parse_value
 from shoal.exec.functions.text_output import offset_text, time_text
+from shoal.exec.kernels import tids
 from shoal.exec.kernels.shapes import physical_shape
 from shoal.exec.plan.fragment import TaskSettings
 from shoal.server.protocol.messages import decode_text
@@ -105,6 +106,10 @@ def _received(taken: _Taken, sql_type: SqlType, settings: TaskSettings) -> Any:
         parts = [_range(_Taken(taken.take(taken.unpack(">I"))), MULTIRANGES[name], settings)
                  for _ in range(taken.unpack(">I"))]
         return parse_value("{" + ",".join(parts) + "}", sql_type, settings)
+    if name == "enum":
+        return parse_value(_text(taken), sql_type, settings)
+    if name == "record" and sql_type.user is not None:
+        raise FeatureNotSupported(f"binary input of composite type {sql_type.sql} is not supported")
     if name == "record":
         raise FeatureNotSupported("input of anonymous composite types is not implemented")
     convert = _BINARY.get(name)
@@ -176,9 +181,8 @@ def _jsonb(taken: _Taken) -> str:
     return _text(taken)
 
 
-def _tid(taken: _Taken) -> str:
-    block = taken.unpack(">I")
-    return f"({block},{taken.unpack('>H')})"
+def _tid(taken: _Taken) -> int:
+    return tids.made(taken.unpack(">I"), taken.unpack(">H"))
 
 
 def _inet(taken: _Taken) -> str:

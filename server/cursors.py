@@ -124,8 +124,10 @@ class ExecutionRows(RowSource):
 class Cursor:
     """A position in the rows of `source`. `scroll`: True, False, or None where the client did not say."""
 
-    def __init__(self, source: RowSource, scroll: bool | None = False) -> None:
-        self.source, self._scroll = source, scroll
+    def __init__(self, source: RowSource, scroll: bool | None = False, row_ids: int = 0) -> None:
+        """`row_ids`: how many columns at the end are ids of rows, which are kept and not given out."""
+        self.source, self._scroll, self._id_columns = source, scroll, row_ids
+        self._ids: list[Columns] = []
         self.position = 0
         self._read = 0
         self._history: list[Columns] | None = None if scroll is False else []
@@ -215,6 +217,7 @@ class Cursor:
             return self._from_history(first, limit)
         rows = await self.source.read(limit)
         if rows is not None:
+            rows = self._without_ids(rows)
             self._read += rows[1]
             if self._history is not None:
                 assert not isinstance(rows, EncodedRows)
@@ -223,6 +226,23 @@ class Cursor:
                 if self._scroll is None and self._history_bytes > HISTORY_BYTES:
                     self._history = None
         return rows
+
+    def _without_ids(self, rows: Rows) -> Rows:
+        if not self._id_columns:
+            return rows
+        assert not isinstance(rows, EncodedRows)
+        arrays, count = rows
+        self._ids.append((arrays[-self._id_columns:], count))
+        return arrays[:-self._id_columns], count
+
+    def row_ids(self) -> list[int | None]:
+        """Of the row that the cursor is on, a table each; None where it is on none."""
+        passed = 0
+        for arrays, count in self._ids:
+            if passed < self.position <= passed + count:
+                return [array[self.position - 1 - passed].as_py() for array in arrays]
+            passed += count
+        return [None] * self._id_columns
 
     def _from_history(self, first: int, limit: int | None) -> Columns:
         passed = 0
@@ -239,7 +259,7 @@ class Cursor:
         """Reads all that is left, so that the cursor outlives its transaction."""
         kept: list[Rows] = []
         while (rows := await self.source.read()) is not None:
-            kept.append(rows)
+            kept.append(self._without_ids(rows))
         tag = self.source.tag
         await self.source.close()
         self.source = LocalRows(self.source.fields, kept, tag)

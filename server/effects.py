@@ -1,4 +1,4 @@
-"""Functions that do something in the session instead of computing: set_config, pg_notify, pg_sleep, advisory locks.
+"""Functions that do something in the session instead of computing: set_config, pg_notify, pg_sleep, setseed, locks.
 
 Kernels only compute, in workers and in threads. So the calls are found in the bound plan before it runs, carried out
 in the order they stand in, and their results put in their place. That is done where it means the same as in PostgreSQL:
@@ -12,7 +12,9 @@ Spec: PostgreSQL 15 documentation, 9.27.1 "Configuration Settings Functions", 9.
 from __future__ import annotations
 
 import asyncio
+import random
 import re
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 LONGEST_PAYLOAD_BYTES = 7_999
 VOID = ""
-_NAMED = re.compile("set_config|pg_notify|pg_sleep|advisory", re.IGNORECASE)
+_NAMED = re.compile("set_config|pg_notify|pg_sleep|setseed|advisory", re.IGNORECASE)
 
 
 def may_have_effects(sql: str) -> bool:
@@ -94,6 +96,26 @@ async def _sleep(session: Session, function: str, seconds: float | None) -> str 
     return VOID
 
 
+async def _sleep_for(session: Session, function: str, span: tuple[int, int, int] | None) -> str | None:
+    if span is None:
+        return None
+    months, days, us = span
+    return await _sleep(session, function, ((months * 30 + days) * 86_400_000_000 + us) / 1e6)
+
+
+async def _sleep_until(session: Session, function: str, us: int | None) -> str | None:
+    return None if us is None else await _sleep(session, function, us / 1e6 - time.time())
+
+
+async def _set_seed(session: Session, function: str, seed: float | None) -> str | None:
+    if seed is None:
+        return None
+    if not -1 <= seed <= 1:
+        raise InvalidParameterValue(f"setseed parameter {seed:g} is out of allowed range [-1,1]")
+    session.seeds = random.Random(seed)
+    return VOID
+
+
 async def _lock(session: Session, function: str, *key: int | None) -> Any:
     """pg_[try_]advisory_[xact_]lock[_shared]."""
     if None in key:
@@ -133,5 +155,6 @@ def check_notification(channel: str, payload: str) -> None:
 _LOCKS = [f"pg_{attempt}advisory_{span}lock{kind}" for attempt in ("", "try_") for span in ("", "xact_")
           for kind in ("", "_shared")]
 _EFFECTS: dict[str, Callable[..., Awaitable[Any]]] = {
-    "set_config": _set_config, "pg_notify": _notify, "pg_sleep": _sleep, **dict.fromkeys(_LOCKS, _lock),
+    "set_config": _set_config, "pg_notify": _notify, "pg_sleep": _sleep, "pg_sleep_for": _sleep_for,
+    "pg_sleep_until": _sleep_until, "setseed": _set_seed, **dict.fromkeys(_LOCKS, _lock),
     "pg_advisory_unlock": _unlock, "pg_advisory_unlock_shared": _unlock, "pg_advisory_unlock_all": _unlock_all}

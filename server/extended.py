@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from shoal.server.session import Session
 
 Rest = Awaitable[None] | None
+_UNKNOWN_OID = SqlType("unknown")
+"""Of a parameter that is of a type which is not PostgreSQL's."""
 _BIND_COMPLETE = Connection.send(m.BindComplete())
 
 
@@ -52,10 +54,11 @@ def parse(session: Session, message: m.Parse) -> Rest:
     parts = session.split(message.sql)
     if len(parts) > 1:
         raise SqlSyntaxError("cannot insert multiple commands into a prepared statement")
-    declared = tuple(map(_parameter_type, message.parameter_oids))
+    known = tuple(map(_parameter_type, message.parameter_oids))
+    declared = None if any(item == _UNKNOWN_OID for item in known) else known
     part, utility = parts[0] if parts else (lexer.StatementText("", 0), None)
     session.tell_shortened(parts)
-    if utility is None and part.text:
+    if utility is None and part.text and declared is not None:
         session.transaction.check()
         statement = preparing.recall(session, message.statement, part, declared)
         if statement is not None:
@@ -68,7 +71,8 @@ def parse(session: Session, message: m.Parse) -> Rest:
     async def rest() -> None:
         async with session.interrupts.statement(session.settings.number("statement_timeout") / 1000):
             try:
-                statement = await preparing.prepare(session, message.statement, part, utility, declared)
+                types = declared or await _user_types(session, message.parameter_oids, known)
+                statement = await preparing.prepare(session, message.statement, part, utility, types)
             except SqlError as error:
                 error.position += part.offset if error.position else 0
                 raise
@@ -84,8 +88,20 @@ def _parameter_type(oid: int) -> SqlType | None:
         return None
     name = NAMES_BY_OID.get(oid)
     if name is None:
-        raise UndefinedObject(f"type with OID {oid} does not exist")
+        return _UNKNOWN_OID
     return NUMERIC if name == "numeric" else SqlType(name)
+
+
+async def _user_types(session: Session, oids: Sequence[int], known: Sequence[SqlType | None]) -> list[SqlType | None]:
+    """The types of parameters, those among them that somebody made too. Raises: UndefinedObject (42704)."""
+    found: list[SqlType | None] = []
+    for oid, sql_type in zip(oids, known, strict=True):
+        if sql_type == _UNKNOWN_OID:
+            sql_type = await session.shared.engine.user_type(oid, session.context())
+            if sql_type is None:
+                raise UndefinedObject(f"type with OID {oid} does not exist")
+        found.append(sql_type)
+    return found
 
 
 def bind(session: Session, message: m.Bind) -> Rest:

@@ -11,6 +11,7 @@ Spec: PostgreSQL 15 documentation, part VI, the reference page of each statement
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Literal
 
 from shoal.catalog.errors import FeatureNotSupported, SqlSyntaxError
@@ -20,10 +21,12 @@ from shoal.server.statements import (
     Begin,
     CloseCursor,
     Commit,
+    CreateTableExecute,
     Deallocate,
     DeclareCursor,
     Discard,
     ExecutePrepared,
+    ExplainExecute,
     Fetch,
     Ignored,
     Listen,
@@ -184,7 +187,7 @@ class Scanner:
 def parse(sql: str) -> Utility | None:
     """The utility statement `sql` is, or None. Raises: SqlSyntaxError (42601) with a position within `sql`."""
     handler = _STATEMENTS.get(first_word(sql))
-    if handler is None:
+    if handler is None or (handler is _create and "execute" not in sql.lower()):
         return None
     scanner = Scanner(sql)
     scanner.position = 1
@@ -368,10 +371,60 @@ def _prepare(scanner: Scanner) -> Utility:
     return Prepare(name, types, *scanner.rest())
 
 
-def _execute(scanner: Scanner) -> Utility:
+def _execute(scanner: Scanner) -> ExecutePrepared:
     name = scanner.name()
     arguments = () if scanner.at_end() else scanner.items_in_parentheses()
     return ExecutePrepared(name, arguments)
+
+
+def _explain(scanner: Scanner) -> Utility | None:
+    """EXPLAIN EXECUTE; the engine explains other statements."""
+    opening = scanner.peek()
+    words = []
+    if opening is not None and opening.value == "(":
+        while (token := scanner.peek()) is not None:
+            words.append(token.value)
+            scanner.position += 1
+            if token.kind == "symbol" and token.value == ")":  # options hold no parentheses
+                break
+    else:
+        scanner.accept_any("analyze", "analyse")
+        scanner.accept("verbose")
+    json = ("format", "json") in pairwise(words)
+    if scanner.accept("create"):
+        made = _create(scanner)
+        return None if made is None else ExplainExecute(made.before, json, made.executed, made.after)
+    execute = scanner.peek()
+    if execute is None or not scanner.accept("execute"):
+        return None
+    return ExplainExecute(scanner.text[:execute.start], json, _execute(scanner))
+
+
+def _create(scanner: Scanner) -> CreateTableExecute | None:
+    """CREATE TABLE ... AS EXECUTE; the engine makes other things."""
+    scanner.accept_any("local", "global")
+    scanner.accept_any("temporary", "temp", "unlogged")
+    if not scanner.accept("table"):
+        return None
+    depth = 0
+    while (token := scanner.peek()) is not None:
+        if not depth and scanner.accept("as"):
+            break
+        if token.kind == "symbol":
+            depth += (token.value == "(") - (token.value == ")")
+        scanner.position += 1
+    execute = scanner.peek()
+    if execute is None or not scanner.accept("execute"):
+        return None
+    name, following = scanner.name(), scanner.peek()
+    arguments = scanner.items_in_parentheses() if following is not None and following.value == "(" else ()
+    after, rest = "", scanner.peek()
+    if rest is not None:
+        scanner.expect("with")
+        scanner.accept("no")
+        scanner.expect("data")
+        after = "\n" + scanner.text[rest.start:]
+    return CreateTableExecute(scanner.text[:execute.start], ExecutePrepared(name, arguments), after)
 
 
 def _declare(scanner: Scanner) -> Utility:
@@ -530,7 +583,8 @@ def _maintained_tables(scanner: Scanner) -> tuple[tuple[str, tuple[str, ...]], .
 _STATEMENTS: dict[str, Callable[[Scanner], Utility | None]] = {
     "begin": _begin, "start": _start, "commit": _commit, "end": _commit, "rollback": _rollback, "abort": _rollback,
     "savepoint": _savepoint, "release": _release, "set": _set, "reset": _reset, "show": _show, "discard": _discard,
-    "deallocate": _deallocate, "prepare": _prepare, "execute": _execute, "declare": _declare, "fetch": _fetch,
-    "move": _move, "close": _close, "listen": _listen, "unlisten": _unlisten, "notify": _notify, "lock": _lock,
-    "checkpoint": _checkpoint, "copy": copy, "vacuum": _vacuum, "analyze": _analyze, "analyse": _analyze,
+    "deallocate": _deallocate, "prepare": _prepare, "execute": _execute, "explain": _explain, "create": _create,
+    "declare": _declare, "fetch": _fetch, "move": _move, "close": _close, "listen": _listen, "unlisten": _unlisten,
+    "notify": _notify,
+    "lock": _lock, "checkpoint": _checkpoint, "copy": copy, "vacuum": _vacuum, "analyze": _analyze, "analyse": _analyze,
 }

@@ -106,6 +106,10 @@ def _unescape(body: str) -> str:
     return _ESCAPE.sub(one, body.replace("''", "'"))
 
 
+Edits = tuple[tuple[int, int], ...]
+"""(offset in an edited text, by how much what stands there was longer before), ascending."""
+
+
 @dataclass(frozen=True, slots=True)
 class StatementText:
     """One statement of a query string: its text without the semicolon, and its character offset in the string."""
@@ -118,13 +122,30 @@ class StatementText:
     """Characters between it and its semicolon, or the end of the string."""
     closed: bool = False
     """A semicolon follows."""
+    edits: tuple[Edits, ...] = ()
+    """From `text` back to what the client wrote, one after the other."""
 
     def located(self, error: SqlError) -> None:
-        """Moves an error about the statement's end to where the string says that it ends."""
+        """Moves an error's position in `text` to the one in what the client wrote, and one about the statement's end to
+        where the string says that it ends."""
+        for edits in self.edits:
+            as_written(error, edits)
         if error.message == "syntax error at end of input":
             error.position += self.gap
             if self.closed:
                 error.message = 'syntax error at or near ";"'
+
+
+def as_written(error: SqlError, edits: Edits) -> None:
+    """Moves an error's position in an edited text to the one in the text as it was."""
+    if (error.position - 1, -1) in edits:  # it is about the constant itself, which had no E
+        error.message = error.message.replace("""at or near "E'""", """at or near "'""")
+    error.position = unedited(error.position - 1, edits) + 1 if error.position else 0
+
+
+def unedited(offset: int, edits: Edits) -> int:
+    """Where a character of an edited text stood before."""
+    return offset + sum(longer for at, longer in edits if at < offset)
 
 
 _PLAIN = re.compile(r"""(?: [^;'"$/\-eE]++ | [eE](?!') | -(?!-) | /(?!\*) | \$(?=\d)
@@ -173,12 +194,13 @@ _BACKSLASHED = re.compile(r"""
 """, re.VERBOSE | re.DOTALL)
 
 
-def conforming(sql: str) -> str:
+def conforming(sql: str) -> tuple[str, Edits]:
     r"""`sql`, written under standard_conforming_strings = off, with E'...' for each '...' that has a backslash.
 
     Raises: FeatureNotSupported (0A000) for U&'...', which is unsafe then.
     """
     pieces: list[str] = []
+    edits: list[tuple[int, int]] = []
     position = done = 0
     while found := _BACKSLASHED.search(sql, position):
         position = found.end()
@@ -189,20 +211,24 @@ def conforming(sql: str) -> str:
                                       detail="String constants with Unicode escapes cannot be used when "
                                              "standard_conforming_strings is off.")
         elif found["string"] and "\\" in found["quotes"]:
-            pieces += [sql[done:found.start()], "E", found["quotes"]]
+            start = found.start("quotes")
+            mark = "E" if start == found.start() else "nchar E"
+            edits.append((found.start() - sum(longer for _, longer in edits), start - found.start() - len(mark)))
+            pieces += [sql[done:found.start()], mark, found["quotes"]]
             done = position
-    return "".join([*pieces, sql[done:]])
+    return "".join([*pieces, sql[done:]]), tuple(edits)
 
 
 LONGEST_NAME_BYTES = 63
 _MAY_BE_LONG = re.compile(r'[\w$]{16}|"[^"]{16}')  # the shortest run of characters that may be more bytes than that
 
 
-def shorten(sql: str) -> tuple[str, tuple[str, ...]]:
+def shorten(sql: str) -> tuple[str, tuple[str, ...], Edits]:
     """`sql` with identifiers of more than 63 bytes cut to them, and the notices of it. Raises: SqlSyntaxError."""
     if len(sql) <= LONGEST_NAME_BYTES // 4 or _MAY_BE_LONG.search(sql) is None:
-        return sql, ()
+        return sql, (), ()
     notices: list[str] = []
+    edits: list[tuple[int, int]] = []
     pieces, position = [], 0
     for token in tokens(sql):
         if token.kind not in ("word", "quoted") or token.end - token.start <= LONGEST_NAME_BYTES // 4:
@@ -212,9 +238,11 @@ def shorten(sql: str) -> tuple[str, tuple[str, ...]]:
             continue
         short = raw[:LONGEST_NAME_BYTES].decode(errors="ignore")
         notices.append(f'identifier "{token.value}" will be truncated to "{short}"')
-        pieces += [sql[position:token.start], '"' + short.replace('"', '""') + '"' if token.kind == "quoted" else short]
+        name = '"' + short.replace('"', '""') + '"' if token.kind == "quoted" else short
+        pieces += [sql[position:token.start], name]
+        edits.append((token.start - sum(longer for _, longer in edits), token.end - token.start - len(name)))
         position = token.end
-    return ("".join([*pieces, sql[position:]]), tuple(notices)) if notices else (sql, ())
+    return ("".join([*pieces, sql[position:]]), tuple(notices), tuple(edits)) if notices else (sql, (), ())
 
 
 _FIRST_WORD = re.compile(r"[\s(]*+(?:([A-Za-z_]++)|(--|/\*))?")

@@ -63,6 +63,10 @@ class Portal:
     declare_sql: str = ""
     declared_us: int = 0
     scroll: bool | None = None
+    tables: tuple[tuple[str, str, str], ...] = ()
+    """(catalog, schema, name) of the tables of whose rows the cursor keeps the ids."""
+    locks: bool = False
+    """It is declared FOR UPDATE or the like."""
 
     async def close(self) -> None:
         if self.cursor is not None:

@@ -58,11 +58,10 @@ async def prepare(session: Session, name: str, part: lexer.StatementText, utilit
     if isinstance(utility, Show):
         lookup(utility.name if utility.name != "all" else "server_version")
     statement = PreparedStatement(name, part.text, utility=utility, declared=tuple(declared), offset=part.offset)
-    if isinstance(utility, DeclareCursor):
-        await _plan(session, statement, utility.sql, utility.offset)
-    elif utility is None and part.text:
+    if isinstance(utility, DeclareCursor) or (utility is None and part.text):
+        sql, offset = (part.text, 0) if utility is None else (utility.sql, utility.offset)
         try:
-            await _plan(session, statement, part.text, 0)
+            await _plan(session, statement, sql, offset)
         except SqlError as error:
             part.located(error)
             raise

@@ -10,11 +10,13 @@ Spec: PostgreSQL documentation, 55.2 "Message Flow".
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from shoal.catalog.connector import SupportsTransactions
 from shoal.catalog.errors import (
     InvalidCursorName,
     InvalidStatementName,
@@ -87,6 +89,8 @@ class Session:
         self.stopping = False
         self._inbox: list[tuple[int, str, str]] = []
         self._skipping = False
+        self.seeds: random.Random | None = None
+        """Where the seeds of random() come from after setseed."""
         self._context: tuple[int, SessionContext] | None = None
         self._key: tuple[int, Hashable] = (-1, None)
         self._handlers: dict[type, Callable[[Any], Awaitable[None] | None]] = {
@@ -278,7 +282,12 @@ class Session:
             try:
                 if acts and portal.fields is not None:  # described before anything is done
                     self.send(row_description(portal.fields, self.default_formats(portal)))
-                tag = await self.open(portal, whole=True)
+                try:
+                    tag = await self.open(portal, whole=True)
+                except SqlError as error:
+                    if utility is not None:  # it reads its own part of the text only now
+                        part.located(error)
+                    raise
                 if portal.fields is not None:
                     assert portal.cursor is not None
                     portal.formats = self.default_formats(portal)
@@ -414,7 +423,8 @@ class Session:
             if portal.statement.prepared is None or portal.fields is None:
                 raise ObjectNotInPrerequisiteState(f'portal "{portal.name}" cannot be run')
             portal.cursor = Cursor(LocalRows(portal.fields, ()) if portal.answered else
-                                   await self.start_execution(portal.statement, portal.values), portal.scroll)
+                                   await self.start_execution(portal.statement, portal.values), portal.scroll,
+                                   len(portal.tables))
         return portal.cursor
 
     async def start_execution(self, statement: PreparedStatement, values: Sequence[Any],
@@ -433,6 +443,8 @@ class Session:
             prepared = await effects.carry_out(self, prepared, values, context.task_settings())
             values = values if prepared.parameters else ()
             encoding = None  # rows are printed by the settings as they are afterwards
+        if self.seeds is not None:
+            context = replace(context, seed=self.seeds.getrandbits(48))
         execution = await self.shared.engine.execute(prepared, context, values, encoding=encoding)
         told = set(prepared.notices)  # when it was prepared
 
@@ -521,4 +533,15 @@ class Session:
                 settings={setting.name.lower(): value for setting, value in self.settings.items()}, key=self.key)
         elif self._context[1].now_us != now_us:
             self._context = self.settings.version, replace(self._context[1], now_us=now_us)
-        return self._context[1]
+        cursors = {portal.name: self._known_of(portal) for portal in self.portals.values() if portal.declared}
+        return replace(self._context[1], cursors=cursors) if cursors else self._context[1]
+
+    def _known_of(self, portal: Portal) -> dict[str, Any]:
+        """What WHERE CURRENT OF is to know of a cursor."""
+        rows: dict[str, list[int | None]] = {}
+        for table, row_id in zip(portal.tables, portal.cursor.row_ids() if portal.cursor is not None else (), strict=False):
+            connector = self.shared.engine.catalogs.connector(table[0])
+            assert isinstance(connector, SupportsTransactions)
+            rows.setdefault(".".join(table), []).append(
+                None if row_id is None else connector.latest(self.token, row_id))
+        return {"held": portal.held, "locks": portal.locks, "rows": rows}

@@ -31,7 +31,7 @@ SERVER_VERSION_NUM = "150007"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting. `default` is in SHOW's text form; `unit` is ms, s, kB or "" and numbers are held in it."""
+    """One setting. `default` is in SHOW's text form; `unit` is ms, s, B, kB, 8kB or "" and numbers are held in it."""
 
     name: str
     kind: Literal["bool", "int", "real", "string", "enum"]
@@ -189,6 +189,7 @@ _FOLLOWS = {f"transaction_{what}": f"default_transaction_{what}" for what in ("i
 REPORTED = tuple(row for row in SETTINGS.values() if row.report)
 _MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "min": 60_000.0, "h": 3_600_000.0, "d": 86_400_000.0}
 _KILOBYTES = {"B": 1 / 1024, "kB": 1.0, "MB": 1024.0, "GB": 1024.0 ** 2, "TB": 1024.0 ** 3}
+_BLOCK = "8kB"
 _NUMBER = re.compile(r"\s*([+-]?(?:0x[0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?))\s*([A-Za-z]*)\s*$")
 
 
@@ -233,6 +234,16 @@ def canonical(setting: Setting, text: str, current: str) -> str:
         raise InvalidParameterValue(f'invalid value for parameter "{setting.name}": "{text}"', detail=str(error)) from None
 
 
+def _units(setting: Setting) -> tuple[dict[str, float], float]:
+    """(the units that values may be given in, and what its own unit is among them)."""
+    if not setting.unit:
+        return {}, 1.0
+    if setting.unit == _BLOCK:
+        return _KILOBYTES, 8.0
+    factors = _KILOBYTES if setting.unit in _KILOBYTES else _MILLISECONDS
+    return factors, factors[setting.unit]
+
+
 def _parse_number(setting: Setting, text: str) -> float:
     """The value in the setting's own unit."""
     match = _NUMBER.match(text)
@@ -241,12 +252,12 @@ def _parse_number(setting: Setting, text: str) -> float:
     number, unit = match.groups()
     value = float(int(number, 16)) if "0x" in number.lower() else float(number)
     if unit:
-        factors = _KILOBYTES if setting.unit == "kB" else _MILLISECONDS if setting.unit else {}
+        factors, own = _units(setting)
         if unit not in factors:
             *names, last = (f'"{name}"' for name in factors) if factors else ("",)
             hint = f"Valid units for this parameter are {', '.join(names)}, and {last}." if factors else ""
             raise InvalidParameterValue(f'invalid value for parameter "{setting.name}": "{text}"', hint=hint)
-        value *= factors[unit] / factors[setting.unit]
+        value *= factors[unit] / own
     if setting.kind == "int":
         value = float(round(value))
     if not setting.minimum <= value <= setting.maximum:
@@ -263,10 +274,10 @@ def _show_number(setting: Setting, value: float) -> str:
     if setting.kind == "real":
         return f"{value:g}"
     number = int(value)
-    factors = _KILOBYTES if setting.unit == "kB" else _MILLISECONDS
-    if setting.unit and number > 0:
+    factors, own = _units(setting)
+    if number > 0:
         for unit, factor in reversed(factors.items()):
-            size = factor / factors[setting.unit]
+            size = factor / own
             if size >= 1 and number % int(size) == 0:
                 return f"{number // int(size)}{unit}"
     return str(number)
@@ -432,4 +443,4 @@ def setting_rows(session: Mapping[str, Any]) -> Iterator[dict[str, object]]:
 
 def _in_unit(setting: Setting, text: str) -> str:
     """The value as pg_settings has it: numbers in the setting's own unit."""
-    return f"{_parse_number(setting, text):g}" if setting.unit and setting.kind == "int" else text
+    return f"{_parse_number(setting, text):.0f}" if setting.unit and setting.kind == "int" else text

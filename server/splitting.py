@@ -22,17 +22,26 @@ def split(sql: str, backslashes: bool = False) -> tuple[Part, ...]:
 
     Raises: SqlSyntaxError (42601), at the position in the whole string.
     """
-    if backslashes:
-        sql = lexer.conforming(sql)
-    return _split_cached(sql) if len(sql) <= LONGEST_TEXT else _split_now(sql)
+    return _split_cached(sql, backslashes) if len(sql) <= LONGEST_TEXT else _split_now(sql, backslashes)
 
 
-def _split_now(sql: str) -> tuple[Part, ...]:
+def _split_now(sql: str, backslashes: bool) -> tuple[Part, ...]:
+    sql, escaped = lexer.conforming(sql) if backslashes else (sql, ())
+    try:
+        statements = lexer.split(sql)
+    except SqlError as error:
+        lexer.as_written(error, escaped)
+        raise
     found = []
-    for statement in lexer.split(sql):
+    for statement in statements:
+        if escaped:
+            start, end = statement.offset, statement.offset + len(statement.text)
+            inside = tuple((at - start, longer) for at, longer in escaped if start <= at < end)
+            statement = replace(statement, offset=lexer.unedited(start, escaped), edits=(inside,))
         try:
-            text, notices = lexer.shorten(statement.text)
-            found.append((replace(statement, text=text, notices=notices), grammar.parse(text)))
+            text, notices, shortened = lexer.shorten(statement.text)
+            statement = replace(statement, text=text, notices=notices, edits=(shortened, *statement.edits))
+            found.append((statement, grammar.parse(text)))
         except SqlError as error:
             statement.located(error)
             error.position += statement.offset if error.position else 0

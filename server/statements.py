@@ -134,6 +134,25 @@ class ExecutePrepared(Utility):
 
 
 @dataclass(frozen=True, slots=True)
+class ExplainExecute(Utility):
+    """EXPLAIN of what EXECUTE would run; `before` and `after` are the texts around EXECUTE."""
+
+    before: str
+    json: bool
+    executed: ExecutePrepared
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTableExecute(Utility):
+    """CREATE TABLE AS of what EXECUTE would give; `before` and `after` as there."""
+
+    before: str
+    executed: ExecutePrepared
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeclareCursor(Utility):
     name: str
     sql: str

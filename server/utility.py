@@ -26,10 +26,11 @@ from shoal.catalog.errors import (
     InvalidStatementName,
     SqlError,
     SqlSyntaxError,
+    UndefinedObject,
     WrongObjectType,
 )
-from shoal.catalog.types import NUMERIC, TEXT, SqlType
-from shoal.exec.engine import ResultField
+from shoal.catalog.types import JSON, TEXT, SqlType
+from shoal.exec.engine import Prepared, ResultField
 from shoal.exec.plan.styles import DEFAULT_STYLES
 from shoal.server import grammar, preparing, settings, statements
 from shoal.server.cursors import Cursor, LocalRows, Rows, RowSource
@@ -60,6 +61,8 @@ def fields_of(session: Session, utility: Utility) -> tuple[ResultField, ...] | N
         case statements.ExecutePrepared(name=name):
             statement = session.statements.get(name)
             return None if statement is None else preparing.fields_of(session, statement)
+        case statements.ExplainExecute(json=json):
+            return (ResultField("QUERY PLAN", JSON if json else TEXT),)
     return None
 
 
@@ -272,6 +275,12 @@ async def _prepare(session: Session, utility: statements.Prepare, whole: Prepare
     for name, position in utility.types:
         try:
             declared.append(None if name.lower() == "unknown" else parse_type(name))
+        except UndefinedObject as error:
+            own = await session.shared.engine.user_type(name, session.context())
+            if own is None:
+                error.position = position
+                raise
+            declared.append(own)
         except SqlError as error:
             error.position = position
             raise
@@ -279,7 +288,7 @@ async def _prepare(session: Session, utility: statements.Prepare, whole: Prepare
         raise SqlSyntaxError(f'syntax error at or near "{utility.sql.split()[0]}"', position=utility.offset + 1)
     try:
         statement = await preparing.prepare(session, utility.name, StatementText(utility.sql, utility.offset), None,
-                                          [NUMERIC if t is not None and t.name == "numeric" else t for t in declared])
+                                          [SqlType(t.name) if t is not None and t.name in _SPELLED else t for t in declared])
     except SqlError as error:
         error.position += utility.offset if error.position else 0
         raise
@@ -288,7 +297,8 @@ async def _prepare(session: Session, utility: statements.Prepare, whole: Prepare
     return "PREPARE"
 
 
-async def _execute(session: Session, utility: statements.ExecutePrepared, *_: Any) -> str | RowSource:
+async def _executed(session: Session, utility: statements.ExecutePrepared) -> tuple[PreparedStatement, list[Any]]:
+    """The prepared statement EXECUTE names, and its arguments' values."""
     statement = session.statements.get(utility.name)
     if statement is None:
         raise InvalidStatementName(f'prepared statement "{utility.name}" does not exist')
@@ -297,13 +307,39 @@ async def _execute(session: Session, utility: statements.ExecutePrepared, *_: An
         raise SqlSyntaxError(f'wrong number of parameters for prepared statement "{utility.name}"',
                              detail=f"Expected {wanted} parameters but got {len(utility.arguments)}.")
     values = await _evaluate(session, utility.arguments, statement.parameters)
-    statement = await preparing.refresh(session, statement)
+    return await preparing.refresh(session, statement), values
+
+
+async def _explain_execute(session: Session, utility: statements.ExplainExecute, *_: Any) -> RowSource:
+    statement, values = await _executed(session, utility.executed)
+    if statement.prepared is None:
+        raise FeatureNotSupported("EXPLAIN of a prepared utility statement is not supported")
+    explained = StatementText(utility.before + statement.prepared.sql + utility.after, 0)
+    return await session.start_execution(
+        await preparing.prepare(session, "", explained, None, statement.parameters), values)
+
+
+async def _create_execute(session: Session, utility: statements.CreateTableExecute, *_: Any) -> str | RowSource:
+    statement, values = await _executed(session, utility.executed)
+    if statement.prepared is None or statement.prepared.tag != "SELECT":
+        raise WrongObjectType("prepared statement is not a SELECT")
+    made = StatementText(utility.before + statement.prepared.sql + utility.after, 0)
+    tag = await session.open(Portal("", await preparing.prepare(session, "", made, None, statement.parameters), values))
+    return "SELECT 0" if tag == "CREATE TABLE AS" and utility.after else tag
+
+
+async def _execute(session: Session, utility: statements.ExecutePrepared, *_: Any) -> str | RowSource:
+    statement, values = await _executed(session, utility)
     if statement.utility is not None:
         return await run(session, statement, values)
     if preparing.fields_of(session, statement) is not None:
         return await session.start_execution(statement, values)
     portal = Portal("", statement, values)
     return await session.open(portal)
+
+
+_SPELLED = {"numeric": "numeric", "bpchar": "bpchar", "bit": "varbit", "varchar": "varchar"}
+"""Parameters have no length; "character" and "bit" would mean one of 1."""
 
 
 async def _evaluate(session: Session, arguments: Sequence[tuple[str, int]], types: Sequence[SqlType]) -> list[Any]:
@@ -318,7 +354,7 @@ async def _evaluate(session: Session, arguments: Sequence[tuple[str, int]], type
             raise SqlSyntaxError(f'syntax error at or near "{argument}"', position=position)
         sql += ", (" if starts else "("
         starts.append((len(sql) + 1, position))
-        sql += f"{argument})::{sql_type.sql if sql_type.name != 'numeric' else 'numeric'}"
+        sql += f"{argument})::{_SPELLED.get(sql_type.name, sql_type.sql)}"
     try:
         statement = await preparing.prepare(session, "", StatementText(sql, 0), None, ())
     except SqlError as error:
@@ -376,14 +412,35 @@ async def _declare(session: Session, utility: statements.DeclareCursor, statemen
     assert statement.prepared is not None
     if not statement.prepared.returns_rows or statement.prepared.tag != "SELECT":
         raise SqlSyntaxError("DECLARE CURSOR must be used with SELECT or VALUES")
-    inner = PreparedStatement("", utility.sql, statement.parameters, statement.prepared)
+    prepared, tables = await _with_row_ids(session, utility, statement)
+    inner = PreparedStatement("", utility.sql, statement.parameters, prepared)
     fields = tuple(statement.prepared.fields)
     formats = (1 if utility.binary else 0,) * len(fields)
     session.portals[utility.name] = Portal(utility.name, inner, values, formats, fields, hold=utility.hold,
                                            scroll=utility.scroll, declared=True, declare_sql=statement.sql,
-                                           declared_us=time.time_ns() // 1000)
+                                           declared_us=time.time_ns() // 1000, tables=tables,
+                                           locks=statement.prepared.bound.row_locks)
     await session.cursor_of(session.portals[utility.name])  # its rows are those of this moment
     return "DECLARE CURSOR"
+
+
+async def _with_row_ids(session: Session, utility: statements.DeclareCursor, statement: PreparedStatement
+                        ) -> tuple[Prepared, tuple[tuple[str, str, str], ...]]:
+    """The cursor's query, with the ids of its rows at the end where WHERE CURRENT OF can find them, and the tables whose
+    they are."""
+    plain = statement.prepared
+    assert plain is not None
+    if utility.hold or plain.immediate is not None:
+        return plain, ()
+    try:
+        found = await session.shared.engine.prepare(utility.sql, replace(session.context(), row_ids=True, key=None),
+                                                    plain.parameters)
+    except SqlError:  # an aggregate, say, beside which no row can stand
+        return plain, ()
+    origins = [field.origin[:3] for field in found.fields[len(plain.fields):] if field.origin is not None]
+    if len(found.fields) != len(plain.fields) + len(origins):
+        return plain, ()
+    return found, tuple(origins)
 
 
 async def _fetch(session: Session, utility: statements.Fetch, *_: Any) -> str | RowSource:
@@ -451,7 +508,9 @@ _RUN: dict[type, Callable[..., Awaitable[str | RowSource]]] = {
     statements.Maintenance: _maintain,
     statements.SetSetting: _set,
     statements.Reset: _reset, statements.Show: _show, statements.Discard: _discard, statements.Prepare: _prepare,
-    statements.ExecutePrepared: _execute, statements.Deallocate: _deallocate, statements.DeclareCursor: _declare,
+    statements.ExecutePrepared: _execute, statements.ExplainExecute: _explain_execute,
+    statements.CreateTableExecute: _create_execute,
+    statements.Deallocate: _deallocate, statements.DeclareCursor: _declare,
     statements.Fetch: _fetch, statements.CloseCursor: _close, statements.Listen: _listen,
     statements.Unlisten: _unlisten, statements.Notify: _notify, statements.Copy: _copy,
 }

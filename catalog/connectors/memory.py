@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
+import numpy as np
 import pyarrow as pa
 
 from shoal.catalog.config import parse_size
@@ -48,9 +49,17 @@ from shoal.catalog.connectors.memory_store import (
     Object,
     Table,
 )
-from shoal.catalog.connectors.memory_writers import Delete, Insert, Refill, Update, check_all, check_deferred
+from shoal.catalog.connectors.memory_writers import Delete, Insert, Refill, Update, check_all, check_deferred, check_unique
 from shoal.catalog.connectors.urls import path_and_options
-from shoal.catalog.declarations import ColumnInfo, Constraint, Index, NumberSequence, TableDefinition, ViewDefinition
+from shoal.catalog.declarations import (
+    SYSTEM_COLUMNS,
+    ColumnInfo,
+    Constraint,
+    Index,
+    NumberSequence,
+    TableDefinition,
+    ViewDefinition,
+)
 from shoal.catalog.errors import (
     DependentObjectsStillExist,
     DuplicateColumn,
@@ -127,6 +136,16 @@ class MemoryConnector(RoutineStore, Connector, SupportsWrite, SupportsSnapshot, 
     def end_session(self, session: str) -> None:
         self.store.end(session)
 
+    def follow(self, session: str) -> None:
+        self.store.own(session).followed = True
+
+    def latest(self, session: str, row_id: int) -> int:
+        space = self.store.workspace(session)
+        for before, after in space.moves if space is not None else ():
+            place = np.flatnonzero(before == row_id)
+            row_id = int(after[place[0]]) if len(place) else row_id
+        return row_id
+
     def drop_temporary(self, session: str) -> None:
         space = self.store.workspace(session)
         if space is not None:
@@ -154,7 +173,7 @@ class MemoryConnector(RoutineStore, Connector, SupportsWrite, SupportsSnapshot, 
 
     def columns(self, handle: TableHandle) -> tuple[ColumnInfo, ...]:
         definition = self.relation(handle).definition
-        if definition.kind != "table":
+        if definition.kind == "view":
             return definition.columns
         return (*definition.columns, ColumnInfo(self.ROW_ID, INT8, nullable=False, hidden=True))
 
@@ -311,7 +330,7 @@ class MemoryConnector(RoutineStore, Connector, SupportsWrite, SupportsSnapshot, 
         return self.define(schema, name, TableDefinition(tuple(columns)))
 
     def define(self, schema: str, name: str, definition: TableDefinition) -> TableHandle:
-        self._require_distinct(definition.columns)
+        self._require_distinct(definition)
         with self.store.lock, self.store.writing(self.session) as session:
             self.require_free(session, schema, name)
             self.store.put(session, (schema, name), Table(self.store.new_number(), definition))
@@ -319,7 +338,7 @@ class MemoryConnector(RoutineStore, Connector, SupportsWrite, SupportsSnapshot, 
 
     def redefine(self, handle: TableHandle, definition: TableDefinition, rewrite: Rewrite | None = None,
                  name: str | None = None, schema: str | None = None, text: Text = plain_text) -> None:
-        self._require_distinct(definition.columns)
+        self._require_distinct(definition)
         old_key = (handle.schema, handle.name)
         key = (schema or handle.schema, name or handle.name)
         with self.store.lock, self.store.writing(self.session) as session:
@@ -336,18 +355,19 @@ class MemoryConnector(RoutineStore, Connector, SupportsWrite, SupportsSnapshot, 
                         c.name for c in table.definition.constraints}:
                     check_all(self.store, session, key, constraint, text)
             for index in definition.indexes:
-                if index.unique and index not in table.definition.indexes and not index.predicate \
-                        and {c.name for c in definition.columns}.issuperset(index.key_columns):
-                    check_all(self.store, session, key, Constraint(index.name, "unique", index.key_columns), text)
+                if index.unique and (index not in table.definition.indexes or rewrite is not None):
+                    check_unique(self.store, session, key, index.name, text)
 
     def drop_table(self, handle: TableHandle) -> None:
         with self.store.lock, self.store.writing(self.session) as session:
             self.relation(handle)
             self.store.put(session, (handle.schema, handle.name), None)
 
-    def _require_distinct(self, columns: Sequence[ColumnInfo]) -> None:
+    def _require_distinct(self, definition: TableDefinition) -> None:
         seen: set[str] = {self.ROW_ID}
-        for column in columns:
+        for column in definition.columns:
+            if column.name in SYSTEM_COLUMNS and definition.kind != "view":
+                raise DuplicateColumn(f'column name "{column.name}" conflicts with a system column name')
             if column.name in seen:
                 raise DuplicateColumn(f'column "{column.name}" specified more than once')
             seen.add(column.name)

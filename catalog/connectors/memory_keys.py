@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shoal.catalog import scaled
 from shoal.catalog.connectors.memory_segments import concatenated
 from shoal.catalog.types import SqlType
 
@@ -22,7 +23,7 @@ def codes_of(groups: Sequence[Columns], types: Sequence[SqlType]) -> tuple[np.nd
     total = sum(len(group[0]) for group in groups)
     codes, nulls = np.zeros(total, np.int64), np.zeros(total, np.bool_)
     for position, sql_type in enumerate(types):
-        column = _spelled(concatenated([group[position] for group in groups], sql_type))
+        column = _spelled(concatenated([group[position] for group in groups], sql_type), sql_type)
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
         if column.null_count:
@@ -113,11 +114,30 @@ def _near(added: Columns, existing: Sequence[Columns], types: Sequence[SqlType])
     return found
 
 
-def _spelled(column: pa.Array) -> pa.Array:
-    """Arrays and rows as texts that are equal where they are; other columns as they are."""
+def _spelled(column: pa.Array, sql_type: SqlType) -> pa.Array:
+    """Arrays, rows and numerics that bring their own scales as values that are equal where they are; others as they are."""
+    if sql_type.varies:
+        return _canonical(column)
     if not pa.types.is_nested(column.type):
         return column
     return pa.array([None if value is None else repr(value) for value in column.to_pylist()], pa.string())
+
+
+def _canonical(column: pa.Array) -> pa.Array:
+    """Numbers without the zeros that end their fractions: 16 bytes each, or texts where they need more."""
+    if not scaled.is_scaled(column.type) or not pa.types.is_int64(column.type.field(0).type):
+        return pa.array([text if text is None or "." not in text else text.rstrip("0").rstrip(".")
+                         for text in scaled.texts(column).to_pylist()], pa.string())
+    pairs = np.empty((len(column), 2), np.int64)
+    for place in (0, 1):
+        pairs[:, place] = pc.fill_null(column.field(place), 0).to_numpy()
+    values, scales = pairs[:, 0], pairs[:, 1]
+    values[scales < 0] = 0
+    while len(open_ := np.flatnonzero((scales > 0) & (values % 10 == 0))):
+        values[open_] //= 10
+        scales[open_] -= 1
+    valid = pa.py_buffer(np.packbits(np.asarray(column.is_valid()), bitorder="little")) if column.null_count else None
+    return pa.Array.from_buffers(pa.binary(16), len(column), [valid, pa.py_buffer(pairs)])
 
 
 def _plain(array: pa.Array) -> pa.Array:

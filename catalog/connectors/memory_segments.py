@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ class Segment:
     ids: np.ndarray
     columns: tuple[pa.Array, ...]
     size_bytes: int
+    keys: dict[object, list[pa.Array]] = field(default_factory=dict)
+    """Keys of unique indexes on expressions or with a predicate, once they have been computed."""
 
     @property
     def rows(self) -> int:

@@ -88,6 +88,7 @@ class Mark:
     changes: Mapping[Key, Object | None]
     schemas: Mapping[str, str | None]
     deferred: frozenset[Key]
+    moves: int = 0
 
 
 @dataclass(slots=True)
@@ -103,6 +104,9 @@ class Workspace:
     """Tables whose deferred foreign keys are to be checked at the end."""
     definitions: int = 0
     """Goes up when names or columns change."""
+    followed: bool = False
+    """Rows are to be found under the new ids that updates give them, by `moves`: old ids and new ones."""
+    moves: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     taken: dict[int, int] = field(default_factory=dict)
     """The last value that the session has taken from each sequence."""
     last: int | None = None
@@ -211,7 +215,7 @@ class MemoryStore:
         with self.lock:
             space = self._workspaces.get(session)
             return Mark({}, {}, frozenset()) if space is None else Mark(
-                dict(space.changes), dict(space.schemas), frozenset(space.deferred))
+                dict(space.changes), dict(space.schemas), frozenset(space.deferred), len(space.moves))
 
     def restore(self, session: str, mark: Mark) -> None:
         with self.lock:
@@ -219,6 +223,7 @@ class MemoryStore:
             if space is not None:
                 space.changes, space.schemas, space.deferred = dict(mark.changes), dict(mark.schemas), set(mark.deferred)
                 space.definitions += 1
+                del space.moves[mark.moves:]
 
     def commit(self, session: str) -> None:
         """Makes the session's changes everybody's.
@@ -229,6 +234,7 @@ class MemoryStore:
             space = self._workspaces.get(session)
             if space is None:
                 return
+            space.followed, space.moves = False, []
             shared = {key: version for key, version in space.changes.items() if key[0] != space.schema}
             committed = {**self.committed, **{k: v for k, v in shared.items() if v is not None}}
             for key, version in shared.items():

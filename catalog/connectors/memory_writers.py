@@ -7,7 +7,7 @@ done here too. Wording: nbtree's _bt_check_unique and ri_triggers.c of PostgreSQ
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +25,7 @@ from shoal.catalog.connectors.memory_segments import (
     without,
 )
 from shoal.catalog.connectors.memory_store import Key, MemoryStore, Table
-from shoal.catalog.declarations import Constraint
+from shoal.catalog.declarations import Constraint, KeysOfRows, TableDefinition
 from shoal.catalog.errors import (
     FeatureNotSupported,
     ForeignKeyViolation,
@@ -127,10 +127,9 @@ class Insert(MemoryWriter, ConflictWriter):
     def _added(self, table: Table) -> list[Segment]:
         return [segment_of(self.store.new_ids(b.num_rows), b.columns, table.definition.columns) for b in self.batches]
 
-    def conflicts(self, batch: pa.RecordBatch, key: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        places, types = _places(self.table, key)
-        return matches([batch.column(place) for place in places],
-                       [[segment.columns[place] for place in places] for segment in self._now().segments], types)
+    def conflicts(self, batch: pa.RecordBatch, key: str) -> tuple[np.ndarray, np.ndarray]:
+        found = next(unique for unique in unique_keys(self.table.definition) if unique.name == key)
+        return matches(found.of(batch.columns), [found.of_segment(segment) for segment in self._now().segments], found.types)
 
     def existing(self, numbers: np.ndarray) -> pa.RecordBatch:
         table = self._now()
@@ -184,8 +183,7 @@ class Change:
     def insert(self, key: Key, table: Table, added: Sequence[Segment]) -> None:
         if not added:
             return
-        self._require_unique(key, table, [segment.columns for segment in added],
-                             [segment.columns for segment in table.segments])
+        self._require_unique(key, table, [segment.columns for segment in added], table.segments)
         self._put(key, table, compacted((*table.segments, *added), table.definition.columns))
         self._require_referenced(key, table, [segment.columns for segment in added])
 
@@ -195,20 +193,25 @@ class Change:
         self._require_all(found, len(ids))
         self._put(key, table, kept)
         if old is not None:
-            self._after_removal(key, table, old, None)
+            self._after_removal(key, old, None)
 
     def update(self, key: Key, table: Table, ids: np.ndarray, values: list[pa.Array]) -> None:
         columns = table.definition.columns
         old = _rows_of(table, ids) if self._referencing(key) else None
-        kept = without(table.segments, ids)[0] if _unique_keys(table) else ()
-        self._require_unique(key, table, [values], [segment.columns for segment in kept])
+        kept = without(table.segments, ids)[0] if any(True for _ in unique_keys(table.definition)) else ()
+        self._require_unique(key, table, [values], kept)
         changed, found = with_updates(table.segments, ids, np.arange(len(ids)), [[column] for column in values], columns,
                                       self.store.new_ids)
         self._require_all(found, len(ids))
+        space = self.store.workspace(self.session)
+        if space is not None and space.followed:
+            for before, after in zip(table.segments, changed, strict=True):
+                moved = before.ids != after.ids
+                space.moves.append((before.ids[moved], after.ids[moved]))
         self._put(key, table, changed)
         self._require_referenced(key, table, [values])
         if old is not None:
-            self._after_removal(key, table, old, values)
+            self._after_removal(key, old, values)
 
     def _require_all(self, found: int, wanted: int) -> None:
         """Raises: SerializationFailure (40001) where others have changed the rows, and no part of the same statement."""
@@ -221,18 +224,31 @@ class Change:
 
     # --- unique keys
 
-    def _require_unique(self, key: Key, table: Table, added: Sequence[Columns], kept: Sequence[Columns]) -> None:
-        for name, columns in _unique_keys(table):
-            places, types = _places(table, columns)
-            fresh = [concatenated([group[place] for group in added], t) for place, t in zip(places, types, strict=True)]
-            row = first_repeated(fresh, [[group[place] for place in places] for group in kept], types)
+    def _require_unique(self, key: Key, table: Table, added: Sequence[Columns], kept: Sequence[Segment]) -> None:
+        whole: list[pa.Array] = []
+        for unique in unique_keys(table.definition):
+            whole = whole or [concatenated([group[place] for group in added], column.type)
+                              for place, column in enumerate(table.definition.columns)]
+            fresh = unique.of(whole)
+            row = first_repeated(fresh, [unique.of_segment(segment) for segment in kept], unique.types)
             if row is not None:
-                shown = self._shown([quoted(column) for column in columns], fresh, types, row)
-                error = UniqueViolation(f'duplicate key value violates unique constraint "{name}"',
+                shown = self._shown(unique.labels, fresh, unique.types, row)
+                error = UniqueViolation(f'duplicate key value violates unique constraint "{unique.name}"',
                                         detail=f"Key {shown} already exists.").about(
-                                            schema=key[0], table=key[1], constraint=name)
+                                            schema=key[0], table=key[1], constraint=unique.name)
                 error.row = row
                 raise error
+
+    def require_distinct(self, key: Key, table: Table, unique: UniqueKey) -> None:
+        """Raises: UniqueViolation (23505) for the first row of a table that repeats another's new key."""
+        groups = [unique.of_segment(segment) for segment in table.segments]
+        values = [concatenated([group[place] for group in groups], t) for place, t in enumerate(unique.types)]
+        row = first_repeated(values, [], unique.types)
+        if row is not None:
+            raise UniqueViolation(
+                f'could not create unique index "{unique.name}"',
+                detail=f"Key {self._shown(unique.labels, values, unique.types, row)} is duplicated.").about(
+                    schema=key[0], table=key[1], constraint=unique.name)
 
     def _shown(self, columns: Sequence[str], values: Columns, types: Sequence[SqlType], row: int) -> str:
         texts = [self.text(value.slice(row, 1), t)[0].as_py() for value, t in zip(values, types, strict=True)]
@@ -272,7 +288,7 @@ class Change:
                 if isinstance(version, Table) for constraint in version.definition.constraints
                 if constraint.kind == "foreign" and constraint.references == key]
 
-    def _after_removal(self, key: Key, table: Table, old: list[pa.Array], new: list[pa.Array] | None) -> None:
+    def _after_removal(self, key: Key, old: list[pa.Array], new: list[pa.Array] | None) -> None:
         """What foreign keys that point to `key` make of rows that are gone (or have the values `new` now)."""
         for other, constraint in self._referencing(key):
             child = self.store.find(self.session, other)
@@ -306,7 +322,7 @@ class Change:
                            f'table "{other[1]}".').about(schema=other[0], table=other[1], constraint=constraint.name)
             else:
                 replacement = None if new is None else [new[place].take(chosen) for place in theirs]
-                self._cascade(other, child, constraint, action, hit, removed, replacement, mine, types)
+                self._cascade(other, child, action, hit, removed, replacement, mine, types)
 
     @staticmethod
     def _first_of(removed: Columns, segment: Segment, mask: np.ndarray, places: Sequence[int],
@@ -315,7 +331,7 @@ class Change:
         used = members(removed, [segment.columns[place].take(chosen) for place in places], types)
         return int(np.flatnonzero(used)[0])
 
-    def _cascade(self, key: Key, child: Table, constraint: Constraint, action: str,
+    def _cascade(self, key: Key, child: Table, action: str,
                  hit: Sequence[tuple[Segment, np.ndarray]], removed: Columns, replacement: list[pa.Array] | None,
                  places: Sequence[int], types: Sequence[SqlType]) -> None:
         ids = np.sort(np.concatenate([segment.ids[mask] for segment, mask in hit]))
@@ -356,28 +372,66 @@ def check_all(store: MemoryStore, session: str, key: Key, constraint: Constraint
     table = store.find(session, key)
     if not isinstance(table, Table) or not table.segments:
         return
-    groups = [segment.columns for segment in table.segments]
-    change = Change(store, session, text)
     if constraint.kind == "foreign":
-        change.require_referenced(key, table, constraint, groups)
+        groups = [segment.columns for segment in table.segments]
+        Change(store, session, text).require_referenced(key, table, constraint, groups)
     elif constraint.kind in ("primary", "unique"):
-        places, types = _places(table, constraint.columns)
-        values = [concatenated([group[place] for group in groups], t) for place, t in zip(places, types, strict=True)]
-        row = first_repeated(values, [], types)
-        if row is not None:
-            names = [quoted(column) for column in constraint.columns]
-            raise UniqueViolation(f'could not create unique index "{constraint.name}"',
-                                  detail=f"Key {change._shown(names, values, types, row)} is duplicated.")
+        check_unique(store, session, key, constraint.name, text)
 
 
-def _unique_keys(table: Table) -> Iterator[tuple[str, tuple[str, ...]]]:
-    names = {column.name for column in table.definition.columns}
-    for constraint in table.definition.constraints:
+def check_unique(store: MemoryStore, session: str, key: Key, name: str, text: Text) -> None:
+    """Whether the unique key of this name, declared now, holds for the rows there are. Raises: UniqueViolation (23505)."""
+    table = store.find(session, key)
+    if isinstance(table, Table) and table.segments:
+        unique = next((unique for unique in unique_keys(table.definition) if unique.name == name), None)
+        if unique is not None:
+            Change(store, session, text).require_distinct(key, table, unique)
+
+
+@dataclass(frozen=True, slots=True)
+class UniqueKey:
+    """A unique key or index of a table. `labels`: its columns as errors have them."""
+
+    name: str
+    labels: tuple[str, ...]
+    types: tuple[SqlType, ...]
+    places: tuple[int, ...]
+    """Of its columns in the table; none where `keys_of` computes them."""
+    names: tuple[str, ...] = ()
+    """Of the table's columns, which `keys_of` takes."""
+    keys_of: KeysOfRows | None = None
+
+    def of(self, columns: Columns) -> Columns:
+        """The keys of rows: NULL for those that may repeat others."""
+        if self.keys_of is None:
+            return [columns[place] for place in self.places]
+        return list(self.keys_of(dict(zip(self.names, columns, strict=True))))
+
+    def of_segment(self, segment: Segment) -> Columns:
+        if self.keys_of is None:
+            return self.of(segment.columns)
+        if self.keys_of not in segment.keys:
+            segment.keys[self.keys_of] = list(self.of(segment.columns))
+        return segment.keys[self.keys_of]
+
+
+def unique_keys(definition: TableDefinition) -> Iterator[UniqueKey]:
+    """All that must be unique in a table."""
+    places = {column.name: place for place, column in enumerate(definition.columns)}
+    types = {column.name: column.type for column in definition.columns}
+    for constraint in definition.constraints:
         if constraint.kind in ("primary", "unique"):
-            yield constraint.name, constraint.columns
-    for index in table.definition.indexes:
-        if index.unique and not index.predicate and names.issuperset(index.key_columns):
-            yield index.name, index.key_columns
+            yield UniqueKey(constraint.name, tuple(map(quoted, constraint.columns)),
+                            tuple(types[name] for name in constraint.columns),
+                            tuple(places[name] for name in constraint.columns))
+    for index in definition.indexes:
+        if not index.unique:
+            continue
+        made = {f"({e.text})": (e.pretty if e.is_call else f"({e.pretty})", e.type) for e in index.expressions}
+        keys = [made[name] if name in made else (quoted(name), types[name]) for name in index.key_columns]
+        yield UniqueKey(index.name, tuple(label for label, _ in keys), tuple(t for _, t in keys),
+                        () if index.keys_of is not None else tuple(places[name] for name in index.key_columns),
+                        tuple(places), index.keys_of)
 
 
 def _places(table: Table, columns: Sequence[str]) -> tuple[list[int], list[SqlType]]:

@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 
 from shoal.catalog.connector import ColumnStatistics, TableName, TableStatistics
 from shoal.catalog.connectors.postgres_connections import Connection, Connections
-from shoal.catalog.connectors.postgres_objects import RemoteObjects
-from shoal.catalog.connectors.postgres_types import RemoteColumn, sql_type_of
+from shoal.catalog.connectors.postgres_objects import RemoteObjects, base_types
+from shoal.catalog.connectors.postgres_types import TYPE_FIELDS, TYPE_JOINS, RemoteColumn, RemoteType, sql_type_of
 from shoal.catalog.declarations import ColumnInfo, TableKind
 from shoal.catalog.types import SqlType
 
@@ -29,21 +29,17 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'v', 'm', 'f', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
 """
 _SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname <> 'information_schema' AND nspname !~ '^pg_'"
-_DOMAINS = """
-SELECT t.oid::int8, t.typbasetype::int8, t.typtypmod, bn.nspname, b.typname, b.typtype::text
-FROM pg_type t JOIN pg_type b ON b.oid = t.typbasetype JOIN pg_namespace bn ON bn.oid = b.typnamespace WHERE t.typtype = 'd'
-"""
-_COLUMNS = """
-SELECT c.relname, a.attname, t.oid::int8, tn.nspname, t.typname, t.typtype::text, a.atttypmod,
+_COLUMNS = f"""
+SELECT c.relname, a.attname, t.oid::int8, {TYPE_FIELDS.format(t="t")}, a.atttypmod,
        format_type(a.atttypid, a.atttypmod), a.attnotnull, coalesce(col_description(c.oid, a.attnum), ''),
        coalesce(pg_get_expr(d.adbin, d.adrelid), ''),
-       coalesce(co.collname, ''), coalesce(co.collprovider::text, ''), coalesce(co.collcollate, ''), {deterministic},
-       coalesce(s.n_distinct, 0), {identity}, {generated}
+       coalesce(co.collname, ''), coalesce(co.collprovider::text, ''), coalesce(co.collcollate, ''), {{deterministic}},
+       coalesce(s.n_distinct, 0), {{identity}}, {{generated}}
 FROM pg_attribute a
 JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'v', 'm', 'f', 'p')
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_type t ON t.oid = a.atttypid
-JOIN pg_namespace tn ON tn.oid = t.typnamespace
+{TYPE_JOINS.format(t="t")}
 LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
 LEFT JOIN pg_collation co ON co.oid = a.attcollation
 LEFT JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname AND NOT s.inherited
@@ -151,7 +147,7 @@ class Metadata:
 
     def _columns(self, schema: str, name: str) -> _Columns:
         def load(connection: Connection) -> dict[str, _Columns]:
-            domains = {row[0]: row[1:] for row in connection.execute(_DOMAINS)}
+            bases = base_types(connection)
             version = connection.info.server_version
             comparable = connection.info.parameter_status("server_encoding") in ("UTF8", "LATIN1", "SQL_ASCII")
             collate = connection.execute("SELECT datcollate FROM pg_database WHERE datname = current_database()").fetchone()
@@ -162,18 +158,16 @@ class Metadata:
             statement = statement.replace("{identity}", "a.attidentity::text" if version >= 100000 else "''")
             statement = statement.replace("{generated}", "a.attgenerated::text" if version >= 120000 else "''")
             for row in connection.execute(statement.encode(), [schema]):
-                (table, column, oid, type_schema, type_name, type_kind, typmod, formatted, not_null, comment, default,
-                 collation, provider, locale, exact, distinct, identity, generated) = row
-                while oid in domains:
-                    base, base_typmod, type_schema, type_name, type_kind = domains[oid]
-                    oid, typmod = base, base_typmod if typmod < 0 else typmod
-                sql_type, native = sql_type_of(type_schema, type_name, typmod, type_kind)
+                table, column, oid, *of_type = row[:9]
+                (typmod, formatted, not_null, comment, default, collation, provider, locale, exact, distinct, identity,
+                 generated) = row[9:]
+                remote_type, typmod = bases(oid, RemoteType(*of_type), typmod)
+                sql_type, native = sql_type_of(remote_type, typmod)
                 c_order = default_c if provider == "d" else not collation or (provider == "c" and locale in _C_LOCALES)
-                enum = (type_schema, type_name) if type_kind in ("e", "c") else None
                 few = sql_type.is_string and 0 < distinct <= _FEW_VALUES
                 shown, remote = found.setdefault(table, ([], []))
                 shown.append(ColumnInfo(column, sql_type, not not_null, comment, default=default,
-                                        native_type=formatted if native else "", enum=enum, identity=identity,
+                                        native_type=formatted if native else "", made=remote_type.made, identity=identity,
                                         generated=bool(generated)))
                 remote.append(RemoteColumn(column, sql_type, native, c_order, exact, comparable, few))
             return {table: _Columns(tuple(shown), tuple(remote)) for table, (shown, remote) in found.items()}

@@ -7,10 +7,11 @@ long as its names (postgres_metadata). Spec: PostgreSQL 15 documentation, chapte
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from shoal.catalog.connectors.postgres_connections import Connection
-from shoal.catalog.connectors.postgres_types import sql_type_of
+from shoal.catalog.connectors.postgres_types import TYPE_FIELDS, TYPE_JOINS, RemoteType, sql_type_of
 from shoal.catalog.declarations import Constraint, EnumType, Index, NumberSequence, StoredSize, TypeDefinition
 from shoal.catalog.types import SqlType
 
@@ -60,11 +61,15 @@ SELECT t.typname, ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypi
        coalesce(obj_description(t.oid, 'pg_type'), '')
 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE n.nspname = %s AND t.typtype = 'e' ORDER BY t.typname
 """
-_COMPOSITES = """
-SELECT t.typname, a.attname, fn.nspname, f.typname, a.atttypmod, f.typtype::text
+_DOMAINS = f"""
+SELECT t.oid::int8, t.typbasetype::int8, {TYPE_FIELDS.format(t="b")}, t.typtypmod
+FROM pg_type t JOIN pg_type b ON b.oid = t.typbasetype {TYPE_JOINS.format(t="b")} WHERE t.typtype = 'd'
+"""
+_COMPOSITES = f"""
+SELECT t.typname, a.attname, f.oid::int8, {TYPE_FIELDS.format(t="f")}, a.atttypmod
 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace JOIN pg_class c ON c.oid = t.typrelid AND c.relkind = 'c'
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-JOIN pg_type f ON f.oid = a.atttypid JOIN pg_namespace fn ON fn.oid = f.typnamespace
+JOIN pg_type f ON f.oid = a.atttypid {TYPE_JOINS.format(t="f")}
 WHERE n.nspname = %s ORDER BY t.typname, a.attnum
 """
 _SIZES = """
@@ -126,10 +131,14 @@ class RemoteObjects:
     def composites(self, schema: str) -> tuple[TypeDefinition, ...]:
         """Composite types; the rows of tables are types too, but not of these."""
         def load(connection: Connection) -> tuple[TypeDefinition, ...]:
-            found: dict[str, tuple[tuple[str, SqlType], ...]] = {}
-            for name, field, *of_type in connection.execute(_COMPOSITES, [schema]):
-                found[name] = (*found.get(name, ()), (field, sql_type_of(*of_type)[0]))
-            return tuple(TypeDefinition(name, "composite", fields=fields) for name, fields in found.items())
+            bases = base_types(connection)
+            found: dict[str, TypeDefinition] = {}
+            for name, field, oid, *of_type, typmod in connection.execute(_COMPOSITES.encode(), [schema]):
+                known = found.get(name, TypeDefinition(name, "composite"))
+                remote, typmod = bases(oid, RemoteType(*of_type), typmod)
+                found[name] = replace(known, fields=(*known.fields, (field, sql_type_of(remote, typmod)[0])),
+                                      made=(*known.made, remote.made))
+            return tuple(found.values())
         return self._rows("composites", schema, load)
 
     def sizes(self, schema: str) -> dict[str, StoredSize]:
@@ -142,6 +151,18 @@ class RemoteObjects:
             row = connection.execute(_SCHEMA_COMMENT, [schema]).fetchone()
             return row[0] if row else ""
         return self._rows("schema_comment", schema, load)
+
+
+def base_types(connection: Connection) -> Callable[[int, RemoteType, int], tuple[RemoteType, int]]:
+    """What gives the type beneath a domain, and its typmod; other types as they are."""
+    domains = {row[0]: row[1:] for row in connection.execute(_DOMAINS.encode())}
+
+    def base(oid: int, remote: RemoteType, typmod: int) -> tuple[RemoteType, int]:
+        while oid in domains:
+            oid, *of_type, of_base = domains[oid]
+            remote, typmod = RemoteType(*of_type), of_base if typmod < 0 else typmod
+        return remote, typmod
+    return base
 
 
 def _grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, tuple[T, ...]]:

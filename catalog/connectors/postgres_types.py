@@ -30,6 +30,7 @@ from shoal.catalog.types import (
     RANGES,
     TEXT,
     SqlType,
+    array_of,
     decimal_low_words,
     storage_type,
 )
@@ -37,6 +38,14 @@ from shoal.catalog.types import (
 _PLAIN = frozenset({"bool", "int2", "int4", "int8", "float4", "float8", "text", "name", "char", "bytea", "uuid", "json",
                     "jsonb", "date", "time", "timetz", "timestamp", "timestamptz", "interval", "oid",
                     "inet", "cidr", "macaddr", "macaddr8", *RANGES, *MULTIRANGES})
+TYPE_FIELDS = "{t}n.nspname, {t}.typname, {t}.typtype::text, coalesce({t}en.nspname, ''), coalesce({t}e.typname, ''), " \
+    "coalesce({t}e.typtype::text, '')"
+TYPE_JOINS = "JOIN pg_namespace {t}n ON {t}n.oid = {t}.typnamespace " \
+    "LEFT JOIN pg_type {t}e ON {t}e.oid = {t}.typelem AND {t}.typcategory = 'A' " \
+    "LEFT JOIN pg_namespace {t}en ON {t}en.oid = {t}e.typnamespace"
+"""Of a pg_type `t`: the columns of a `RemoteType`, and the tables they take."""
+_MADE = ("e", "c")
+"""pg_type.typtype of enums and composite types."""
 _US_PER_DAY = 86_400_000_000
 _INT32_MAX, _INT64_MAX = (1 << 31) - 1, (1 << 63) - 1
 
@@ -69,10 +78,32 @@ class RemoteColumn:
         return RemoteColumn(name, SqlType(type_name, precision, scale, length), *flags)
 
 
-def sql_type_of(schema: str, name: str, typmod: int, kind: str) -> tuple[SqlType, bool]:
-    """(the type, whether it is only text standing for a type unknown here) of a pg_type row and a typmod."""
-    if schema != "pg_catalog":
-        return TEXT, True
+@dataclass(frozen=True, slots=True)
+class RemoteType:
+    """What `TYPE_FIELDS` read of a pg_type row; `element...` of an array's elements, else empty."""
+
+    schema: str
+    name: str
+    kind: str
+    element_schema: str = ""
+    element_name: str = ""
+    element_kind: str = ""
+
+    @property
+    def made(self) -> tuple[str, str] | None:
+        """(schema, name) of the enum or composite type that its values, or its elements, are of."""
+        if self.schema == "pg_catalog":
+            return None
+        if self.kind in _MADE:
+            return self.schema, self.name
+        return (self.element_schema, self.element_name) if self.element_kind in _MADE else None
+
+
+def sql_type_of(remote: RemoteType, typmod: int) -> tuple[SqlType, bool]:
+    """(the type, whether it is only text standing for a type unknown here) of a type and a typmod."""
+    name = remote.name
+    if remote.schema != "pg_catalog":
+        return (TEXT if remote.made is None or remote.kind in _MADE else array_of(TEXT)), True
     if name == "numeric":
         if typmod < 4:
             return NUMERIC, False

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 from typing import Any
 
 from shoal.catalog.information_schema.data_types import described
+from shoal.catalog.pg_catalog import routines
 from shoal.catalog.pg_catalog.snapshot import Snapshot
 from shoal.catalog.pg_catalog.static import column
 
 _KINDS = {"f": "FUNCTION", "p": "PROCEDURE"}
+_SHOWN = ("oid", "proname", "pronamespace", "prokind", "prorettype", "prolang", "proisstrict", "provolatile", "prosrc")
 _ACCESS = {"i": "YES", "s": "NO", "v": "NO"}
 
 
@@ -18,10 +21,11 @@ def _names(catalog: str, name: str) -> dict[int, str]:
 
 
 def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
-    for oid, name, space, kind, returns, language, strict, volatility, source in zip(*column(
-            "pg_proc", "oid", "proname", "pronamespace", "prokind", "prorettype", "prolang", "proisstrict", "provolatile",
-            "prosrc"), strict=True):
-        schema, spoken = _names("pg_namespace", "nspname")[space], _names("pg_language", "lanname")[language]
+    schemas = {**_names("pg_namespace", "nspname"), **{made.oid: made.name for made in snapshot.namespaces}}
+    functions = chain(zip(*column("pg_proc", *_SHOWN), strict=True),
+                      (tuple(row[name] for name in _SHOWN) for row in routines.rows(snapshot)))
+    for oid, name, space, kind, returns, language, strict, volatility, source in functions:
+        schema, spoken = schemas[space], _names("pg_language", "lanname")[language]
         result = described(snapshot, returns)
         yield {
             "specific_catalog": snapshot.database, "specific_schema": schema, "specific_name": f"{name}_{oid}",

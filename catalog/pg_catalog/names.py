@@ -24,12 +24,12 @@ from shoal.catalog.errors import (
     UndefinedObject,
     UndefinedTable,
 )
-from shoal.catalog.pg_catalog import definitions
+from shoal.catalog.pg_catalog import definitions, routines
 from shoal.catalog.pg_catalog.roles import role_oids
-from shoal.catalog.pg_catalog.snapshot import OWNER, SUPERUSER_OID, Relation, Snapshot, stable_oid
+from shoal.catalog.pg_catalog.snapshot import OWNER, SUPERUSER_OID, MadeFunction, Relation, Snapshot, stable_oid
 from shoal.catalog.pg_catalog.static import column, system_relations, token_types, view_definitions
 from shoal.catalog.pg_catalog.views import pg_description
-from shoal.catalog.types import NAMES_BY_OID, OIDS, SQL_ALIASES, SqlType
+from shoal.catalog.types import NAMES_BY_OID, SqlType
 
 CLASS, TYPE, NAMESPACE, LANGUAGE = 1259, 1247, 2615, 2612
 _KINDS = {"regproc": "pg_proc", "regprocedure": "pg_proc", "regoper": "pg_operator", "regoperator": "pg_operator",
@@ -183,8 +183,12 @@ class SessionNames:
             found = _objects(catalog).get(oid) if catalog in _COLUMNS else None
             if found is not None:
                 return _spaces()[found[1]] in ("pg_catalog", *self._search_path)
-            own = self.snapshot.own_types.get(oid) if kind == "type" else None
-            return None if own is None else self.namespace.visible(own[0].catalog, own[0].schema)
+            if kind == "function":
+                made = self.snapshot.function_by_oid.get(oid)
+                place = None if made is None else made.namespace
+            else:
+                place = self.snapshot.own_types[oid][0] if kind == "type" and oid in self.snapshot.own_types else None
+            return None if place is None else self.namespace.visible(place.catalog, place.schema)
         system = self.snapshot.system_by_oid.get(oid)
         if system is not None:
             return system.schema == "pg_catalog" or system.schema in self._search_path
@@ -242,6 +246,8 @@ class SessionNames:
             name = self.snapshot.indexes[oid][1].name
         elif oid in self.snapshot.sequence_by_oid:
             name = self.snapshot.sequence_by_oid[oid].info.name
+        elif (composite := next((c for c in self.snapshot.composites if c.oid == oid), None)) is not None:
+            return self._type_name(composite.type_oid)
         else:
             index = definitions.system_indexes().get(oid)
             return None if index is None else index.name if index.schema == "pg_catalog" else f"{index.schema}.{index.name}"
@@ -299,10 +305,8 @@ class SessionNames:
         bare = parts[-1]
         array = bare.endswith("[]")
         name = bare.removesuffix("[]")
-        known = SQL_ALIASES.get(name, name)
         if len(parts) == 1 or parts[-2] == "pg_catalog":
-            found = OIDS.get("_" + known if array else known) or next(iter(_named("pg_type").get(
-                "_" + known if array else known, ())), None)
+            found = routines.system_type(name, array)
             if found is not None:
                 return found
         for oid, (namespace, own) in self.snapshot.own_types.items():
@@ -318,12 +322,14 @@ class SessionNames:
         return next((name for name, found in role_oids(self.snapshot, self._user).items() if found == oid), None)
 
     def _static_name(self, kind: str, oid: int) -> str | None:
+        if kind in ("regproc", "regprocedure") and oid in self.snapshot.function_by_oid:
+            return self._made_function_name(self.snapshot.function_by_oid[oid], kind)
         found = _objects(_KINDS[kind]).get(oid)
         if found is None:
             return None
         name, space = found
         if kind == "regprocedure":
-            kinds = definitions.routine(oid, self.type_text)
+            kinds = self._routine(oid)
             assert kinds is not None
             arguments = ",".join(self.type_text(kind) for kind in kinds.row["proargtypes"])
             prefix = "" if _spaces()[space] in ("pg_catalog", *self._search_path) else f"{_spaces()[space]}."
@@ -335,14 +341,35 @@ class SessionNames:
         text = name if kind == "regoper" else quoted(name)
         return text if unique or kind not in ("regproc", "regoper") else f"{_spaces()[space]}.{text}"
 
+    def _made_function_name(self, made: MadeFunction, kind: str) -> str:
+        space, name = made.namespace, quoted(made.info.name)
+        alone = len(self._functions_named([made.info.name])) == 1
+        if not self.namespace.visible(space.catalog, space.schema) or (kind == "regproc" and not alone):
+            name = f"{quoted(space.name)}.{name}"
+        types = routines.row(self.snapshot, made)["proargtypes"]
+        return name if kind == "regproc" else f"{name}({','.join(map(self.type_text, types))})"
+
+    def _functions_named(self, parts: list[str]) -> list[int]:
+        """The OIDs of the functions that a name may mean."""
+        found = _named("pg_proc").get(parts[-1], []) if len(parts) == 1 or parts[-2] == "pg_catalog" else []
+        return [*found, *(made.oid for made in self.snapshot.functions if made.info.name == parts[-1] and (
+            parts[-2] in (made.namespace.name, made.namespace.schema) if len(parts) > 1
+            else self.namespace.visible(made.namespace.catalog, made.namespace.schema)))]
+
+    def _routine(self, oid: int) -> definitions.Routine | None:
+        made = None if oid in definitions.routines() else self.snapshot.function_by_oid.get(oid)
+        if made is not None:
+            return definitions.Routine(routines.row(self.snapshot, made), self.type_text)
+        return definitions.routine(oid, self.type_text)
+
     def _static_oid(self, kind: str, name: str, parts: list[str]) -> int | None:
         catalog = _KINDS[kind]
         if kind == "regprocedure" and "(" in name:
             head, _, inside = name.partition("(")
             parts = split_name(head)
             wanted = [self._type_oid(split_name(text)) for text in inside.rstrip(")").split(",") if text.strip()]
-            for oid in _named(catalog).get(parts[-1], ()):
-                routine = definitions.routine(oid, self.type_text)
+            for oid in self._functions_named(parts):
+                routine = self._routine(oid)
                 if routine is not None and routine.row["proargtypes"] == wanted:
                     return oid
             return None
@@ -352,7 +379,8 @@ class SessionNames:
             types = [0 if side.upper() == "NONE" else self._type_oid(split_name(side)) for side in sides]
             return next((oid for oid in _named(catalog).get(symbol.strip().rpartition(".")[2], ())
                          if list(_operands()[oid]) == types), None)
-        found = _named(catalog).get(parts[-1] if kind != "regoper" else name.strip().rpartition(".")[2], [])
+        found = self._functions_named(parts) if kind in ("regproc", "regprocedure") else _named(catalog).get(
+            parts[-1] if kind != "regoper" else name.strip().rpartition(".")[2], [])
         if len(found) > 1 and kind in ("regproc", "regoper"):
             raise AmbiguousFunction(f'more than one function named "{name}"' if kind == "regproc" else
                                     f"more than one operator named {name}")
@@ -402,15 +430,17 @@ class SessionNames:
         return None
 
     def _of_routine(self, oid: int, question: Callable[[definitions.Routine], str | None]) -> str | None:
-        found = definitions.routine(oid, self.type_text)
+        found = self._routine(oid)
         return None if found is None else question(found)
 
     def _function_definition(self, oid: int) -> str | None:
-        found = definitions.routine(oid, self.type_text)
+        found = self._routine(oid)
         if found is None:
             return None
+        made = self.snapshot.function_by_oid.get(oid)
+        space = _spaces()[found.row["pronamespace"]] if made is None else made.namespace.name
         languages = dict(zip(*column("pg_language", "oid", "lanname"), strict=True))
-        return found.definition(_spaces()[found.row["pronamespace"]], languages[found.row["prolang"]],
+        return found.definition(space, languages[found.row["prolang"]],
                                 lambda support: self._static_name("regproc", support))
 
     def _serial_sequence(self, table: str, name: str) -> str | None:

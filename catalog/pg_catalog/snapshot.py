@@ -20,6 +20,7 @@ from shoal.catalog import access
 from shoal.catalog.connector import (
     Connector,
     SupportsDefinitions,
+    SupportsRoutines,
     TableHandle,
     TableName,
     TableStatistics,
@@ -28,6 +29,7 @@ from shoal.catalog.declarations import (
     ColumnInfo,
     Constraint,
     EnumType,
+    FunctionDefinition,
     Index,
     NumberSequence,
     StoredSize,
@@ -35,8 +37,9 @@ from shoal.catalog.declarations import (
     ViewDefinition,
 )
 from shoal.catalog.errors import SqlError
-from shoal.catalog.pg_catalog.static import PG_CATALOG_OID, PUBLIC_OID, SystemRelation, column, system_relations
+from shoal.catalog.pg_catalog.static import PUBLIC_OID, SystemRelation, column, system_relations
 from shoal.catalog.registry import FEDERATED, SYSTEM, Catalogs
+from shoal.catalog.types import SqlType
 
 FIRST_OID, LAST_OID = 16_384, 2_147_483_647
 SUPERUSER_OID, DATABASE_OWNER_OID = 10, 6171
@@ -207,6 +210,25 @@ class Enum:
     info: EnumType
 
 
+@dataclass(frozen=True, slots=True)
+class Composite:
+    """A composite type: `oid` is pg_class's, of the relation that describes it."""
+
+    oid: int
+    type_oid: int
+    namespace: Namespace
+    info: TypeDefinition
+
+
+@dataclass(frozen=True, slots=True)
+class MadeFunction:
+    """A function that a user made."""
+
+    oid: int
+    namespace: Namespace
+    info: FunctionDefinition
+
+
 class Snapshot:
     """What one database shows. Build a new one when `Catalogs.version()` changed."""
 
@@ -274,6 +296,24 @@ class Snapshot:
         return [(namespace, info) for namespace, info in self._of_schemas(
             lambda connector, schema: connector.type_definitions(schema)) if info.kind != "enum"]
 
+    @cached_property
+    def composites(self) -> list[Composite]:
+        """The composite types among them."""
+        return [Composite(stable_oid("relation", namespace.catalog, namespace.schema, info.name),
+                          self.type_oid(namespace, info.name), namespace, info)
+                for namespace, info in self.made_types if info.kind == "composite"]
+
+    @cached_property
+    def functions(self) -> list[MadeFunction]:
+        found = self._of_schemas(
+            lambda connector, schema: connector.functions(schema) if isinstance(connector, SupportsRoutines) else ())
+        return [MadeFunction(stable_oid("function", namespace.catalog, namespace.schema, info.name, *info.signature),
+                             namespace, info) for namespace, info in found]
+
+    @cached_property
+    def function_by_oid(self) -> dict[int, MadeFunction]:
+        return {made.oid: made for made in self.functions}
+
     def _of_schemas(self, question: Callable[[Connector, str], Sequence[T]]) -> Iterator[tuple[Namespace, T]]:
         for namespace in self.namespaces:
             try:
@@ -325,15 +365,15 @@ class Snapshot:
         return {relation.oid: relation for relation in system_relations().values()}
 
     def type_of_column(self, relation: Relation, info: ColumnInfo) -> int:
-        """pg_attribute.atttypid: the source's enum type where the column has one."""
-        if info.enum is not None:
-            return stable_oid("type", relation.namespace.catalog, *info.enum)
-        return info.type.oid
+        """pg_attribute.atttypid: the source's own type where the column has one."""
+        return self.made_oid(relation.namespace, info.type, info.made)
 
-    def namespace_oid(self, relation: Relation | SystemRelation) -> int:
-        if isinstance(relation, Relation):
-            return relation.namespace.oid
-        return PG_CATALOG_OID if relation.schema == "pg_catalog" else information_schema_oid()
+    def made_oid(self, namespace: Namespace, sql_type: SqlType, made: tuple[str, str] | None) -> int:
+        """The OID of a type, of which `made` (schema, name) is the source's own."""
+        if made is None:
+            return sql_type.oid
+        schema, name = made
+        return stable_oid("type", namespace.catalog, schema, "_" + name if sql_type.is_array else name)
 
     def constraints(self) -> Iterator[tuple[Relation, int, Constraint]]:
         """All declared constraints: (relation, the constraint's OID, the constraint)."""

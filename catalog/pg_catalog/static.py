@@ -17,10 +17,9 @@ import pyarrow as pa
 from pyarrow import csv
 
 from shoal.catalog.declarations import ColumnInfo
-from shoal.catalog.types import NAMES_BY_OID, NUMERIC, OID, TEXT, SqlType, storage_type
+from shoal.catalog.types import NAMES_BY_OID, NUMERIC, OID, TID, SqlType, storage_type
 
 DATA = Path(__file__).parent / "data"
-SCHEMAS = {11: "pg_catalog", 99: "pg_toast"}
 PG_CATALOG_OID, PG_TOAST_OID, PUBLIC_OID = 11, 99, 2200
 
 
@@ -42,7 +41,7 @@ class SystemRelation:
         if self.kind == "r" and not any(info.name == "oid" for info in infos):
             infos.append(ColumnInfo("oid", OID, hidden=True))
         hidden = [ColumnInfo("tableoid", OID, hidden=True), ColumnInfo("xmin", SqlType("xid"), hidden=True),
-                  ColumnInfo("ctid", TEXT, hidden=True)]
+                  ColumnInfo("ctid", TID, hidden=True)]
         return (*infos, *hidden)
 
 

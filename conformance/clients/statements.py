@@ -1,6 +1,6 @@
 """Every statement that fifteen real clients sent, on a real PostgreSQL 15 and on Shoal with that database mounted.
 
-Usage: python -m conformance.clients.statements [CLIENT...] [--verbose]
+Usage: python -m conformance.clients.statements [CLIENT...]
 
 Both must succeed, with the same column names, types and (as sets) rows, or fail with the same SQLSTATE. Statements
 that write run against a `memory` catalog of the same name. What must differ is in `DIFFERENT_BY_NATURE` and

@@ -15,7 +15,7 @@ from conformance.functions import scope
 from shoal.catalog.errors import SqlError
 from shoal.catalog.pg_catalog.static import column
 from shoal.catalog.types import OIDS, SqlType
-from shoal.exec.functions import find, resolve_function, resolve_operator
+from shoal.exec.functions import resolve_function, resolve_operator
 from shoal.exec.functions.casts import cast_context
 from shoal.exec.functions.registry import POLYMORPHIC, Function, Resolution, named_type
 
@@ -29,6 +29,10 @@ _CONTEXT = {"i": "implicit", "a": "assignment", "e": "explicit"}
 BOUND = frozenset({"row_to_json", "json_populate_record", "json_populate_recordset", "jsonb_populate_record",
                    "jsonb_populate_recordset", "enum_first", "enum_last", "enum_range", "grouping"})
 """Names that the binder makes expressions of itself (exec/sql/calls.py)."""
+
+
+_OF_ROWS = ("*=", "*<>")
+"""Operators that the binder takes apart (exec/sql/rows.py), as it does comparisons of enums (exec/sql/coercion.py)."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +187,8 @@ def _declares(function: Function, signature: Signature) -> bool:
 
 def findings(signature: Signature) -> Iterator[Finding]:
     """What is wrong with a signature that is in scope."""
-    if signature.name in BOUND:
+    if signature.name in BOUND or "anyenum" in signature.arguments or (
+            signature.name in _OF_ROWS and signature.arguments == ("record", "record")):
         return
     found = _resolved(signature)
     if found is None:
@@ -230,8 +235,9 @@ def by_category(signatures: Sequence[Signature]) -> dict[str, list[Signature]]:
     return found
 
 
-def declared(signature: Signature) -> bool:
-    return signature.name in BOUND or bool(find(signature.name))
+def is_known(signature: Signature) -> bool:
+    """Whether a call with just these types means anything to Shoal."""
+    return signature.name in BOUND or _resolved(signature) is not None
 
 
 def procedure_names() -> frozenset[str]:

@@ -8,8 +8,29 @@ scope where one of its types or its name is in a table below.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+REASONS = {
+    "casts to a type's length or precision (write the cast)": "`varchar(varchar, integer, boolean)` and the like are what "
+                                                               "`CAST(x AS varchar(n))` calls",
+    "collations of ICU": "strings sort by the C collation; there are no others to administer",
+    "cursors": "a cursor is no value that functions take",
+    "geometric types": "Shoal has no geometric types; keep coordinates in columns of type double precision",
+    "large objects": "Shoal has no large objects; use bytea",
+    "money": "Shoal has no type money; use numeric(19, 2)",
+    "privileges as values": "privileges are asked for by name (`has_table_privilege` ...)",
+    "query rewriting of schemas that only PostgreSQL has": "they export to XML",
+    "server files and administration": "Shoal keeps no such files, locks or extensions",
+    "settings' flags": "they say how PostgreSQL's own configuration file is written",
+    "statistics and index maintenance": "Shoal has neither PostgreSQL's statistics collector nor its indexes",
+    "steps of PostgreSQL's own aggregates": "aggregates are computed in another way",
+    "text encodings": "text is UTF-8",
+    "text search": "Shoal has no full-text search; LIKE and regular expressions search text",
+    "transactions' and rows' identities": "transactions have no numbers that rows show",
+    "write-ahead log and replication": "Shoal has no write-ahead log",
+    "XML": "xml values can be stored and read only",
+}
+"""Why a category is out of scope."""
 IN_SCOPE = ""
 """The category of what should be there."""
 
@@ -26,6 +47,7 @@ _BY_TYPE = {
     "privileges as values": "aclitem",
 }
 """Types that Shoal has no values of, or none that a function computes with."""
+_LENGTH_COERCIONS = "casts to a type's length or precision (write the cast)"
 _BY_NAME = (
     ("geometric types", r"bound_box|diagonal"),
     ("text search", r"(?:json|jsonb)_to_tsvector|ts_\w+|@@@?|get_current_ts_config|array_to_tsvector"),
@@ -51,6 +73,9 @@ _BY_NAME = (
     ("statistics and index maintenance",
      r"pg_stat_\w+|pg_indexam_progress_phasename|bt\w*equalimage|brin_\w+|gin_\w+|pg_index(?:am)?_has_property|pg_index_column_has_property|pg_size_\w+_internal|"
      r"pg_mcv_\w+|pg_get_catalog_foreign_keys"),
+    (_LENGTH_COERCIONS, r"bpchar|varchar|bit|varbit|interval|numeric|timestamp|timestamptz|time|timetz"),
+    ("steps of PostgreSQL's own aggregates", r"int8_sum|numeric_inc"),
+    ("settings' flags", r"pg_settings_get_flags"),
     ("query rewriting of schemas that only PostgreSQL has",
      r"schema_to_\w+|database_to_\w+|table_to_\w+|query_to_\w+|cursor_to_\w+"),
 )
@@ -66,10 +91,16 @@ def is_internal(types: Iterable[str]) -> bool:
     return not _INTERNAL.isdisjoint(types)
 
 
-def category(name: str, types: Iterable[str]) -> str:
+def _is_length_coercion(name: str, types: Sequence[str]) -> bool:
+    """Whether the function of a type's name takes a value of it, and a modifier."""
+    return types[:2] == (name, "int4")
+
+
+def category(name: str, types: Sequence[str]) -> str:
     """Why a function of this name and these types (pg_type names) is out of scope; IN_SCOPE where it is not."""
     for one in types:
         found = _TYPE_CATEGORY.get(one) or _TYPE_CATEGORY.get(one.removeprefix("_"))
         if found:
             return found
-    return next((reason for reason, pattern in _NAME_CATEGORY if pattern.fullmatch(name)), IN_SCOPE)
+    return next((reason for reason, pattern in _NAME_CATEGORY if pattern.fullmatch(name)
+                 and (reason != _LENGTH_COERCIONS or _is_length_coercion(name, types))), IN_SCOPE)

@@ -46,10 +46,11 @@ def show(report: Report, verbose: bool) -> None:
     share = 100 * report.identical / max(1, report.compared)
     print(f"{report.name:22} {report.identical:5} of {report.compared:5} identical {share:6.1f} %   outside "
           f"{report.outside.total():3}   errors alike {report.refused_alike:3} of {report.refused:3}"
-          f"   set-up refused {len(report.set_up_failed):3}", flush=True)
+          f" (at the same place {report.placed_alike:3})   set-up refused {len(report.set_up_failed):3}", flush=True)
     for table, what in report.unequal.items():
         print(f"    table left unequal: {table}: {what}", flush=True)
     if verbose:
+        print(f"    tables copied from PostgreSQL: {', '.join(sorted(report.copied)) or 'none'}")
         for statement, message in report.set_up_failed:
             print(f"    set-up, line {statement.line}: {' '.join(statement.text.split())[:160]}\n        {message}")
         for statement, message in report.accepted_alone:
@@ -57,8 +58,8 @@ def show(report: Report, verbose: bool) -> None:
             print(f"    set-up only Shoal accepts, line {statement.line}: {text}\n        {message}")
         for statement, cause, found in report.differences:
             print(f"  line {statement.line}: {' '.join(statement.text.split())[:300]}\n      {cause}\n      {found}")
-        for statement, found in report.unlike:
-            print(f"  error, line {statement.line}: {' '.join(statement.text.split())[:200]}\n      {found}")
+        for statement, cause, found in report.unlike:
+            print(f"  error, line {statement.line}: {' '.join(statement.text.split())[:200]}\n      {cause}\n      {found}")
 
 
 def main() -> int:
@@ -76,25 +77,44 @@ def main() -> int:
         for report in judge(options.script or scripts(), log):
             show(report, options.verbose)
             reports.append(report)
+    return summarize(reports, options.least)
+
+
+def by_cause(found: Iterable[tuple[str, str, int]]) -> None:
+    """Prints how often each cause was found, the commonest first, and where."""
+    places: dict[str, list[str]] = {}
+    for cause, script, line in found:
+        places.setdefault(cause, []).append(f"{script}:{line}")
+    for cause, where in sorted(places.items(), key=lambda item: -len(item[1])):
+        print(f"  {len(where):5}  {cause}\n             {' '.join(where)}")
+
+
+def summarize(reports: list[Report], least: float) -> int:
+    """Prints what all scripts came to; the exit code."""
     identical, compared = sum(r.identical for r in reports), sum(r.compared for r in reports)
-    outside, causes = Counter[str](), Counter[str]()
+    outside = Counter[str]()
     for report in reports:
         outside += report.outside
-        causes += Counter(cause for _, cause, _ in report.differences)
     print("\ndifferent, by cause:")
-    for cause, count in causes.most_common():
-        print(f"  {count:5}  {cause}")
+    by_cause((cause, r.name, statement.line) for r in reports for statement, cause, _ in r.differences)
     print("outside, by reason:")
     for reason, count in outside.most_common():
         print(f"  {count:5}  {reason}")
+    print("errors unlike, by cause:")
+    by_cause((cause, r.name, statement.line) for r in reports for statement, cause, _ in r.unlike)
     alike, refused = sum(r.refused_alike for r in reports), sum(r.refused for r in reports)
-    print(f"errors: {alike} of {refused} queries that PostgreSQL refuses have its SQLSTATE")
-    print(f"identical but for the order of rows with equal sort keys: {sum(r.ties for r in reports)}")
+    print(f"errors: {alike} of {refused} queries that PostgreSQL refuses have its SQLSTATE, "
+          f"{sum(r.placed_alike for r in reports)} its position too")
+    unequal = [f"{r.name}: {table} ({what})" for r in reports for table, what in r.unequal.items()]
+    print(f"tables whose rows could not be made the same: {'; '.join(unequal) or 'none'}")
+    retyped = sorted({f"{table} ({what})" for r in reports for table, what in r.retyped.items()})
+    print(f"tables with the same rows and columns of types that are out of scope: {'; '.join(retyped) or 'none'}")
+    print(f"identical up to ties, the sort keys being equal row by row: {sum(r.ties for r in reports)}")
     share = 100 * identical / max(1, compared)
     everything = compared + sum(outside.values())
     print(f"{identical} of {compared} identical: {share:.2f} % "
           f"({100 * identical / max(1, everything):.2f} % with those outside)")
-    return 0 if share >= options.least else 1
+    return 0 if share >= least else 1
 
 
 sys.exit(main())

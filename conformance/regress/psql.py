@@ -22,6 +22,7 @@ _PIECE = re.compile(r"""
     | (?P<word> [A-Za-z_\x80-\uffff][\w$]* )
     """, re.VERBOSE)
 _COPY_DATA = re.compile(r"\s*copy\b.*\bfrom\s+stdin\b", re.IGNORECASE | re.DOTALL)
+_LEAD = re.compile(r"(?:\s|--[^\n]*|/\*.*?\*/)*", re.DOTALL)
 _OLD_STRINGS = re.compile(r"\s*(?:set|reset)\s+standard_conforming_strings(?:\s*(?:to|=)\s*(\w+))?", re.IGNORECASE)
 
 
@@ -93,6 +94,7 @@ class Script:
                     parts, first = [], at
                 else:
                     self._run(found["command"], found["rest"])
+                    first = first if "".join(parts).strip() else at
                 piece = ""
             elif found["end"] and depth <= 0 and not atomic:
                 if "".join(parts).strip():
@@ -109,10 +111,11 @@ class Script:
 
     def _statement(self, parts: list[str], first: int, into_variables: bool) -> Statement:
         text = "".join(parts)
-        lead = len(text) - len(text.lstrip())
-        if found := _OLD_STRINGS.match(text):
+        lead = _LEAD.match(text)
+        assert lead is not None
+        if found := _OLD_STRINGS.match(text, lead.end()):
             self._backslashes = (found[1] or "on").lower() == "off"
-        return Statement(text.strip(), self.text.count("\n", 0, first + lead) + 1, into_variables=into_variables)
+        return Statement(text.strip(), self.text.count("\n", 0, first + lead.end()) + 1, into_variables=into_variables)
 
     @staticmethod
     def _atomic(word: str, depth: int, before: str) -> int:

@@ -27,10 +27,18 @@ OUTSIDE: tuple[tuple[str, str], ...] = (
     (r"\bmoney\b|\bcash_", "money"), (r"::\s*xml\b|\bxml(element|forest|agg|concat|parse|attributes)\b", "XML"),
     (r"to_ts(vector|query)\b|::\s*ts(vector|query)\b|@@@|plainto_tsquery|\bts_", "full-text search"),
     (r"\blo_\w+\(|large_object", "large objects"),
-    (r"\bctid\b|\bxmin\b|\bcmin\b|\btableoid\b|txid_|pg_current_xact|pg_snapshot|pg_ls_|pg_read_|pg_stat_file|pg_walfile"
-     r"|pg_log_backend|pg_size_pretty\(pg_|pg_control_|pg_current_wal|pg_replication|pg_column_compression|amvalidate",
-     "PostgreSQL's own storage and server administration"))
+    (r"\bxmin\b|\bcmin\b|txid_|pg_current_xact|pg_snapshot|pg_ls_|pg_read_|pg_stat_file|pg_walfile"
+     r"|pg_log_backend|pg_size_pretty\(pg_|pg_control_|pg_current_wal|pg_replication|pg_column_compression|amvalidate"
+     r"|reltoastrelid|pg_tablespace_databases|pg_current_logfile", "PostgreSQL's own storage and server administration"),
+    (r"\bpg_lsn\b|pg_split_walfile_name", "the write-ahead log"),
+    (r"\bpg_stat(s|istic)\b", "statistics of PostgreSQL's planner"))
 """(pattern in the statement, what the project declares out of scope)."""
+
+VARYING: tuple[tuple[str, str], ...] = (
+    (r"\bpg_backend_pid\b|\bversion\(\)|\binet_(server|client)_|pg_postmaster_start_time|pg_conf_load_time|pg_my_temp_schema"
+     r"|'now'|\b(now|clock_timestamp|statement_timestamp)\s*\(\)|\bcurrent_timestamp\b|\blocaltimestamp\b",
+     "what differs between any two servers: numbers of processes, ports, the moment"),)
+"""(pattern in the statement, why other rows of the same names and types may be right)."""
 
 MADE_OUTSIDE: tuple[tuple[str, str, str], ...] = (
     (r"(?is)create\s+(?:or\s+replace\s+)?(?:function|procedure)\s+(?:\w+\.)?(\w+)\s*\(.*\blanguage\s+'?(?:plpgsql|c|internal)\b",
@@ -42,6 +50,7 @@ MADE_OUTSIDE: tuple[tuple[str, str, str], ...] = (
 IN_IS_EQUAL = r"=|\bin\s*\("
 """What uses an operator `=`."""
 REORDERED = "another order of rows"
+OTHER_VALUES = ("other rows", "another number of rows", REORDERED)
 
 
 @dataclass
@@ -55,9 +64,12 @@ class Report:
     differences: list[tuple[Statement, str, str]] = field(default_factory=list)
     """(statement, cause, detail)."""
     refused: int = 0
-    """Queries that PostgreSQL refuses, and of them those that Shoal refuses with the same SQLSTATE."""
+    """Queries that PostgreSQL refuses, and of them those that Shoal refuses with the same SQLSTATE, and with the same
+    position too."""
     refused_alike: int = 0
-    unlike: list[tuple[Statement, str]] = field(default_factory=list)
+    placed_alike: int = 0
+    unlike: list[tuple[Statement, str, str]] = field(default_factory=list)
+    """(statement, cause, detail) of the others."""
     set_up_failed: list[tuple[Statement, str]] = field(default_factory=list)
     foreign: dict[str, str] = field(default_factory=dict)
     """Patterns of the use of what the script makes in ways that are out of scope, with the reason (`MADE_OUTSIDE`)."""
@@ -65,6 +77,10 @@ class Report:
     """Of the identical: rows with equal sort keys stood in another order."""
     unequal: dict[str, str] = field(default_factory=dict)
     """Tables that could not be made equal, with what differs."""
+    retyped: dict[str, str] = field(default_factory=dict)
+    """Tables whose columns have types that Shoal has not, with what they are there."""
+    copied: set[str] = field(default_factory=set)
+    """Tables that were made equal by copying PostgreSQL's rows."""
     accepted_alone: list[tuple[Statement, str]] = field(default_factory=list)
     """Set-up statements that only Shoal accepts, with PostgreSQL's refusal."""
 
@@ -84,7 +100,7 @@ def run(name: str, postgres: str, shoal: str) -> Report:
     try:
         for statement in _statements(SET_UP):
             pair.set_up(statement.text, statement.data)
-        report.unequal = pair.check()
+        pair.mirror_all()
         script = _statements(name)
         before: dict[str, str] | None = None
         for statement in script:
@@ -102,7 +118,8 @@ def run(name: str, postgres: str, shoal: str) -> Report:
                     before = dict(report.foreign)
                 elif statement.words[:1] in (["rollback"], ["abort"]) and len(statement.words) == 1 and before is not None:
                     report.foreign = before
-        report.unequal |= dict.fromkeys(pair.unequal - report.unequal.keys(), "copied, and yet unequal")
+        report.unequal, report.retyped = pair.unequal, pair.retyped
+        report.copied = pair.copied
     finally:
         pair.postgres.close()
         pair.shoal.close()
@@ -153,7 +170,7 @@ def _statements(name: str) -> _Statements:
 
 
 def _query(pair: Pair, statement: Statement, report: Report, script: _Statements) -> None:
-    pair.look_after(statement.text)
+    unequal = pair.look_after(statement.text)
     expected, got = pair.query(statement.text)
     if statement.into_variables and len(expected.rows) == 1:
         script.script.variables |= {name: str(value or b"", "utf8")
@@ -161,12 +178,7 @@ def _query(pair: Pair, statement: Statement, report: Report, script: _Statements
     if statement.words[0] == "with" and re.search(r"(?i)\b(insert|update|delete|merge)\b", statement.text):
         pair.changed(re.findall(r"[A-Za-z_]\w*", statement.text.lower()))
     if expected.sqlstate:
-        report.refused += 1
-        if expected.sqlstate == got.sqlstate:
-            report.refused_alike += 1
-        else:
-            answers = f"{expected.sqlstate} {expected.message} <> {got.sqlstate or 'rows'} {got.message}"
-            report.unlike.append((statement, answers))
+        _refused(statement, expected, got, report)
         return
     report.accepted += 1
     cause = difference(statement.text, expected, got)
@@ -176,15 +188,36 @@ def _query(pair: Pair, statement: Statement, report: Report, script: _Statements
         return
     outside = next((what for pattern, what in OUTSIDE if re.search(pattern, statement.text, re.IGNORECASE)), "")
     outside = outside or _foreign(statement.text, report)
+    if not outside and cause in OTHER_VALUES:
+        outside = next((why for pattern, why in VARYING if re.search(pattern, statement.text, re.IGNORECASE)), "")
     if not outside and not re.search(r"(?i)nextval|setval|random", statement.text):
         again = pair.postgres.run(statement.text)
         outside = "PostgreSQL answers it differently each time" if difference(statement.text, expected, again) else ""
         if not outside and not got.sqlstate and _left_open(pair, statement.text, expected, got):
             outside = "the order is left open: by another plan or storage PostgreSQL gives Shoal's answer"
+    if unequal:
+        cause = f"not the same table: {unequal}"
     if outside:
         report.outside[outside] += 1
     else:
         report.differences.append((statement, cause, detail(expected, got)))
+
+
+def _refused(statement: Statement, expected: Answer, got: Answer, report: Report) -> None:
+    """Compares two refusals of a query, or a refusal with an answer."""
+    report.refused += 1
+    alike = expected.sqlstate == got.sqlstate
+    placed = alike and expected.position == got.position
+    report.refused_alike += alike
+    report.placed_alike += placed
+    if placed:
+        return
+    cause = f"{expected.sqlstate} <> {got.sqlstate or 'rows'}" if not alike else "another position"
+    reason = next((what for pattern, what in OUTSIDE if re.search(pattern, statement.text, re.IGNORECASE)), "")
+    if not alike and (reason := reason or _foreign(statement.text, report)):
+        cause = f"outside: {reason}"
+    answers = f"{expected.sqlstate} {expected.message} at {expected.position} <> {got.sqlstate or 'rows'} {got.message}"
+    report.unlike.append((statement, cause, f"{answers} at {got.position}"))
 
 
 def _left_open(pair: Pair, statement: str, expected: Answer, got: Answer) -> bool:

@@ -6,8 +6,11 @@ PostgreSQL afterwards, so that each SELECT is asked over the same tables.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Iterator
+import socket
+import threading
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from psycopg import pq
@@ -15,6 +18,7 @@ from psycopg import pq
 SETTINGS = ("set datestyle = 'Postgres, MDY'", "set timezone = 'PST8PDT'", "set intervalstyle = 'postgres_verbose'",
             "set statement_timeout = '30s'")
 """What PostgreSQL's own runner asks of a session."""
+MOST_SECONDS = 60
 FIRST_USER_OID = 16_384
 MOST_COMPARED_ROWS = 2_000
 _READ = """
@@ -31,7 +35,8 @@ OTHER_PLANS = ("set local enable_sort = off", "set local enable_hashagg = off", 
                "set local enable_hashjoin = off; set local enable_mergejoin = off",
                "set local enable_hashjoin = off; set local enable_nestloop = off")
 """What makes PostgreSQL plan otherwise."""
-SHUFFLES = 40
+SHUFFLES, SHUFFLES_OF_SMALL = 40, 400
+SMALL_ROWS = 50
 _STATUS = {pq.TransactionStatus.INTRANS: "open", pq.TransactionStatus.INERROR: "failed", pq.TransactionStatus.IDLE: "none"}
 
 
@@ -47,9 +52,10 @@ class Answer:
     columns: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
     rows: tuple[tuple[bytes | None, ...], ...] = ()
-    has_rows: bool = False
     sqlstate: str = ""
     message: str = ""
+    position: int = 0
+    """Of an error in the statement, in characters from 1; 0 for none."""
 
 
 class Side:
@@ -69,7 +75,20 @@ class Side:
             self.run(setting)
 
     def run(self, statement: str, data: str | None = None) -> Answer:
-        """One statement by the simple protocol; `data` feeds COPY FROM STDIN."""
+        """One statement by the simple protocol; `data` feeds COPY FROM STDIN. One that goes on after `statement_timeout`
+        loses its connection, which is the answer 08006."""
+        hung = threading.Timer(MOST_SECONDS, self._hang_up)
+        hung.start()
+        try:
+            return self._run(statement, data)
+        finally:
+            hung.cancel()
+
+    def _hang_up(self) -> None:
+        with socket.socket(fileno=os.dup(self.connection.socket)) as shared:
+            shared.shutdown(socket.SHUT_RDWR)
+
+    def _run(self, statement: str, data: str | None) -> Answer:
         try:
             result = self.connection.exec_(statement.encode())
             if result.status == pq.ExecStatus.COPY_IN:
@@ -81,7 +100,7 @@ class Side:
                 while (got := self.connection.get_copy_data(0))[0] > 0:
                     rows.append((bytes(got[1]),))
                 last = self._last()
-                return last if last.sqlstate else Answer(("copy",), ("copy",), tuple(rows), True)
+                return last if last.sqlstate else Answer(("copy",), ("copy",), tuple(rows))
         except Exception as error:
             return Answer(sqlstate="08006", message=str(error).splitlines()[0])
         return self._answer(result)
@@ -96,12 +115,14 @@ class Side:
         if result.status not in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK, pq.ExecStatus.EMPTY_QUERY):
             state = result.error_field(pq.DiagnosticField.SQLSTATE)
             message = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or result.error_message
-            return Answer(sqlstate=(state or b"08006").decode(), message=(message or b"").decode(errors="replace"))
+            position = result.error_field(pq.DiagnosticField.STATEMENT_POSITION)
+            return Answer(sqlstate=(state or b"08006").decode(), message=(message or b"").decode(errors="replace"),
+                          position=int(position or 0))
         columns = range(result.nfields)
         names = tuple((result.fname(i) or b"").decode() for i in columns)
         types = tuple(self._type(result.ftype(i), result.fmod(i)) for i in columns)
         rows = tuple(tuple(result.get_value(row, i) for i in columns) for row in range(result.ntuples))
-        return Answer(names, types, rows, result.status == pq.ExecStatus.TUPLES_OK)
+        return Answer(names, types, rows)
 
     def _type(self, oid: int, modifier: int) -> str:
         if oid < FIRST_USER_OID:
@@ -131,8 +152,12 @@ class Pair:
     shoal: Side
     copied: set[str] = field(default_factory=set)
     """Tables that had to be copied, for the report."""
-    unequal: set[str] = field(default_factory=set)
-    """Tables that stayed unequal even so."""
+    unequal: dict[str, str] = field(default_factory=dict)
+    """Tables that stayed unequal even so, with what differs."""
+    retyped: dict[str, str] = field(default_factory=dict)
+    """Tables with columns of types that Shoal has not, which are text there."""
+    _whole: set[str] = field(default_factory=set)
+    """Large tables whose rows were compared, not only counted, since a statement last named them."""
     _compared: set[str] = field(default_factory=set)
     """Words of queries and names of tables that need no comparing until something is changed."""
     _in_transaction: set[str] = field(default_factory=set)
@@ -146,6 +171,7 @@ class Pair:
         answers = self._both(statement, data)
         self._compared.clear()
         names = set(re.findall(r"[A-Za-z_]\w*", statement.lower()))
+        self._whole -= names
         ended = not self._in_transaction or self.postgres.transaction == "none"
         if self.postgres.transaction != "none":
             self._in_transaction |= names
@@ -181,33 +207,45 @@ class Pair:
         for name, temporary in there.items():
             if not self._equal(name):
                 self._copy(name, temporary)
+                self.unequal.pop(name, None)
                 if not self._equal(name):
-                    self.unequal.add(name)
+                    self.unequal[name] = self._counts(name)
 
-    def look_after(self, statement: str) -> None:
+    def mirror_all(self) -> None:
+        """Mirrors every table."""
+        self.mirror(str(row[0] or b"", "utf8") for row in self.postgres.run(
+            "select relname from pg_catalog.pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace").rows)
+
+    def look_after(self, statement: str) -> str:
         """Mirrors the tables that a query reads, by name or through a view or a parent of theirs, where something may
-        have changed since they were last compared."""
-        words = set(re.findall(r"[A-Za-z_]\w*", statement.lower())) - self._compared
-        if not words or self.postgres.transaction == "failed":
-            return
+        have changed since they were last compared. Those of the tables it names that are unequal even so; "" for none."""
+        words = set(re.findall(r"[A-Za-z_]\w*", statement.lower()))
+        if not words <= self._compared and self.postgres.transaction != "failed":
+            self._compare(words - self._compared)
+        return ", ".join(sorted(words & self.unequal.keys()))
+
+    def _compare(self, words: set[str]) -> None:
         read = self.postgres.run(_READ.format(words=_array(words))).rows
         names = {str(row[0] or b"", "utf8") for row in read} - self._compared
         self._compared |= words | names
         self.mirror(names)
 
-    def changed(self, names: Iterable[str]) -> None:
+    def changed(self, names: Collection[str]) -> None:
         """Mirrors tables after a query that writes."""
         self._compared.clear()
+        self._whole -= set(names)
         self.mirror(names)
 
     def otherwise(self, statement: str) -> Iterator[Answer]:
         """PostgreSQL's answers by other plans, and over the same rows stored in another order."""
         for settings in OTHER_PLANS:
             yield self._undone((settings,), statement)
-        tables = [name for name in self._tables(self.postgres, re.findall(r"[A-Za-z_]\w*", statement.lower()))
-                  if int(self.postgres.run(f'select count(*) from "{name}"').rows[0][0] or 0) <= MOST_COMPARED_ROWS]
-        for seed in range(SHUFFLES if tables else 0):
-            yield self._undone((f"select setseed({seed / SHUFFLES})", *(step for name in tables for step in (
+        rows = {name: int(self.postgres.run(f'select count(*) from "{name}"').rows[0][0] or 0)
+                for name in self._tables(self.postgres, re.findall(r"[A-Za-z_]\w*", statement.lower()))}
+        tables = [name for name, count in rows.items() if count <= MOST_COMPARED_ROWS]
+        shuffles = SHUFFLES_OF_SMALL if all(count <= SMALL_ROWS for count in rows.values()) else SHUFFLES
+        for seed in range(shuffles if tables else 0):
+            yield self._undone((f"select setseed({seed / shuffles})", *(step for name in tables for step in (
                 f'alter table "{name}" rename to "{name} as it was"',
                 f'create temporary table "{name}" as select * from "{name} as it was" order by random()'))), statement)
 
@@ -221,15 +259,12 @@ class Pair:
         self.postgres.run("rollback to savepoint otherwise" if inside else "rollback")
         return answer
 
-    def check(self) -> dict[str, str]:
-        """Tables whose rows differ, with the two numbers of rows."""
-        names = [str(row[0] or b"", "utf8") for row in self.postgres.run(
-            "select relname from pg_catalog.pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace").rows]
-        return {name: self._counts(name) for name in names if not self._equal(name)}
-
     def _counts(self, name: str) -> str:
-        answers = [side.run(f'select count(*) from "{name}"') for side in (self.postgres, self.shoal)]
-        return " <> ".join(answer.message or str(answer.rows[0][0] or b"", "utf8") for answer in answers)
+        """What differs between two tables that are not equal."""
+        count = f'select count(*) from "{name}"'
+        told = [answer.message or str(answer.rows[0][0] or b"", "utf8") + " rows"
+                for answer in (self.postgres.run(count), self._guarded(count))]
+        return " <> ".join(told) if told[0] != told[1] else f"{told[0]} of other values"
 
     @staticmethod
     def _tables(side: Side, names: Iterable[str]) -> dict[str, bool]:
@@ -246,11 +281,16 @@ class Pair:
         got = self._guarded(small)
         if got.rows != count.rows:
             return False
-        if count.rows and int(count.rows[0][0] or 0) > MOST_COMPARED_ROWS:
+        large = bool(count.rows) and int(count.rows[0][0] or 0) > MOST_COMPARED_ROWS
+        if large and name in self._whole:
             return True
         everything = f'select * from "{name}"'
         expected, got = self.postgres.run(everything), self._guarded(everything)
-        return got.columns == expected.columns and sorted(map(repr, got.rows)) == sorted(map(repr, expected.rows))
+        if got.columns != expected.columns or sorted(map(repr, got.rows)) != sorted(map(repr, expected.rows)):
+            return False
+        if large:
+            self._whole.add(name)
+        return True
 
     def _copy(self, name: str, temporary: bool) -> None:
         """Fills Shoal's table anew; one with other columns, or none, is made anew, and with it go the views over it."""
@@ -269,6 +309,10 @@ class Pair:
         for kind in ("table", "view", "materialized view"):
             self._guarded(f'drop {kind} if exists "{name}" cascade')
         known = [(str(column or b"", "utf8"), self._known_type(str(spelled or b"", "utf8"))) for column, spelled in columns]
+        self.retyped.pop(name, None)
+        for (column, known_type), (_, spelled) in zip(known, columns, strict=True):
+            if known_type.encode() != spelled:
+                self.retyped[name] = f"{column} is {known_type} for {str(spelled or b'', 'utf8')}"
         made = self._guarded(f'create {"temporary " if temporary else ""}table "{name}" ('
                              + ", ".join(f'"{column}" {spelled}' for column, spelled in known) + ")")
         if not made.sqlstate and rows.rows:

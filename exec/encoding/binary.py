@@ -26,11 +26,11 @@ from shoal.catalog import scaled as form
 from shoal.catalog import specials
 from shoal.catalog.errors import FeatureNotSupported
 from shoal.catalog.shaped import is_shaped
-from shoal.catalog.types import MULTIRANGES, OID_LIKE, OIDS, RANGES, SqlType
+from shoal.catalog.types import MULTIRANGES, OID_LIKE, RANGES, SqlType
 from shoal.exec.encoding.assembling import Placed, at_every_byte, offsets_of, placed_array
 from shoal.exec.evaluation_context import EvaluationContext, Names
 from shoal.exec.functions.text_output import to_text
-from shoal.exec.kernels import nulls, views
+from shoal.exec.kernels import nulls, tids, views
 from shoal.exec.kernels.shapes import items_of
 from shoal.exec.plan.fragment import TaskSettings
 
@@ -223,10 +223,14 @@ def _uuid(array: pa.Array) -> _Fixed:
     return packed.view("V16").reshape(rows), np.dtype("V16")
 
 
+def _tid(array: pa.Array) -> _Fixed:
+    return tids.wire(views.values(array)), np.dtype("V6")
+
+
 _FIXED: dict[str, Callable[[pa.Array], _Fixed]] = {
     "bool": _plain("u1"), "int2": _plain(">i2"), "int4": _plain(">i4"), "int8": _plain(">i8"), "float4": _plain(">f4"),
     "float8": _plain(">f8"), "date": _date, "time": _plain(">i8"), "timestamp": _timestamp, "timestamptz": _timestamp,
-    "interval": _interval, "uuid": _uuid,
+    "interval": _interval, "uuid": _uuid, "tid": _tid,
 }
 
 
@@ -428,7 +432,7 @@ def _array(array: pa.Array, sql_type: SqlType, settings: TaskSettings) -> Varyin
         missing[1:] = np.cumsum(~present)
         has_null = (missing[offsets[1:]] > missing[offsets[:-1]]).astype(np.int32)
     header = np.empty(rows, np.dtype([(part, ">i4") for part in ("ndim", "flags", "oid", "count", "lower")]))
-    header["ndim"], header["flags"], header["oid"] = counts > 0, has_null, OIDS[element.name]
+    header["ndim"], header["flags"], header["oid"] = counts > 0, has_null, element.oid
     header["count"], header["lower"] = counts, 0 if vector else 1
     if vector:
         header["ndim"] = 1
@@ -524,11 +528,6 @@ def _inet(text: str, network: int = 0) -> bytes:
     return bytes((2 if interface.version == 4 else 3, interface.network.prefixlen, network, len(packed))) + packed
 
 
-def _tid(text: str) -> bytes:
-    block, offset = text.strip("()").split(",")
-    return struct.pack(">IH", int(block), int(offset))
-
-
 def _char(text: str) -> bytes:
     """One byte; see text_input.char_form."""
     return bytes([int(text[1:], 8)]) if len(text) == 4 else text.encode()[:1] or b"\0"
@@ -552,6 +551,6 @@ def _range(kind: str) -> Callable[[str], bytes]:
 
 
 _PER_DISTINCT: dict[str, Callable[[str], bytes]] = {
-    "timetz": _timetz, "inet": _inet, "tid": _tid, "char": _char, "bit": _bits, "varbit": _bits,
+    "timetz": _timetz, "inet": _inet, "char": _char, "bit": _bits, "varbit": _bits,
     "cidr": lambda text: _inet(text, 1), "macaddr": _hardware, "macaddr8": _hardware,
     **{kind: _range(kind) for kind in (*RANGES, *MULTIRANGES)}}

@@ -31,7 +31,8 @@ FAMILIES = (comparison, logic, conditional, conversion, arithmetic, math, string
 """Loaded with the package."""
 
 registry.defer("sending", "binary_strings", "regex", "bits", "timetz", "formatting", "ranges", "network", "rows",
-               "row_order", "sampling", "user_types", "json", "catalog", "sequences", "transitions", "quantified")
+               "row_order", "sampling", "user_types", "positioned", "json", "catalog", "sequences", "transitions",
+               "quantified", "tids")
 
 __all__ = ["FAMILIES", "Function", "Resolution", "all_functions", "cast_context", "cast_result", "common_type", "exact",
            "find",

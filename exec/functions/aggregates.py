@@ -55,7 +55,7 @@ declare("avg", "float4 -> float8", "float8 -> float8", "interval -> interval", k
         doc="The mean; NULL without rows.", example="avg(l_discount)")
 declare("avg", "int2", "int4", "int8", "numeric", returns=numeric_types.varying, kind="aggregate", family="aggregate")
 _ORDERED = ["int2", "int4", "int8", "float4", "float8", "numeric", "text", "bpchar", "date", "time", "timetz", "timestamp",
-            "timestamptz", "interval", "oid", "inet", "anyarray"]
+            "timestamptz", "interval", "oid", "tid", "inet", "anyarray"]
 for _name in ("min", "max"):
     declare(_name, *_ORDERED, returns=_first, kind="aggregate", family="aggregate",
             doc=f"The {'smallest' if _name == 'min' else 'largest'} value.", example=f"{_name}(l_shipdate)")

@@ -17,7 +17,7 @@ from shoal.catalog.errors import ArraySubscriptError, FeatureNotSupported, NullN
 from shoal.catalog.types import BOOL, INT4, SqlType, array_of, item_storage, storage_type
 from shoal.exec.functions.registry import declare
 from shoal.exec.functions.text_output import to_text
-from shoal.exec.kernels import arrays, concat, multidimensional, nulls, shapes, sorting, views, windows
+from shoal.exec.kernels import array_assignment, arrays, concat, multidimensional, nulls, shapes, sorting, views, windows
 from shoal.exec.kernels.comparing import compare
 from shoal.exec.kernels.parameters import column
 from shoal.exec.plan.expr import Call
@@ -193,7 +193,11 @@ def search_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
         return arrays.list_array(_offsets(np.bincount(owner[hits], minlength=rows)), numbers, valid)
     if len(args) > 2:
         start = item_column(args[2], INT4, rows)
-        if start.null_count:
+        known, sought = views.validity(start), nulls.validity(item)
+        asked = np.ones(rows, np.bool_) if valid is None else valid
+        if sought is not None:  # NULL is not looked for where there is none
+            asked = asked & (sought | (np.bincount(owner[hits], minlength=rows) > 0))
+        if known is not None and (~known & asked).any():
             raise NullNotAllowed("initial position must not be null")
         hits &= place >= views.values(start)[owner]
     where, first = np.unique(owner[hits], return_index=True)
@@ -310,6 +314,15 @@ def fill_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     return shapes.made(filled, dims)
 
 
+def assign_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    """(array, values, first subscripts, last subscripts, whether it is a slice)"""
+    array, source, lows, highs = (_column(arg, expr.type, rows) for arg, expr in zip(args[:4], call.args[:4], strict=True))
+    sliced = args[4]
+    assert isinstance(sliced, pa.Scalar)
+    return array_assignment.assigned(array, source, shapes.items_of(lows).to_pylist(), shapes.items_of(highs).to_pylist(),
+                                     sliced.as_py())
+
+
 def trim_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     lists = _column(args[0], call.args[0].type, rows)
     count = views.values(column(args[1], rows)).astype(np.int64)
@@ -341,6 +354,9 @@ declare("concat_op", "anycompatiblearray anycompatiblearray", "anycompatiblearra
 declare("concat_op", "anycompatible anycompatiblearray", returns=_second, symbol="||", strict=False, hidden=True,
         raises=False,
         kernel=concat_kernel, shapes=True, family="array")
+declare("array_assign", "anyarray anyarray _int4 _int4 bool", returns=_first, strict=False, hidden=True,
+        kernel=assign_kernel, shapes=True, family="array",
+        doc="SET a[i] = value, SET a[i:j] = values.")
 declare("array_contains", "anyarray anyarray", returns=BOOL, symbol="@>", hidden=True, raises=False, kernel=contains_kernel,
         shapes=True, family="array")
 declare("array_contained", "anyarray anyarray", returns=BOOL, symbol="<@", hidden=True, raises=False, kernel=contains_kernel,
@@ -374,8 +390,9 @@ declare("array_remove", "anycompatiblearray anycompatible", returns=_first, stri
         shapes=True, family="array", example="array_remove(ARRAY[1,2,3,2], 2)")
 declare("array_replace", "anycompatiblearray anycompatible anycompatible", returns=_first, strict=False, raises=False,
         kernel=search_kernel, shapes=True, family="array", example="array_replace(ARRAY[1,2,5,4], 5, 3)")
-declare("array_to_string", "anyarray text -> text", "anyarray text text -> text", volatility="stable", strict=False,
-        raises=False,
+declare("array_to_string", "anyarray text -> text", volatility="stable", raises=False, kernel=to_string_kernel, shapes=True,
+        family="array")
+declare("array_to_string", "anyarray text text -> text", volatility="stable", strict=False, raises=False,
         kernel=to_string_kernel, shapes=True, family="array", example="array_to_string(ARRAY[1, 2, 3, NULL, 5], ',', '*')")
 declare("string_to_array", "text text -> _text", "text text text -> _text", strict=False, raises=False,
         kernel=from_string_kernel,

@@ -141,7 +141,7 @@ def _inet_with_prefix(array: pa.Array) -> pa.Array:
 
 def _from_string(source: SqlType, target: SqlType) -> Conversion:
     if (target.name == "record" and target.user is None) or target.name in (
-            "xml", "pg_node_tree", "aclitem", "tid", "unknown"):
+            "xml", "pg_node_tree", "aclitem", "unknown"):
         return _IDENTITY
     if source.name == "char" and target.name == "int4":
         def code(array: pa.Array, context: EvaluationContext) -> pa.Array:

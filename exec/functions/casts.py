@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from shoal.catalog.errors import (
+    CannotCoerce,
     DatatypeMismatch,
     InvalidParameterValue,
     SqlSyntaxError,
@@ -85,6 +86,8 @@ for _source in OID_LIKE - {"xid", "cid"}:
     for _target in ("int4", "int8"):
         _CONTEXTS.setdefault((_source, _target), "assignment")
     _CONTEXTS.setdefault((_source, "oid"), "implicit")
+for _source, _target in (("regproc", "regprocedure"), ("regoper", "regoperator")):
+    _CONTEXTS[_source, _target] = _CONTEXTS[_target, _source] = "implicit"
 
 BINARY_COERCIBLE = frozenset({("varchar", "text"), ("text", "varchar"), ("text", "bpchar"), ("varchar", "bpchar"),
                               ("pg_node_tree", "text"), ("oidvector", "_oid"), ("int2vector", "_int2"), ("cidr", "inet")}
@@ -108,7 +111,7 @@ def cast_context(source: SqlType, target: SqlType) -> CastContext | None:
         return None
     if target.name in STRING_CATEGORY and target.name != "char":
         return "assignment"
-    if source.name in STRING_CATEGORY:
+    if source.name in STRING_CATEGORY and source.name != "char":
         return "explicit"
     return None
 
@@ -131,7 +134,9 @@ def cast_result(source: SqlType, target: SqlType) -> SqlType:
 
 def common_type(types: Sequence[SqlType], context: str = "UNION") -> SqlType:
     """The type that all of `types` become in UNION, CASE, VALUES, ARRAY, COALESCE, GREATEST ... (`context` is the word
-    errors use). Unknown literals adapt; all unknown give text. Raises: DatatypeMismatch (42804)."""
+    errors use). Unknown literals adapt; all unknown give text.
+
+    Raises: DatatypeMismatch (42804) for types of different categories, CannotCoerce (42846)."""
     known = [t for t in types if t.name != "unknown"]
     if not known:
         return TEXT
@@ -160,7 +165,7 @@ def common_type(types: Sequence[SqlType], context: str = "UNION") -> SqlType:
             chosen = candidate
     for candidate in known:
         if not can_coerce(candidate, chosen):
-            raise DatatypeMismatch(f"{context} could not convert type {_bare(candidate)} to {_bare(chosen)}")
+            raise CannotCoerce(f"{context} could not convert type {_bare(candidate)} to {_bare(chosen)}")
     if chosen.name == "numeric":
         return computed(merged([t for t in known if t.name == "numeric" or t.is_integer]))
     if chosen.name == "_numeric":

@@ -60,7 +60,7 @@ def in_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
 
 _SAME = ["bool", "bpchar", "bytea", "char", "date", "float4", "float8", "int2", "int4", "int8", "interval", "jsonb", "name",
          "numeric", "oid", "oidvector", "record", "text", "time", "timestamp", "timestamptz", "timetz", "uuid", "inet",
-         "anyarray", "bit", "varbit", "macaddr", "macaddr8", *RANGES, *MULTIRANGES]
+         "anyarray", "bit", "varbit", "macaddr", "macaddr8", "tid", *RANGES, *MULTIRANGES]
 _CROSSED = [(a, b) for family in (("int2", "int4", "int8"), ("float4", "float8"), ("date", "timestamp", "timestamptz"),
                                   ("name", "text")) for a in family for b in family if a != b]
 _PAIRS = [(t, t) for t in _SAME] + _CROSSED

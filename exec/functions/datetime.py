@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,9 @@ def extract_type(types: Sequence[SqlType], constants: Sequence[Any]) -> SqlType:
     if not isinstance(name, str):
         return NUMERIC
     kind = types[1].name
-    unit = datetimes.unit_of(name, kind)
+    unit = datetimes.known_unit(name)
+    if unit is None:
+        return NUMERIC  # refused when it runs, and only for values
     if kind == "date":
         return numeric(18, 0)
     if kind == "interval" and unit == "epoch":
@@ -150,8 +152,11 @@ def add_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
         data = datetimes.plus_days(raw(left), -np.asarray(count).astype(np.int64) if sign < 0 else count, valid)
         return views.array_of(_rows(data, rows), pa.date32(), None)
     if pair == ("date", "date"):
-        data = np.asarray(raw(left)).astype(np.int64) - np.asarray(raw(right)).astype(np.int64)
-        return views.array_of(_rows(data, rows), pa.int32())
+        days = [_rows(np.asarray(raw(side)).astype(np.int64), rows) for side in (left, right)]
+        for finite in map(datetimes.finite_dates, days):
+            if finite is not None and (~finite if valid is None else ~finite & valid).any():
+                raise DatetimeOverflow("cannot subtract infinite dates")
+        return views.array_of(days[0] - days[1], pa.int32())
     if pair == ("interval", "interval"):
         a, b = datetimes.parts_of(left), datetimes.parts_of(right)
         months, days = (x + sign * y for x, y in zip(a[:2], b[:2], strict=True))
@@ -159,8 +164,7 @@ def add_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     if pair in (("time", "interval"), ("time", "time")):
         return _time_arithmetic(left, right, kinds[1], sign, rows, valid)
     if pair == ("date", "time"):
-        us = date_to_timestamp(_rows(raw(left), rows)) + raw(right)
-        return views.array_of(us, pa.timestamp("us"))
+        return views.array_of(_moments(left, right, rows), pa.timestamp("us"))
     if kinds[1] != "interval":
         return datetimes.difference(raw(left), raw(right), rows, valid)
     return _plus_interval(left, right, kinds[0], sign, rows, valid, context)
@@ -168,8 +172,15 @@ def add_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
 
 def moment_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     """A date at a time of day in the session's zone."""
-    us = date_to_timestamp(_rows(raw(args[0]), rows)) + raw(args[1])
-    return views.array_of(local_to_utc(us, context.time_zone), storage_type(call.type))
+    return views.array_of(local_to_utc(_moments(args[0], args[1], rows), context.time_zone), storage_type(call.type))
+
+
+def _moments(days: Any, times: Any, rows: int) -> np.ndarray:
+    """Dates at times of day; an infinite date stays one."""
+    start = date_to_timestamp(_rows(raw(days), rows))
+    finite = datetimes.finite_timestamps(start)
+    moments: np.ndarray = start + raw(times)
+    return moments if finite is None else np.where(finite, moments, start)
 
 
 def _rows(data: Any, rows: int) -> np.ndarray:
@@ -224,6 +235,8 @@ def scale_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
 def trunc_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     name, kind = args[0], call.args[1].type.name
     array = column(args[1], rows)
+    if kind != "interval" and not _any_finite(array):
+        return array  # whatever the unit
     if kind == "interval":
         return datetimes.truncate_interval(datetimes.parts_of(array), name, rows)
     if kind == "timestamp":
@@ -234,10 +247,14 @@ def trunc_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     return views.array_of(local_to_utc(us, context.time_zone), array.type)
 
 
+def _any_finite(array: pa.Array) -> bool:
+    finite = datetimes.finite_timestamps(views.values(array))
+    return finite is None or bool(finite.any())
+
+
 def _trunc_in_zone(name: str, array: pa.Array, zones: pa.Array) -> pa.Array:
     result = views.values(array).copy()
-    for zone in set(zones.to_pylist()) - {None}:
-        rows = np.flatnonzero(np.array([z == zone for z in zones.to_pylist()]))
+    for zone, rows in _by_zone(zones):
         local = datetimes.truncate_timestamp(utc_to_local(result[rows], zone), name, "timestamptz")
         result[rows] = local_to_utc(local, zone)
     return views.array_of(result, array.type)
@@ -247,6 +264,14 @@ def bin_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     months, days, us = (_rows(part, rows) for part in datetimes.parts_of(args[0]))
     valid = nulls.merged_validity(args)
     seen = np.ones(rows, np.bool_) if valid is None else valid
+    value, origin = _rows(raw(args[1]), rows), _rows(raw(args[2]), rows)
+    finite = datetimes.finite_timestamps(value)
+    if finite is not None:
+        seen = seen & finite
+        value = np.where(finite, value, origin)
+    known = datetimes.finite_timestamps(origin)
+    if known is not None and not known[seen].all():
+        raise DatetimeOverflow("origin out of range")
     if (months != 0)[seen].any():
         raise FeatureNotSupported("timestamps cannot be binned into intervals containing months or years")
     if (np.abs(days) > _MOST_DAYS)[seen].any():
@@ -255,13 +280,6 @@ def bin_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     if (stride <= 0)[seen].any():
         raise DatetimeOverflow("stride must be greater than zero")
     stride = np.where(stride > 0, stride, 1)
-    value, origin = _rows(raw(args[1]), rows), _rows(raw(args[2]), rows)
-    finite = datetimes.finite_timestamps(value)
-    if finite is not None:
-        value = np.where(finite, value, origin)
-    known = datetimes.finite_timestamps(origin)
-    if known is not None and not known[seen].all():
-        raise DatetimeOverflow("origin out of range")
     binned = datetimes.exact_sum(origin, datetimes.exact_sum(value, origin, valid, sign=-1) // stride * stride, valid,
                                  "timestamp out of range")
     if (binned < datetimes.MIN_TIMESTAMP)[seen].any():
@@ -285,16 +303,28 @@ def age_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     return datetimes.age(left, right, valid)
 
 
+_LAST_YEAR = 5_874_897
+"""Of dates."""
+
+
 def make_date_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     year, month, day = (_rows(raw(arg), rows).astype(np.int64) for arg in args)
-    days = datetimes.checked_dates(year, month, day, nulls.merged_validity(args), lambda row: (
+    valid = nulls.merged_validity(args)
+    days = datetimes.checked_dates(year, month, day, valid, lambda row: (
         f"date field value out of range: {year[row]}-{month[row]:02d}-{day[row]:02d}"))
+    beyond = (year > _LAST_YEAR) | (days < datetimes.FIRST_DATE)
+    if valid is not None:
+        beyond &= valid
+    if beyond.any():
+        row = int(np.flatnonzero(beyond)[0])
+        raise DatetimeOverflow(f"date out of range: {year[row]}-{month[row]:02d}-{day[row]:02d}")
     return views.array_of(days, pa.date32())
 
 
 def _clock(hour: np.ndarray, minute: np.ndarray, second: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
     finite = np.isfinite(second)
-    us = (hour * 60 + minute) * 60 * SECOND_US + np.rint(np.where(finite, second, 0.0) * SECOND_US).astype(np.int64)
+    part = np.rint(np.where(abs(second) <= 60, second, 0.0) * SECOND_US).astype(np.int64)
+    us = (hour * 60 + minute) * 60 * SECOND_US + part
     bad = (hour < 0) | (minute < 0) | (minute > 59) | ~(second >= 0) | (second > 60) | (us > DAY_US)
     blamed = bad if valid is None else bad & valid
     if blamed.any():
@@ -344,11 +374,17 @@ def _from_written_zone(us: np.ndarray, zone: str) -> Any:
     return us - (offset if match[1] == "+" else -offset) * SECOND_US
 
 
+def _by_zone(zones: pa.Array) -> Iterator[tuple[str, np.ndarray]]:
+    """Each zone of a column and its rows."""
+    encoded = nulls.decoded(zones).dictionary_encode()
+    codes = encoded.indices.fill_null(-1).to_numpy()
+    for code, zone in enumerate(encoded.dictionary.to_pylist()):
+        yield zone, np.flatnonzero(codes == code)
+
+
 def _in_zones(us: np.ndarray, zones: pa.Array, convert: Any, target: SqlType) -> pa.Array:
-    names = zones.to_pylist()
     result = np.zeros(len(us), np.int64)
-    for zone in set(names) - {None}:
-        chosen = np.flatnonzero(np.array([name == zone for name in names]))
+    for zone, chosen in _by_zone(zones):
         result[chosen] = convert(us[chosen], zone)
     return views.array_of(result, storage_type(target))
 
@@ -401,12 +437,15 @@ def isfinite_kernel(call: Call, args: Args, rows: int, context: Any) -> np.ndarr
 def timezone_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     """AT TIME ZONE, zones by name or as an interval."""
     us = views.values(column(args[1], rows))
+    if not _any_finite(column(args[1], rows)):
+        return views.array_of(us, storage_type(call.type))  # whatever the zone
     to_utc = call.type.name == "timestamptz"
     if isinstance(args[0], list):
         months, days, offset = args[0]
         if months or days:
             text = interval_text(months, days, offset)
             raise InvalidParameterValue(f'interval time zone "{text}" must not include months or days')
+        offset = int(offset / SECOND_US) * SECOND_US  # zones have whole seconds
         finite = datetimes.finite_timestamps(us)
         shifted = us - offset if to_utc else us + offset
         return views.array_of(shifted if finite is None else np.where(finite, shifted, us), storage_type(call.type))
@@ -466,10 +505,9 @@ def overlaps_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array
     end_other, known_other = np.where(first_starts_later, e2, e1), np.where(first_starts_later, w2, w1)
     later = np.where(first_starts_later, s1, s2)
     same = s1 == s2
-    own_end, own_known = np.where(first_starts_later, e1, e2), np.where(first_starts_later, w1, w2)
+    own_known = np.where(first_starts_later, w1, w2)
     result = same & v1 & v2 | known_other & (later < end_other)
-    unknown = ~v1 | ~v2 | (~same & ~known_other) | (same & ~(known_other & own_known))
-    del own_end
+    unknown = ~v1 | ~v2 | np.where(same, ~(known_other & own_known), ~known_other | (~own_known & (later >= end_other)))
     return views.array_of(result & ~unknown, pa.bool_(), ~unknown)
 
 
@@ -513,8 +551,9 @@ declare("date_bin", "interval timestamp timestamp -> timestamp", "interval times
         kernel=bin_kernel, family="datetime", doc="The start of the interval's bin, counted from an origin.")
 declare("age", "timestamp timestamp -> interval", family="datetime", doc="The difference in years, months and days.",
         kernel=age_kernel, example="age(TIMESTAMP '2001-04-10', TIMESTAMP '1957-06-13')")
-declare("age", "timestamptz timestamptz -> interval", kernel=age_kernel, family="datetime")
-declare("age", "timestamptz -> interval", "timestamp -> interval", volatility="stable", kernel=age_kernel, family="datetime")
+# pg_proc calls the first immutable; it depends on the time zone
+declare("age", "timestamptz timestamptz -> interval", "timestamptz -> interval", "timestamp -> interval",
+        volatility="stable", kernel=age_kernel, family="datetime")
 declare("make_date", "int4 int4 int4 -> date", kernel=make_date_kernel, family="datetime", example="make_date(2013, 7, 15)")
 declare("make_time", "int4 int4 float8 -> time", kernel=make_time_kernel, family="datetime",
         example="make_time(8, 15, 23.5)")

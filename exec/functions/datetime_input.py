@@ -188,7 +188,7 @@ class _Reader:
         if word not in MONTHS:
             raise _bad(self.text, self.kind)
         if self.month is not None:
-            if self.named_month or self.day is not None:
+            if self.named_month or self.day is not None or not 1 <= self.month <= 31:
                 raise _bad(self.text, self.kind)
             self.day = self.month
         self.month, self.named_month = MONTHS[word], True
@@ -393,11 +393,14 @@ def parse_timestamp(text: str, now_us: int, zone: str, with_zone: bool, order: s
     if moment.days is None:
         raise _bad(text, kind)
     us = moment.days * DAY_US + (moment.us or 0)
+    beyond = DatetimeOverflow(f'timestamp out of range: "{text}"')
+    if not (_FIRST_DAY - 1) * DAY_US <= us < INFINITY:
+        raise beyond
     if with_zone:
         if isinstance(moment.zone, int):
             us -= moment.zone * SECOND_US
         else:
             us = int(local_to_utc(us, moment.zone or zone))
     if not _FIRST_DAY * DAY_US <= us < INFINITY:
-        raise DatetimeOverflow(f'timestamp out of range: "{text}"')
+        raise beyond
     return us

@@ -47,6 +47,8 @@ def to_char_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     kind, template = call.args[0].type.name, args[1]
     array = column(args[0], rows)
     valid = views.validity(array)
+    if not template and kind in ("timestamp", "timestamptz", "interval"):
+        return pa.nulls(rows, pa.string())
     if kind in ("timestamp", "timestamptz"):
         us = views.values(array)
         local = utc_to_local(us, context.time_zone) if kind == "timestamptz" else us

@@ -25,7 +25,7 @@ _UNITS = {word: unit for unit, words in {
     "millennium": "millennium millennia mil mils"}.items() for word in words.split()}
 _TOKEN = re.compile(r"""
     (?P<time>\d+:[\d:.]*) | (?P<date>\d+[-/](?:\d+(?:[-/]\d+)*|\w*)) | (?P<number>\d+(?:\.\d*)?|\.\d+)
-  | (?P<signed>[+-]\s*[\d.][\d:.-]*) | (?P<word>[A-Za-z]+) | (?P<skip>[\s!-*,/;-@\[-`{-~]+)
+  | (?P<signed>[+-]\s*[\d.][\d:.-]*) | (?P<word>[A-Za-z]+) | (?P<skip>[\s!-*,/:-@\[-`{-~]+)
 """, re.VERBOSE)
 _CLOCK = re.compile(r"(\d+):(\d+)(?::(\d+)(\.\d*)?|(\.\d*))?")
 _AMOUNT = re.compile(r"([+-]?\d*)(?:(-)(\d+)|(\.\d*))?")

@@ -24,9 +24,9 @@ from shoal.exec.functions import (
                                   json_text,
 )
 from shoal.exec.functions.json_access import FAST_ROWS, member_column
-from shoal.exec.functions.json_kernels import Args, by_row, remembered
+from shoal.exec.functions.json_kernels import Args, by_row, flat, remembered
 from shoal.exec.functions.registry import declare
-from shoal.exec.kernels import json_index, nulls, views
+from shoal.exec.kernels import json_elements, json_index, nulls, views
 from shoal.exec.plan.expr import Call
 
 PARTS = (json_access, json_building, json_changes, json_constructors, json_paths, json_query, json_records, json_sets)
@@ -35,6 +35,12 @@ PARTS = (json_access, json_building, json_changes, json_constructors, json_paths
 def inspect_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     """json_array_length, json_typeof, json_strip_nulls, jsonb_pretty."""
     binary = call.args[0].type.name == "jsonb"
+    if rows >= FAST_ROWS and isinstance(args[0], pa.Array):
+        if call.name.endswith("typeof"):
+            return _kinds(nulls.decoded(args[0]))
+        found = json_elements.elements(nulls.decoded(args[0])) if call.name.endswith("array_length") else None
+        if found is not None and found.only_arrays:
+            return found.lengths()
 
     def one(text: str) -> Any:
         if call.name == "json_strip_nulls":
@@ -49,6 +55,20 @@ def inspect_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
             return json_text.kind_of(value)
         return json_text.dump(_stripped(value)) if binary and call.name.endswith("strip_nulls") else _pretty(value, 0)
     return by_row(args, rows, pa.int32() if call.type.name == "int4" else pa.string(), one)
+
+
+_KINDS = pa.array(["number", "string", "object", "array", "boolean", "null"], pa.string())
+_KIND_OF = np.zeros(256, np.int32)
+for _place, _first in enumerate((b'"', b"{", b"[", b"tf", b"n"), 1):
+    _KIND_OF[list(_first)] = _place
+
+
+def _kinds(texts: pa.Array) -> pa.Array:
+    """json_typeof: the first byte that is not blank tells."""
+    firsts = pc.binary_slice(pc.utf8_ltrim(texts, " \t\n\r").cast(pa.binary()), 0, 1)
+    valid = nulls.validity(texts)
+    first = np.frombuffer(b"".join(pc.fill_null(firsts, b"n").to_pylist()), np.uint8)
+    return pa.DictionaryArray.from_arrays(pa.array(_KIND_OF[first], mask=None if valid is None else ~valid), _KINDS)
 
 
 def _stripped(value: Any) -> Any:
@@ -145,7 +165,7 @@ def exists_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
             return has(value, keys)
         tests = (has(value, key) for key in keys if key is not None)
         return any(tests) if call.name.endswith("any") else all(tests)
-    return by_row(args, rows, pa.bool_(), one)
+    return by_row(flat(args, rows), rows, pa.bool_(), one)
 
 
 for _type in ("json", "jsonb"):
@@ -156,5 +176,7 @@ declare("jsonb_pretty", "jsonb -> text", raises=False, kernel=inspect_kernel, fa
 declare("jsonb_contains", "jsonb jsonb -> bool", symbol="@>", raises=False, kernel=contains_kernel, family="json")
 declare("jsonb_contained", "jsonb jsonb -> bool", symbol="<@", raises=False, kernel=contains_kernel, family="json")
 declare("jsonb_exists", "jsonb text -> bool", symbol="?", raises=False, kernel=exists_kernel, family="json")
-declare("jsonb_exists_any", "jsonb _text -> bool", symbol="?|", raises=False, kernel=exists_kernel, family="json")
-declare("jsonb_exists_all", "jsonb _text -> bool", symbol="?&", raises=False, kernel=exists_kernel, family="json")
+declare("jsonb_exists_any", "jsonb _text -> bool", symbol="?|", raises=False, kernel=exists_kernel, shapes=True,
+        family="json")
+declare("jsonb_exists_all", "jsonb _text -> bool", symbol="?&", raises=False, kernel=exists_kernel, shapes=True,
+        family="json")

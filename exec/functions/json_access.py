@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow as pa
 
 from shoal.exec.functions import json_text
-from shoal.exec.functions.json_kernels import Args, by_row
+from shoal.exec.functions.json_kernels import Args, by_row, flat
 from shoal.exec.functions.registry import declare
-from shoal.exec.kernels import json_index, nulls
+from shoal.exec.kernels import json_elements, json_index, nulls
 from shoal.exec.plan.expr import Call
 
 _MISSING = object()
@@ -81,6 +81,7 @@ def _raw_walk(text: str, path: Sequence[Any], as_path: bool) -> str | None:
 
 def get_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     """-> ->> #> #>> and the extract_path functions."""
+    args = flat(args, rows)
     binary = call.args[0].type.name == "jsonb"
     as_text = call.type.name == "text"
     as_path = not call.name.startswith("json_get")
@@ -93,6 +94,11 @@ def get_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
             for step in keys[:-1]:
                 column = member_column(column, step, binary, False)
             return member_column(column, keys[-1], binary, as_text)
+        if isinstance(key, int) and not as_path:
+            found = json_elements.elements(nulls.decoded(args[0]))
+            made = None if found is None else found.at(key, as_text)
+            if made is not None:
+                return made
     return by_row(args, rows, pa.string(), _getter(binary, as_text, as_path))
 
 
@@ -122,9 +128,9 @@ def member_column(column: pa.Array, key: str, binary: bool, as_text: bool) -> pa
     apart. A dictionary's values are looked at once."""
     getter = _getter(binary, as_text, False)
     if pa.types.is_dictionary(column.type) and len(column.dictionary) < len(column):
-        found = json_index.member(column.dictionary, key, as_text, lambda text: getter(text, key))
+        found = json_index.member(column.dictionary, key, as_text, lambda text: getter(text, key), binary)
         return nulls.decoded(pa.DictionaryArray.from_arrays(column.indices, found))
-    return json_index.member(nulls.decoded(column), key, as_text, lambda text: getter(text, key))
+    return json_index.member(nulls.decoded(column), key, as_text, lambda text: getter(text, key), binary)
 
 
 for _type in ("json", "jsonb"):
@@ -133,11 +139,11 @@ for _type in ("json", "jsonb"):
     declare("json_get_text", f"{_type} int4 -> text", f"{_type} text -> text", symbol="->>", hidden=True, raises=False,
             kernel=get_kernel, family="json")
     declare("json_path", f"{_type} _text -> {_type}", symbol="#>", hidden=True, raises=False, kernel=get_kernel,
-            family="json")
+            shapes=True, family="json")
     declare("json_path_text", f"{_type} _text -> text", symbol="#>>", hidden=True, raises=False, kernel=get_kernel,
-            family="json")
+            shapes=True, family="json")
     for _suffix, _returns in (("", _type), ("_text", "text")):
         declare(f"{_type}_extract_path{_suffix}", f"{_type} text -> {_returns}", variadic=True, raises=False,
                 kernel=get_kernel, family="json")
         declare(f"{_type}_extract_path{_suffix}_variadic", f"{_type} _text -> {_returns}", hidden=True, raises=False,
-                kernel=get_kernel, family="json")
+                kernel=get_kernel, shapes=True, family="json")

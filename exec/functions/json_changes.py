@@ -13,7 +13,7 @@ import pyarrow as pa
 from shoal.catalog.errors import InvalidParameterValue, InvalidTextRepresentation, NullNotAllowed
 from shoal.exec.functions import json_text
 from shoal.exec.functions.json_access import path_index
-from shoal.exec.functions.json_kernels import Args, by_row, remembered, rows_of
+from shoal.exec.functions.json_kernels import Args, by_row, flat, one_dimensional, remembered, rows_of
 from shoal.exec.functions.registry import declare
 from shoal.exec.plan.expr import Call
 
@@ -51,7 +51,7 @@ def delete_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
         if isinstance(value, dict):
             return json_text.dump({k: v for k, v in value.items() if k not in keys})
         return json_text.dump([item for item in value if not (isinstance(item, str) and item in keys)])
-    return by_row(args, rows, pa.string(), one)
+    return by_row(one_dimensional(args, rows), rows, pa.string(), one)
 
 
 def _index(key: str, position: int) -> int:
@@ -72,7 +72,7 @@ def _without_path(value: Any, path: Sequence[str | None], position: int = 1) -> 
     if not path:
         return value
     rest = path[1:]
-    key = _known(path[0], position) if isinstance(value, (dict, list)) else ""
+    key = _known(path[0], position)
     if isinstance(value, dict):
         if key not in value:
             return value
@@ -104,7 +104,7 @@ def set_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
 
     def one(text: str, path: list[str | None], new: str, flag: bool = not inserting) -> str:
         return set_path(text, path, json_text.load(new), flag, inserting)
-    return by_row(args, rows, pa.string(), one)
+    return by_row(one_dimensional(args, rows), rows, pa.string(), one)
 
 
 def set_lax_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
@@ -113,7 +113,7 @@ def set_lax_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
             treatment: str | None = "use_json_null") -> str | None:
         if text is None or path is None or create is None:
             return None
-        if treatment not in _TREATMENTS:
+        if treatment is None or (new is None and treatment not in _TREATMENTS):
             raise InvalidParameterValue('null_value_treatment must be "delete_key", "return_target", "use_json_null", or '
                                         '"raise_exception"')
         if new is not None:
@@ -132,13 +132,16 @@ def set_lax_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
             raise InvalidParameterValue("cannot delete path in scalar")
         return json_text.dump(_without_path(value, path))
     once = remembered(one)
-    return pa.array([once(*values) for values in zip(*rows_of(args, rows), strict=True)], pa.string())
+    one_dimensional([*args[:2], *args[3:]], rows)
+    return pa.array([once(*values) for values in zip(*rows_of(flat(args, rows), rows), strict=True)], pa.string())
 
 
 def _with_path(value: Any, path: Sequence[str | None], new: Any, flag: bool, inserting: bool, position: int) -> Any:
-    if not path or not isinstance(value, (dict, list)):
+    if not path:
         return value
     key, rest = _known(path[0], position), path[1:]
+    if not isinstance(value, (dict, list)):
+        return value
     if isinstance(value, dict):
         if rest:
             return {k: _with_path(v, rest, new, flag, inserting, position + 1) if k == key else v for k, v in value.items()}
@@ -212,10 +215,12 @@ def _fresh(path: Sequence[str | None], new: Any) -> Any:
 declare("concat_op", "jsonb jsonb -> jsonb", symbol="||", hidden=True, raises=False, kernel=concat_kernel, family="json")
 declare("jsonb_concat", "jsonb jsonb -> jsonb", raises=False, kernel=concat_kernel, family="json")
 declare("jsonb_delete", "jsonb text -> jsonb", "jsonb int4 -> jsonb", "jsonb _text -> jsonb", symbol="-",
-        kernel=delete_kernel, family="json")
-declare("jsonb_delete_path", "jsonb _text -> jsonb", symbol="#-", kernel=delete_kernel, family="json")
-declare("jsonb_set", "jsonb _text jsonb -> jsonb", "jsonb _text jsonb bool -> jsonb", kernel=set_kernel, family="json")
+        kernel=delete_kernel, shapes=True, family="json")
+declare("jsonb_delete_path", "jsonb _text -> jsonb", symbol="#-", kernel=delete_kernel, shapes=True, family="json")
+declare("jsonb_set", "jsonb _text jsonb -> jsonb", "jsonb _text jsonb bool -> jsonb", kernel=set_kernel, shapes=True,
+        family="json")
 declare("jsonb_set_lax", "jsonb _text jsonb -> jsonb", "jsonb _text jsonb bool -> jsonb",
-        "jsonb _text jsonb bool text -> jsonb", strict=False, kernel=set_lax_kernel, family="json")
-declare("jsonb_insert", "jsonb _text jsonb -> jsonb", "jsonb _text jsonb bool -> jsonb", kernel=set_kernel, family="json")
+        "jsonb _text jsonb bool text -> jsonb", strict=False, kernel=set_lax_kernel, shapes=True, family="json")
+declare("jsonb_insert", "jsonb _text jsonb -> jsonb", "jsonb _text jsonb bool -> jsonb", kernel=set_kernel, shapes=True,
+        family="json")
 declare("jsonb_assign", "jsonb _text jsonb -> jsonb", hidden=True, strict=False, kernel=assign_kernel, family="json")

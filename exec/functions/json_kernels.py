@@ -7,7 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from shoal.catalog.errors import ArraySubscriptError
+from shoal.catalog.shaped import is_shaped
 from shoal.exec.kernels import nulls
+from shoal.exec.kernels.parameters import column
+from shoal.exec.kernels.shapes import dims_of, items_of
 
 Args = list[Any]
 _ENOUGH = 4096
@@ -17,6 +21,23 @@ _ENOUGH = 4096
 def rows_of(args: Args, rows: int) -> list[list[Any]]:
     """Each argument's values, constants repeated."""
     return [[arg.as_py()] * rows if isinstance(arg, pa.Scalar) else nulls.decoded(arg).to_pylist() for arg in args]
+
+
+def flat(args: Args, rows: int) -> Args:
+    """Arguments that are arrays of any shape as lists of their elements."""
+    return [items_of(column(arg, rows)) if is_shaped(arg) else arg for arg in args]
+
+
+def one_dimensional(args: Args, rows: int) -> Args:
+    """Likewise. Raises: ArraySubscriptError (2202E) for arrays of several dimensions in rows without NULL."""
+    found = flat(args, rows)
+    valid = nulls.merged_validity(found)
+    for arg in args:
+        if is_shaped(arg):
+            for row, dims in enumerate(dims_of(column(arg, rows))):
+                if dims is not None and len(dims) > 2 and (valid is None or valid[row]):
+                    raise ArraySubscriptError("wrong number of array subscripts")
+    return found
 
 
 def remembered(function: Callable[..., Any]) -> Callable[..., Any]:

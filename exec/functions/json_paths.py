@@ -26,8 +26,7 @@ from shoal.exec.plan.expr import Call
 
 def evaluation(document: Any, path: str, variables: dict[str, Any] | None, context: Any, zoned: bool) -> Evaluation:
     """A run of the path over a loaded document."""
-    return Evaluation(parse(path), document, variables, context.time_zone if zoned else "", context.settings.now_us,
-                      json_layout.Offsets(document))
+    return Evaluation(parse(path), document, variables, context.time_zone if zoned else "", json_layout.Offsets(document))
 
 
 def variables_of(text: str) -> dict[str, Any]:

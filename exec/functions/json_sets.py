@@ -13,8 +13,10 @@ import pyarrow as pa
 
 from shoal.catalog.errors import InvalidParameterValue
 from shoal.exec.functions import json_text
+from shoal.exec.functions.json_access import FAST_ROWS
 from shoal.exec.functions.json_kernels import Args, rows_of
 from shoal.exec.functions.registry import declare
+from shoal.exec.kernels import json_elements, nulls
 from shoal.exec.plan.expr import Call
 
 Rows = tuple[np.ndarray, tuple[pa.Array, ...]]
@@ -67,7 +69,18 @@ def _no_keys(call: Call, kind: str) -> InvalidParameterValue:
     return InvalidParameterValue(f"cannot call {call.name} on {'an array' if kind == 'array' else 'a scalar'}")
 
 
-elements_kernel = _kernel("array", _no_array, lambda call, parts: (_values(call, parts),))
+_each_element = _kernel("array", _no_array, lambda call, parts: (_values(call, parts),))
+
+
+def elements_kernel(call: Call, args: Args, rows: int, context: Any) -> Rows:
+    """json_array_elements and json_array_elements_text."""
+    if rows >= FAST_ROWS and isinstance(args[0], pa.Array):
+        found = json_elements.elements(nulls.decoded(args[0]))
+        if found is not None and found.only_arrays:
+            return found.counts, (found.texts(call.name.endswith("_text")),)
+    return _each_element(call, args, rows, context)
+
+
 keys_kernel = _kernel("object", _no_keys, lambda call, parts: ([name for name, _ in parts],))
 each_kernel = _kernel("object", _no_object, lambda call, parts: ([name for name, _ in parts], _values(call, parts)))
 

@@ -60,12 +60,12 @@ class Moment:
                                                 else f"{day}T{clock}") + zone
 
 
-def moment_of(value: Any, template: str | None, now_us: int) -> Moment:
+def moment_of(value: Any, template: str | None) -> Moment:
     """.datetime() of a JSON value. Raises: InvalidJsonDatetime (22031), InvalidDatetimeFormat (22007)."""
     if not isinstance(value, str):
         raise InvalidJsonDatetime("jsonpath item method .datetime() can only be applied to a string")
     if template is not None:
-        return _by_template(value, template, now_us)
+        return _by_template(value, template)
     for form in _FORMS:
         match = form.fullmatch(value)
         if match is not None:
@@ -116,7 +116,7 @@ def _template(text: str) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _by_template(value: str, template: str, now_us: int) -> Moment:
+def _by_template(value: str, template: str) -> Moment:
     parts: dict[str, int] = {}
     at = 0
     tokens = _template(template)
@@ -140,7 +140,7 @@ def _by_template(value: str, template: str, now_us: int) -> Moment:
         at = _field(value, at, name, text, number + 1 < len(tokens) and bool(tokens[number + 1][0]), parts)
     if value[at:].strip():
         raise InvalidDatetimeFormat("trailing characters remain in input string after datetime format")
-    return _assembled(parts, {name for name, _ in tokens}, now_us)
+    return _assembled(parts, {name for name, _ in tokens})
 
 
 def _field(value: str, at: int, name: str, token: str, tight: bool, parts: dict[str, int]) -> int:
@@ -173,7 +173,7 @@ def _field(value: str, at: int, name: str, token: str, tight: bool, parts: dict[
     return match.end()
 
 
-def _assembled(parts: dict[str, int], named: set[str], now_us: int) -> Moment:
+def _assembled(parts: dict[str, int], named: set[str]) -> Moment:
     has_date = bool(named & {"year", "month", "day"})
     has_time = bool(named & {"hour", "half", "minute", "second", "day_second", "fraction", "ms", "us"})
     hour = parts.get("hour", 0)

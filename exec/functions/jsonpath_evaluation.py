@@ -57,7 +57,6 @@ class Evaluation:
     document: Any
     variables: dict[str, Any] | None = None
     zone: str = ""
-    now_us: int = 0
     identify: Callable[[Any], int] = field(default=lambda value: 0)
     """The number that .keyvalue() gives an object of the document."""
     lax: bool = field(init=False)
@@ -234,7 +233,7 @@ class Evaluation:
             yield from self._unwrapped(at, item, value)
             return
         try:
-            found = moment_of(value, item.value, self.now_us)
+            found = moment_of(value, item.value)
         except SqlError as error:
             raise PathError(error) from None
         yield from self._next(at, item, found)

@@ -60,7 +60,9 @@ def abs_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
 def float_rounding_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     functions: dict[str, Any] = {"ceil": np.ceil, "ceiling": np.ceil, "floor": np.floor, "round": np.rint, "trunc": np.trunc,
                                  "sign": np.sign}
-    return views.array_of(functions[call.name](views.values(args[0])), pa.float64())
+    data = views.values(args[0])
+    found = functions[call.name](data)
+    return views.array_of(np.where(np.isnan(data), 0.0, found) if call.name == "sign" else found, pa.float64())
 
 
 @special_rules.aware(special_rules.itself)
@@ -155,7 +157,7 @@ def float_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
         if ((data < low) | (data > high)).any():
             raise NumericOutOfRange("input is out of range")
     result = _libm(name, data)
-    if name in ("exp", "sinh", "cosh", "degrees"):
+    if name in ("exp", "degrees"):
         numbers.check_float_result(result, (data,), None)
     if name == "exp" and ((result == 0) & ~np.isinf(data)).any():
         raise NumericOutOfRange("value out of range: underflow")
@@ -372,6 +374,12 @@ def random_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     return views.array_of(context.random().random(rows), pa.float64())
 
 
+def increment_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    """int4inc."""
+    data, valid = views.values(args[0]).astype(np.int64) + 1, views.validity(args[0])
+    return views.array_of(numbers.checked(data, "int4", valid), pa.int32())
+
+
 declare("abs", "int2 -> int2", "int4 -> int4", "int8 -> int8", "float4 -> float4", "float8 -> float8", symbol="@",
         family="math",
         kernel=abs_kernel, doc="Absolute value.", example="abs(-17.4)")
@@ -418,4 +426,5 @@ declare("trim_scale", "numeric", returns=NUMERIC, kernel=trim_scale_kernel, fami
 declare("width_bucket", "float8 float8 float8 int4 -> int4", "numeric numeric numeric int4 -> int4",
         kernel=width_bucket_kernel,
         family="math", example="width_bucket(5.35, 0.024, 10.06, 5)")
+declare("int4inc", "int4 -> int4", kernel=increment_kernel, family="math", doc="The next integer.", example="int4inc(41)")
 declare("random", "-> float8", volatility="volatile", kernel=random_kernel, family="math", raises=False)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shoal.catalog.errors import DataException, InvalidParameterValue, SqlSyntaxError
+from shoal.catalog.errors import DataException, NullNotAllowed, SqlSyntaxError
 from shoal.catalog.types import MULTIRANGES, RANGES, SqlType, storage_type
 from shoal.exec.functions.registry import declare
 from shoal.exec.functions.text_output import to_text
@@ -100,8 +100,14 @@ def _collected(*values: Any) -> Multirange:
     """multirange(VARIADIC ranges): also of one array."""
     items = values[0] if len(values) == 1 and isinstance(values[0], list) else list(values)
     if None in items:
-        raise InvalidParameterValue("multirange values cannot contain null members")
+        raise NullNotAllowed("multirange values cannot contain null members")
     return ranges.normalized(items)
+
+
+def _collected_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    """Several ranges, none of them NULL."""
+    columns = [_values(arg, expr.type, rows, context) for arg, expr in zip(args, call.args, strict=True)]
+    return _result([_collected(*row) for row in zip(*columns, strict=True)], call.type, context)
 
 
 def unnest_kernel(call: Call, args: Args, rows: int, context: Any) -> tuple[np.ndarray, tuple[pa.Array, ...]]:
@@ -176,11 +182,11 @@ for _multi_name, _range in MULTIRANGES.items():
     for _name, _symbol, _test in _TESTS:
         declare(f"range_{_name}", f"{_range} {_range} -> bool", f"{_multi_name} {_multi_name} -> bool",
                 f"{_range} {_multi_name} -> bool", f"{_multi_name} {_range} -> bool", symbol=_symbol, hidden=True,
-                raises=False, kernel=each(_test), family="range")
+                raises=False, kernel=each(_test), generic=True, family="range")
     declare("range_contains", f"{_range} {_element} -> bool", f"{_multi_name} {_element} -> bool", symbol="@>", hidden=True,
-            raises=False, kernel=each(_contains_value), family="range")
+            raises=False, kernel=each(_contains_value), generic=True, family="range")
     declare("range_contained_by", f"{_element} {_range} -> bool", f"{_element} {_multi_name} -> bool", symbol="<@",
-            hidden=True, raises=False, kernel=each(_swapped(_contains_value)), family="range")
+            hidden=True, raises=False, kernel=each(_swapped(_contains_value)), generic=True, family="range")
     for _name, _symbol, _range_form, _multirange_form in (
             ("range_union", "+", ranges.union, lambda a, b: ranges.normalized((*a, *b))),
             ("range_intersect", "*", ranges.intersection, ranges.multi_intersection),
@@ -204,7 +210,9 @@ for _multi_name, _range in MULTIRANGES.items():
             kernel=_constructed, family="range", doc="A range from its bounds; [) unless said otherwise.")
     declare(_multi_name, f"-> {_multi_name}", raises=False, family="range", doc="A multirange of these ranges.",
             kernel=lambda call, args, rows, context: pa.array(["{}"] * rows, pa.string()))
-    declare(_multi_name, f"{_range} -> {_multi_name}", variadic=True, family="range", kernel=each(_collected))
+    declare(_multi_name, f"{_range} -> {_multi_name}", family="range", kernel=each(_collected))
+    declare(_multi_name, f"{_range} {_range} -> {_multi_name}", variadic=True, strict=False, family="range",
+            kernel=_collected_kernel)
     declare(_multi_name, f"_{_range} -> {_multi_name}", hidden=True, family="range", kernel=each(_collected))
     declare("multirange", f"{_range} -> {_multi_name}", raises=False, kernel=each(_multi), family="range",
             doc="A multirange of one range.", example="multirange(int4range(1, 5))")

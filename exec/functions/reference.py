@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from shoal.exec.functions.examples import example_of
 from shoal.exec.functions.registers import type_sql
 from shoal.exec.functions.registry import POLYMORPHIC, Function, all_functions
 
@@ -42,15 +43,18 @@ def rows(family: str) -> Iterator[tuple[str, str, str]]:
     for function in all_functions():
         if function.family == family and (not function.hidden or function.symbol):
             grouped.setdefault((function.name, function.symbol), []).append(function)
-    for functions in grouped.values():
+    for _, of_name in sorted(grouped.items(), key=lambda item: (not item[0][1], item[0][1], item[0][0])):
+        functions = sorted(of_name, key=signature)  # whatever order their modules were loaded in
         doc = next((f.doc for f in functions if f.doc), "")
         notes = [doc] if doc else []
-        if any(f.volatility == "volatile" for f in functions):
-            notes.append("Volatile.")
+        volatility = {f.volatility for f in functions} - {"immutable"}
+        if volatility and functions[0].kind in ("scalar", "set"):
+            notes.append("Volatile." if "volatile" in volatility else "Stable.")
         if not functions[0].strict and functions[0].kind == "scalar":
             notes.append("NULL arguments do not make it NULL.")
-        example = next((f.example for f in functions if f.example), "")
-        yield "<br>".join(f"`{signature(f)}`" for f in functions), " ".join(notes), f"`{example}`" if example else ""
+        example = next((text for text in map(example_of, functions) if text), "")
+        calls = dict.fromkeys(f"`{signature(f)}`" for f in functions)
+        yield "<br>".join(calls), " ".join(notes), f"`{example}`" if example else ""
 
 
 def markdown() -> str:

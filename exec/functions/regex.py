@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shoal.catalog.errors import InvalidParameterValue
 from shoal.catalog.types import BOOL
 from shoal.exec.functions.registry import declare
-from shoal.exec.kernels import regex, strings
+from shoal.exec.kernels import nulls, regex, strings
 from shoal.exec.kernels.parameters import column, parameters
 from shoal.exec.plan.expr import Call
 
@@ -38,6 +39,12 @@ def similar_escape_kernel(call: Call, args: Args, rows: int, context: Any) -> pa
     x ~ similar_to_escape(p, e)."""
     escape = args[1] if len(args) > 1 else "\\"
     return strings.mapped(column(args[0], rows), lambda pattern: regex.similar_to_regex(pattern, escape))
+
+
+def similar_escape_or_none_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    """similar_escape: without an escape character it is the backslash."""
+    given: pa.Array = similar_escape_kernel(call, [args[0], pc.fill_null(nulls.decoded(args[1]), "\\")], rows, context)
+    return given
 
 
 def _flags(flags: str, function: str, allow_global: bool = False) -> str:
@@ -156,7 +163,7 @@ for _name, _symbol in (("regex_match", "~"), ("regex_not_match", "!~"), ("regex_
             family="regex")
 declare("similar", "text text", returns=BOOL, hidden=True, kernel=similar_kernel, family="regex",
         doc="text SIMILAR TO pattern.")
-declare("similar_escape", "text text -> text", kernel=similar_escape_kernel, family="regex")
+declare("similar_escape", "text text -> text", strict=False, kernel=similar_escape_or_none_kernel, family="regex")
 declare("similar_to_escape", "text -> text", "text text -> text", kernel=similar_escape_kernel, family="regex")
 declare("substring", "text text -> text", "text text text -> text", kernel=first_match_kernel, family="regex",
         doc="The part that matches a regular expression (with three arguments: an SQL one with escape).",

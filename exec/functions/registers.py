@@ -56,7 +56,8 @@ def resolve_register(name: str, kind: str, names: Names | None) -> int:
     if found is not None:
         return found
     if kind == "regclass":
-        raise UndefinedTable(f'relation "{name}" does not exist')
+        from shoal.catalog.pg_catalog.names import split_name
+        raise UndefinedTable(f'relation "{".".join(split_name(name))}" does not exist')
     if kind in ("regproc", "regprocedure"):
         raise UndefinedFunction(f'function "{name}" does not exist')
     if kind == "regnamespace":

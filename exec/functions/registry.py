@@ -67,6 +67,8 @@ class Function:
     raises: bool = True
     typed_by_constants: bool = False
     family: str = ""
+    generic: bool = False
+    """One of the forms that a polymorphic function of PostgreSQL has here: arguments of no other type are cast to its."""
     shapes: bool = False
     """Takes arrays of several dimensions too (kernels/shapes.py); the others are guarded from them."""
     columns: tuple[tuple[str, str], ...] = ()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from shoal.catalog.errors import AmbiguousFunction, DatatypeMismatch, UndefinedFunction, did_you_mean
+from shoal.catalog.errors import AmbiguousFunction, DatatypeMismatch, SqlError, UndefinedFunction, did_you_mean
 from shoal.catalog.types import NAMES_BY_OID, OIDS, PREFERRED, TEXT, SqlType, array_of, computed
 from shoal.exec.functions import out_of_scope, registry
 from shoal.exec.functions.casts import BINARY_COERCIBLE, bare_sql, can_coerce, cast_result, common_type
@@ -39,6 +39,7 @@ def resolve_function(name: str, arguments: Sequence[SqlType], constants: Sequenc
         named = _operator_called(name, arguments)
         if named is not None:
             return named
+        overloads = _same_source(name)
     candidates = list(_candidates(overloads, arguments))
     if len(arguments) == 1 and not any(c.declared[0] == arguments[0].name for c in candidates):
         cast = _as_cast(name, arguments[0])
@@ -99,6 +100,27 @@ def _operators_by_function() -> dict[str, list[tuple[str, str, str]]]:
     return found
 
 
+@cache
+def _sources() -> tuple[dict[str, set[str]], dict[tuple[str, str], tuple[str, ...]]]:
+    """The C functions of each name of PostgreSQL's, and what is called by a name and such a function: the types it takes."""
+    from shoal.catalog.pg_catalog.static import column
+    sources: dict[str, set[str]] = {}
+    taken: dict[tuple[str, str], tuple[str, ...]] = {}
+    for name, source, types in zip(*column("pg_proc", "proname", "prosrc", "proargtypes"), strict=True):
+        sources.setdefault(name, set()).add(source)
+        taken[name, source] = tuple(NAMES_BY_OID.get(int(one), "") for one in types or ())
+    return sources, taken
+
+
+def _same_source(name: str) -> list[Function]:
+    """The overloads that a name without any may mean: dround is round(double precision), textlen is length(text)."""
+    sources, taken = _sources()
+    wanted = sources.get(name, set())
+    return [function for (other, source), types in taken.items() if source in wanted and other != name
+            for function in registry.find(other)
+            if function.arguments == types and not function.hidden and function.kind == "scalar"]
+
+
 def _operator_called(name: str, arguments: Sequence[SqlType]) -> Resolution | None:
     """What int4pl(a, b) means: the operator that PostgreSQL implements by a function of that name."""
     if not 1 <= len(arguments) <= 2:
@@ -139,16 +161,18 @@ def _as_cast(name: str, argument: SqlType) -> Resolution | None:
     return Resolution(registry.find("cast_value")[0], (target,), target)
 
 
-def _accepts(declared: str, have: SqlType) -> bool:
-    if have.name == "unknown":
+def _accepts(declared: str, have: SqlType, generic: bool = False) -> bool:
+    if have.name == "unknown" or declared == have.name:
         return True
+    if generic:
+        return False
     if declared in POLYMORPHIC:
         if declared in ("anyarray", "anycompatiblearray"):
             return have.is_array or have.name in ("int2vector", "oidvector")
         if declared in ("anynonarray", "anycompatiblenonarray"):
             return not have.is_array
         return True
-    return declared == have.name or can_coerce(have, named_type(declared))
+    return can_coerce(have, named_type(declared))
 
 
 def _choose(candidates: list[_Candidate], arguments: Sequence[SqlType]) -> _Candidate | list[_Candidate] | None:
@@ -156,7 +180,8 @@ def _choose(candidates: list[_Candidate], arguments: Sequence[SqlType]) -> _Cand
     exact = [c for c in candidates if all(d == a.name for d, a in zip(c.declared, arguments, strict=True))]
     if exact:
         return exact[0]
-    left = [c for c in candidates if all(_accepts(d, a) for d, a in zip(c.declared, arguments, strict=True))
+    left = [c for c in candidates if all(_accepts(d, a, c.function.generic)
+                                         for d, a in zip(c.declared, arguments, strict=True))
             and _polymorphic(c.declared, arguments) is not None]
     if len(left) <= 1:
         return left[0] if left else None
@@ -171,7 +196,7 @@ def _choose(candidates: list[_Candidate], arguments: Sequence[SqlType]) -> _Cand
         if len(known) == 1 and any(a.name == "unknown" for a in arguments):
             only = SqlType(next(iter(known)))
             alike = [only] * len(arguments)
-            fitting = [c for c in left if all(_accepts(d, only) for d in c.declared)
+            fitting = [c for c in left if all(_accepts(d, only, c.function.generic) for d in c.declared)
                        and _polymorphic(c.declared, alike) is not None]
             if len(fitting) == 1:
                 left = fitting
@@ -233,7 +258,7 @@ def _polymorphic(declared: Sequence[str], arguments: Sequence[SqlType]) -> dict[
     if any(w.startswith("anycompatible") for w in declared):
         try:
             found["anycompatible"] = common_type(compatible)
-        except Exception:
+        except SqlError:
             return None
     return found
 

@@ -57,6 +57,8 @@ def _field_keys(texts: list[str | None], sql_type: SqlType, context: Any) -> lis
         values = [None if n is None else struct.pack(">Q", n + (1 << 63)) for n in numbers]
     elif name in ("float4", "float8"):
         values = [None if t is None else _float_key(float(t)) for t in texts]
+    elif name == "enum" and sql_type.user is not None:
+        values = [None if t is None else struct.pack(">I", sql_type.user.labels.index(t)) for t in texts]
     elif name == "numeric":
         values = [None if t is None else _numeric_key(t) for t in texts]
     else:

@@ -20,7 +20,8 @@ from shoal.exec.functions import numeric_types
 from shoal.exec.functions.arrays import split_text
 from shoal.exec.functions.registry import declare
 from shoal.exec.kernels import arrays, datetimes, decimals, nulls, scaled, shapes, views
-from shoal.exec.kernels.timezones import local_to_utc, utc_to_local
+from shoal.exec.kernels.calendar import civil_from_days
+from shoal.exec.kernels.timezones import INFINITY, MINUS_INFINITY, local_to_utc, utc_to_local
 from shoal.exec.plan.expr import Call
 
 Args = list[Any]
@@ -29,6 +30,9 @@ _MAX_ROWS = 1 << 24
 """A series that cannot be computed piece by piece is refused beyond this length rather than held in memory at once."""
 
 _MAX_STEPS = 1 << 20
+_ENDLESS_ROWS = 1 << 40
+"""More than there are days in all timestamps."""
+_SHORTEST_MONTH = 28
 _DAY_US = 86_400_000_000
 
 
@@ -67,6 +71,44 @@ class Series:
         return scaled.written(scaled.Scaled(scaled.rescaled(scaled.Scaled(data, np.full(len(data), common)), shown), shown))
 
 
+@dataclass(frozen=True, slots=True)
+class EndlessSteps:
+    """generate_series to infinity by months or days of a zone's calendar: it ends with the last timestamp that there is,
+    which raises DatetimeOverflow (22008)."""
+
+    counts: np.ndarray
+    start: np.ndarray
+    """By the zone's clock."""
+    months: np.ndarray
+    days: np.ndarray
+    zone: str
+    storage: pa.DataType
+
+    def values(self, rows: np.ndarray, within: np.ndarray) -> pa.Array:
+        """The values number `within` of the input rows `rows`."""
+        local = datetimes.plus_interval(self.start.take(rows), self.months.take(rows) * within,
+                                        self.days.take(rows) * within, 0, None)
+        utc = np.asarray(local_to_utc(local, self.zone))
+        if (np.asarray(utc_to_local(utc, self.zone)) != local).any():  # behind an hour left out all steps go on shifted
+            raise InsufficientResources("a series without end through an hour that a zone leaves out is not supported")
+        return views.array_of(utc, self.storage)
+
+
+def _endless(start: np.ndarray, stop: np.ndarray, months: np.ndarray, days: np.ndarray, us: np.ndarray, known: np.ndarray,
+             zone: str, storage: pa.DataType) -> EndlessSteps | None:
+    """The series where each goes on to infinity by steps whose number alone says where they lead; else None."""
+    local = np.asarray(utc_to_local(start, zone))
+    ahead = (months > 0) | (days > 0)
+    stops = np.where(ahead, stop == INFINITY, stop == MINUS_INFINITY)
+    of_month = np.asarray(civil_from_days(local // _DAY_US)[2])
+    regular = (us == 0) & ((months == 0) != (days == 0)) & (of_month <= _SHORTEST_MONTH)
+    begins = (start > MINUS_INFINITY) & (start < INFINITY)
+    if not (stops & regular & begins)[known].all():
+        return None
+    counts = np.where(known, _ENDLESS_ROWS, 0)
+    return EndlessSteps(counts, local, months.astype(np.int64), days.astype(np.int64), zone, storage)
+
+
 def _check_series(args: Sequence[scaled.Scaled], known: np.ndarray) -> None:
     """Raises: InvalidParameterValue (22023) for NaN and infinities."""
     for arg, name in zip(args, ("start value", "stop value", "step size"), strict=False):
@@ -76,8 +118,9 @@ def _check_series(args: Sequence[scaled.Scaled], known: np.ndarray) -> None:
             raise InvalidParameterValue(f"{name} cannot be {word}")
 
 
-def series_of(call: Call, args: Args, rows: int, context: Any) -> Series | None:
-    """The series of a generate_series call; None for timestamps whose steps have months or follow a zone's clock."""
+def series_of(call: Call, args: Args, rows: int, context: Any) -> Series | EndlessSteps | None:
+    """The series of a generate_series call; None for timestamps whose steps have months or follow a zone's clock, unless
+    they have no end."""
     known = _known(args, rows)
     name = call.type.name
     if name == "numeric":
@@ -95,7 +138,9 @@ def series_of(call: Call, args: Args, rows: int, context: Any) -> Series | None:
     if name in ("timestamp", "timestamptz"):
         months, days, us = (np.asarray(part) for part in datetimes.parts_of(args[2]))
         if (known & ((months != 0) | ((days != 0) & (name == "timestamptz") & (context.time_zone != "UTC")))).any():
-            return None
+            start, stop = (views.values(arg).astype(np.int64) for arg in args[:2])
+            zone = context.time_zone if name == "timestamptz" else "UTC"
+            return _endless(start, stop, months, days, us, known, zone, storage)
         step = days * 86_400_000_000 + us
     else:
         step = views.values(args[2]).astype(np.int64) if len(args) > 2 else np.ones(rows, np.int64)
@@ -119,7 +164,7 @@ def _series(start: np.ndarray, stop: np.ndarray, step: np.ndarray, known: np.nda
 
 def series_kernel(call: Call, args: Args, rows: int, context: Any) -> Rows:
     series = series_of(call, args, rows, context)
-    if series is None:
+    if not isinstance(series, Series):
         return _calendar_series(call, args, rows, context)
     _check_counts(series.counts)
     ends = np.cumsum(series.counts)

@@ -51,9 +51,9 @@ def like_escape_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Ar
             return pattern
         out, i = "", 0
         while i < len(pattern):
-            if escape and pattern[i] == escape and i + 1 < len(pattern):
+            if escape and pattern[i] == escape:
                 i += 1
-                out += "\\" + pattern[i]
+                out += "\\" + pattern[i:i + 1]
             else:
                 out += "\\\\" if pattern[i] == "\\" else pattern[i]
             i += 1

@@ -7,11 +7,12 @@ evaluator), and are NULL where no catalog is at hand. Spec: PostgreSQL 15 docume
 from __future__ import annotations
 
 import decimal
+import os
 import re
-import uuid
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from shoal.catalog.errors import FeatureNotSupported, InvalidParameterValue, UndefinedObject
@@ -20,10 +21,12 @@ from shoal.exec.functions.registers import type_sql
 from shoal.exec.functions.registry import declare
 from shoal.exec.kernels import nulls
 from shoal.exec.kernels.constants import array_of_values
+from shoal.exec.kernels.parameters import column
 from shoal.exec.plan.expr import Call
 
 Args = list[Any]
 SERVER_VERSION = "15.0 (Shoal)"
+_UUID_DIGITS = np.delete(np.arange(36), [8, 13, 18, 23])
 _ENCODINGS = {0: "SQL_ASCII", 1: "EUC_JP", 6: "UTF8", 8: "LATIN1", 9: "LATIN2", 24: "WIN1252"}
 
 
@@ -134,6 +137,11 @@ def typeof_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Scalar:
     return pa.scalar(call.args[0].type.oid, pa.int64())
 
 
+def collation_kernel(call: Call, args: Args, rows: int, context: Any) -> Any:
+    """pg_collation_for: the binder puts the collation's name in the value's place (exec/sql/calls.py)."""
+    return args[0]
+
+
 def encoding_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     if call.name == "pg_char_to_encoding":
         numbers = {name.lower().replace("_", ""): number for number, name in _ENCODINGS.items()}
@@ -173,8 +181,14 @@ def format_type_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Ar
 
 
 def uuid_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
-    source = context.random()
-    return pa.array([str(uuid.UUID(bytes=source.bytes(16), version=4)) for _ in range(rows)], pa.string())
+    """Version 4. The bits are the operating system's: neither setseed() nor chance gives two statements the same."""
+    made = np.frombuffer(os.urandom(16 * rows), np.uint8).reshape(rows, 16).copy()
+    made[:, 6] = made[:, 6] & 0x0F | 0x40
+    made[:, 8] = made[:, 8] & 0x3F | 0x80
+    texts = np.full((rows, 36), ord("-"), np.uint8)
+    texts[:, _UUID_DIGITS] = np.frombuffer(made.tobytes().hex().encode(), np.uint8).reshape(rows, 32)
+    ends = np.arange(0, 36 * rows + 1, 36, dtype=np.int32)
+    return pa.StringArray.from_buffers(rows, pa.py_buffer(ends), pa.py_buffer(texts))
 
 
 def size_pretty_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
@@ -226,6 +240,23 @@ def column_size_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Ar
     return by_row(call, args, rows, lambda value: None if value is None else len(str(value).encode()) + 1)
 
 
+def vector_types_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    """oidvectortypes: the names of types, as functions' arguments are shown."""
+    lists = column(args[0], rows).to_pylist()
+    return pa.array([None if oids is None else ", ".join(format_type(int(oid), None) or "" for oid in oids)
+                     for oids in lists], pa.string())
+
+
+def concatenated_oid_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
+    """nameconcatoid: name_oid, of which the name is cut so that it is a name."""
+    def one(name: str | None, oid: int | None) -> str | None:
+        if name is None or oid is None:
+            return None
+        tail = f"_{oid}"
+        return name.encode()[:63 - len(tail)].decode(errors="ignore") + tail
+    return by_row(call, args, rows, one)
+
+
 _INFORMATION: Any = dict(volatility="stable", raises=False, family="system")
 _VOLATILE: Any = _INFORMATION | {"volatility": "volatile"}
 for _name in ("current_database", "current_catalog", "current_schema", "current_user", "session_user", "user",
@@ -253,12 +284,23 @@ declare("set_config", "text text bool -> text", volatility="volatile", strict=Fa
         family="system")
 declare("pg_typeof", "any -> regtype", strict=False, kernel=typeof_kernel,
         shapes=True, example="pg_typeof(33)", **_INFORMATION)
+declare("pg_collation_for", "any -> text", strict=False, kernel=collation_kernel,
+        doc="The collation of an expression, as COLLATION FOR.", example="pg_collation_for('a'::text)", **_INFORMATION)
 declare("pg_encoding_to_char", "int4 -> name", kernel=encoding_kernel, **_INFORMATION)
 declare("pg_char_to_encoding", "name -> int4", kernel=encoding_kernel, **_INFORMATION)
 declare("format_type", "oid int4 -> text", strict=False, kernel=format_type_kernel, example="format_type(1700, -1)",
         **_INFORMATION)
 declare("gen_random_uuid", "-> uuid", volatility="volatile", raises=False, kernel=uuid_kernel, family="system")
-declare("pg_sleep", "float8 -> void", volatility="volatile", kernel=session_only_kernel, family="system")
+declare("oidvectortypes", "oidvector -> text", kernel=vector_types_kernel, doc="The names of types.", **_INFORMATION)
+declare("nameconcatoid", "name oid -> name", raises=False, kernel=concatenated_oid_kernel, family="system",
+        doc="A name that ends in an OID.", example="nameconcatoid('a', 7)")
+declare("pg_column_compression", "any -> text", kernel=lambda call, args, rows, context: pa.nulls(rows, pa.string()),
+        doc="NULL: values are not compressed one by one.", shapes=True, **_INFORMATION)
+for _name, _type in (("pg_sleep", "float8"), ("pg_sleep_for", "interval"), ("pg_sleep_until", "timestamptz")):
+    declare(_name, f"{_type} -> void", volatility="volatile", kernel=session_only_kernel, family="system",
+            doc="Waits for seconds, an interval, or until a time.")
+declare("setseed", "float8 -> void", volatility="volatile", kernel=session_only_kernel, family="math",
+        doc="Has random() of the session's statements to come repeat itself; the numbers are not those of PostgreSQL.")
 declare("pg_notify", "text text -> void", volatility="volatile", strict=False, kernel=session_only_kernel, family="system")
 declare("pg_column_size", "any -> int4", kernel=column_size_kernel, **_INFORMATION)
 declare("pg_size_pretty", "int8 -> text", "numeric -> text", raises=False, kernel=size_pretty_kernel, family="system")

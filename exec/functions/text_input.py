@@ -28,7 +28,7 @@ from shoal.exec.functions import datetime_input
 from shoal.exec.functions.interval_input import parse_interval
 from shoal.exec.functions.json_text import canonical_jsonb, checked_json
 from shoal.exec.functions.numeric_types import merged
-from shoal.exec.kernels import decimals, multidimensional, nulls, shapes, views
+from shoal.exec.kernels import decimals, multidimensional, nulls, shapes, tids, views
 from shoal.exec.kernels.constants import array_of_values
 from shoal.exec.kernels.encodings import from_hex
 
@@ -87,6 +87,11 @@ def parse_value(text: str, target: SqlType, settings: TaskSettings, names: Names
         return parse_array(text, target, settings, names)
     if name in OID_LIKE:
         return _identifier(text, target, names)
+    if name == "tid":
+        place = tids.parsed(text)
+        if place is None:
+            raise invalid(text, target)
+        return place
     if target.user is not None:
         from shoal.exec.functions import user_types
         if name == "enum":
@@ -259,8 +264,6 @@ def _string(text: str, target: SqlType) -> str:
     if name == "jsonpath":
         from shoal.exec.functions.jsonpath_syntax import canonical
         return canonical(text)
-    if name == "tid":
-        return _tid(text, target)
     if name == "void":
         return ""
     return text
@@ -278,13 +281,6 @@ def shortened(array: pa.Array, target: SqlType) -> pa.Array:
     encoded = array.dictionary_encode()
     values = [_string(value, target) for value in encoded.dictionary.to_pylist()]
     return pa.array(values, pa.string()).take(encoded.indices)
-
-
-def _tid(text: str, target: SqlType) -> str:
-    match = re.fullmatch(r"\s*\(\s*(\d+)\s*,\s*(\d+)\s*\)\s*", text)
-    if match is None or int(match[1]) >= 1 << 32 or int(match[2]) >= 1 << 16:
-        raise invalid(text, target)
-    return f"({int(match[1])},{int(match[2])})"
 
 
 _ESCAPED = re.compile(r"\\(\\|[0-3][0-7]{2})")

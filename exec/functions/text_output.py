@@ -16,7 +16,7 @@ from shoal.catalog import scaled as form
 from shoal.catalog import specials
 from shoal.catalog.types import MULTIRANGES, OID_LIKE, RANGES, SqlType
 from shoal.exec.functions import text_styles
-from shoal.exec.kernels import decimals, digits, nulls, shapes, views
+from shoal.exec.kernels import decimals, digits, nulls, shapes, tids, views
 from shoal.exec.kernels.calendar import civil_from_days
 from shoal.exec.kernels.timezones import (
     DATE_INFINITY,
@@ -78,6 +78,8 @@ def to_text(array: pa.Array, sql_type: SqlType, settings: TaskSettings, names: N
         return register_names(array, kind, names)
     if sql_type.is_array:
         return _arrays(array, sql_type, settings, names)
+    if kind == "tid":
+        return tids.texts(array)
     if kind in ("int2vector", "oidvector"):
         return pa.array([None if v is None else " ".join(map(str, v)) for v in array.to_pylist()], pa.string())
     return pc.cast(array, pa.string())

@@ -30,7 +30,7 @@ def _extract_type(types: Sequence[SqlType], constants: Sequence[Any]) -> SqlType
     name = constants[0] if constants else None
     if not isinstance(name, str):
         return NUMERIC
-    scale = _SUBSECOND.get(datetimes.unit_of(name, "timetz"), 0)
+    scale = _SUBSECOND.get(datetimes.known_unit(name) or "", 0)
     return numeric(18 if scale else 12, scale)
 
 
@@ -73,7 +73,7 @@ def zone_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
         if months or days:
             raise InvalidParameterValue(f'interval time zone "{interval_text(months, days, span)}" must not include months '
                                         "or days")
-        target = span // SECOND_US
+        target = int(span / SECOND_US)
     else:
         target = utc_offset(context.settings.now_us, args[0])
     return timetz.texts_of((us + (target - offset) * SECOND_US) % DAY_US, np.full(rows, target), valid)

@@ -7,6 +7,7 @@ Spec: PostgreSQL 15 documentation, 8.7 "Enumerated Types", 8.16.2 and 8.16.6 "Co
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.catalog.errors import InvalidTextRepresentation, SqlError
+from shoal.catalog.shaped import struct_of
 from shoal.catalog.types import TEXT, SqlType
 from shoal.exec.functions.registry import declare
 from shoal.exec.functions.rows import FIELD, row_kernel, unescaped
@@ -31,16 +33,33 @@ def enum_label(text: str, target: SqlType) -> str:
 
 
 def rank_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
-    """The place of an enum's label, from 0."""
+    """The place of an enum's label, from 0; of an array of them, the array of their places."""
     user = call.args[0].type.user
     assert user is not None
-    return pc.index_in(nulls.decoded(column(args[0], rows)), value_set=pa.array(user.labels, pa.string())).cast(pa.int32())
+    labels = pa.array(user.labels, pa.string())
+    return _elementwise(nulls.decoded(column(args[0], rows)), lambda found: pc.index_in(
+        found, value_set=labels).cast(pa.int32()))
 
 
 def label_kernel(call: Call, args: list[Any], rows: int, context: Any) -> pa.Array:
-    """The label in this place."""
+    """The label in this place; of an array of places, the array of their labels."""
     assert call.type.user is not None
-    return pa.array(call.type.user.labels, pa.string()).take(column(args[0], rows))
+    labels = pa.array(call.type.user.labels, pa.string())
+    return _elementwise(column(args[0], rows), labels.take)
+
+
+def _elementwise(array: pa.Array, change: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    """`change` of the values, or of the elements of arrays."""
+    if pa.types.is_struct(array.type):  # arrays with shapes
+        lists, dims = (pc.struct_field(array, place) for place in (0, 1))
+        return struct_of(_elementwise(lists, change), dims)
+    if not pa.types.is_list(array.type):
+        return change(array)
+    mask = pc.is_null(array) if array.null_count else None
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(array), 0))
+    offsets = np.zeros(len(array) + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    return pa.ListArray.from_arrays(pa.array(offsets), change(array.flatten()), mask=mask)
 
 
 def parse_record(text: str, target: SqlType, context: Any) -> str:

@@ -207,7 +207,6 @@ class SumIntervals(Accumulator):
         return self._counts.nbytes + sum(part.nbytes for part in self._parts)
 
 
-
 class Extreme(Accumulator):
     """min or max of a type whose values are int64 or float8 in numpy. Floats order NaN above all numbers."""
 
@@ -237,7 +236,8 @@ class Extreme(Accumulator):
         if len(values) and len(self._state) == 1:
             self._state[0] = self._scatter(self._state[0], self._scatter.reduce(values))
         elif len(values):
-            self._scatter.at(self._state, codes, values)
+            with np.errstate(invalid="ignore"):  # NaN is a value here
+                self._scatter.at(self._state, codes, values)
 
     def finish(self, codes: np.ndarray) -> pa.Array:
         arrow = pa.int64() if self._type.name == "numeric" else storage_type(self._type)

@@ -136,5 +136,9 @@ class SumScaled(Accumulator):
 
 def average(data: Scaled, counts: np.ndarray, valid: np.ndarray | None) -> pa.Array:
     """Sums / counts, none of them 0, as avg shows it."""
-    found = scaled.divide(Scaled(data.values, data.scales), Scaled(counts, np.zeros(len(counts), np.int64)), valid)
+    divisor = Scaled(counts, np.zeros(len(counts), np.int64))
+    column = scaled.quotient_column(data, divisor, len(counts), valid)
+    if column is not None:
+        return column
+    found = scaled.divide(Scaled(data.values, data.scales), divisor, valid)
     return scaled.written(Scaled(found.values, found.scales, data.odd).spread(len(counts)), valid)

@@ -12,11 +12,14 @@ import numpy as np
 import pyarrow as pa
 
 from shoal.catalog.types import NUMERIC, SqlType
-from shoal.exec.kernels import scaled, views
+from shoal.exec.kernels import decimals, scaled, views
 from shoal.exec.kernels.aggregation import Accumulator, CountRows, SeenBefore, SumIntegers
 from shoal.exec.kernels.aggregation_floats import SumFloats
 from shoal.exec.kernels.aggregation_scaled import ScaledSums, SumScaled, average
 from shoal.exec.kernels.nulls import validity
+
+_EXACT_ROOTS = 2.0 ** 50
+"""Below, floats are near enough to square roots to tell them exactly."""
 
 
 class Average(Accumulator):
@@ -110,9 +113,42 @@ def exact_variances(name: str, counts: np.ndarray, sums: scaled.Scaled, squares:
 
 
 def _roots(data: scaled.Scaled) -> np.ndarray:
-    """Square roots at the same scales."""
-    found = np.zeros(len(data), object)
-    for row, (value, scale) in enumerate(zip(data.values.tolist(), data.scales.tolist(), strict=True)):
+    """Square roots at the same scales, to the nearest last digit; 0 of what is below 0."""
+    values, scales = np.maximum(data.values, 0), data.scales
+    with np.errstate(over="ignore"):
+        try:
+            near = np.sqrt(values.astype(np.float64)) * 10.0 ** (scales / 2.0)
+        except OverflowError:
+            return _wide_roots(values, scales)
+    narrow = (near < _EXACT_ROOTS) & np.asarray(values <= decimals.INT64_MAX, np.bool_)
+    if narrow.all():
+        return _narrow_roots(values.astype(np.int64), scales, near)
+    found, rest = np.zeros(len(data), object), ~narrow
+    found[narrow] = _narrow_roots(values[narrow].astype(np.int64), scales[narrow], near[narrow])
+    found[rest] = _wide_roots(values[rest], scales[rest])
+    return found
+
+
+def _narrow_roots(values: np.ndarray, scales: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """`near` is off by a few at most, and so the remainder is small: exact though its parts are taken modulo 2**64."""
+    if not len(values):
+        return values
+    roots = np.rint(near).astype(np.int64)
+    powers = np.array([10 ** scale % (1 << 64) for scale in range(int(scales.max()) + 1)], np.uint64)
+    wide = values.view(np.uint64) * powers.take(scales)
+    rest = (wide - roots.view(np.uint64) * roots.view(np.uint64)).view(np.int64)
+    while (low := rest > roots).any():
+        rest -= np.where(low, 2 * roots + 1, 0)
+        roots += low
+    while (high := (rest <= -roots) & (roots > 0)).any():
+        roots -= high
+        rest += np.where(high, 2 * roots + 1, 0)
+    return roots
+
+
+def _wide_roots(values: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    found = np.zeros(len(values), object)
+    for row, (value, scale) in enumerate(zip(values.tolist(), scales.tolist(), strict=True)):
         wide = max(value, 0) * 10 ** scale
         root = math.isqrt(wide)
         found[row] = root + (wide - root * root > root)

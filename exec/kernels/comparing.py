@@ -39,7 +39,7 @@ def compare(name: str, left: Arg, right: Arg, left_type: SqlType, right_type: Sq
         return np.asarray(OPERATORS[name](scaled.compared(scaled.read(left, left_type), scaled.read(right, right_type)), 0))
     if kind == "numeric":
         return _numeric(name, left, right, left_type, right_type)
-    if kind in ("int2", "int4", "int8", "bool", "time") or kind in OID_LIKE:
+    if kind in ("int2", "int4", "int8", "bool", "time", "tid") or kind in OID_LIKE:
         return OPERATORS[name](views.values(left), raw(right))
     if kind in ("float4", "float8"):
         return compare_floats(name, views.values(left), raw(right))

@@ -38,9 +38,14 @@ _TYPE_WORDS = {"date": "date", "time": "time without time zone", "timestamp": "t
                "timestamptz": "timestamp with time zone", "interval": "interval", "timetz": "time with time zone"}
 
 
+def known_unit(name: str) -> str | None:
+    """The canonical unit, None for a word that is none."""
+    return _ALIASES.get(name.strip().lower())
+
+
 def unit_of(name: str, kind: str) -> str:
     """The canonical unit. Raises: InvalidParameterValue (22023) for a word that is none."""
-    unit = _ALIASES.get(name.strip().lower())
+    unit = known_unit(name)
     if unit is None:
         raise InvalidParameterValue(f'unit "{name.lower()}" not recognized for type {_TYPE_WORDS[kind]}')
     return unit
@@ -197,13 +202,17 @@ def finite_timestamps(us: np.ndarray) -> np.ndarray | None:
 
 # --- arithmetic
 
+FIRST_DATE, LAST_DATE = -2_440_588, 2_145_042_905
+"""4714-11-24 BC and 5874897-12-31 as days since 1970."""
+
+
 def plus_days(days: Any, count: Any, valid: np.ndarray | None) -> np.ndarray:
     """date + integer. Raises: DatetimeOverflow (22008)."""
     wide = np.asarray(days).astype(np.int64)
     result = wide + np.asarray(count).astype(np.int64)
     infinite = (wide == DATE_INFINITY) | (wide == DATE_MINUS_INFINITY)
     result = np.where(infinite, wide, result)
-    bad = ((result > 2_145_031_948) | (result < -2_451_509)) & ~infinite
+    bad = ((result > LAST_DATE) | (result < FIRST_DATE)) & ~infinite
     if (bad if valid is None else bad & valid).any():
         raise DatetimeOverflow("date out of range")
     return np.where(bad, 0, result)

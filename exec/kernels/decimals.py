@@ -91,8 +91,10 @@ def packed(data: np.ndarray, scale: int, valid: np.ndarray | None = None, specia
         raise NumericOutOfRange("value overflows numeric format")
     width = 2 if largest < _LIMIT_128 else 4
     words = np.empty((len(data), width), "<u8")
-    for i in range(width):
-        words[:, i] = ((data >> (64 * i)) & _WORD).astype(np.uint64)
+    for i in range(width - 1):
+        words[:, i] = (data & _WORD).astype(np.uint64)
+        data = data >> 64
+    words.view("<i8")[:, -1] = data.astype(np.int64)
     arrow = pa.decimal128(38, scale) if width == 2 else pa.decimal256(76, scale)
     return pa.Array.from_buffers(arrow, len(data), [views.bitmap(valid), pa.py_buffer(words)])
 
@@ -235,11 +237,12 @@ def divide(left: Unscaled, right: Unscaled, digits: int, rows: int, valid: np.nd
             high, low, shift = parts
             size = high.astype(object) * POWERS[shift] + low if shift else high
             return np.where((numerator < 0) ^ (divisor < 0), -size, size)
+    below, under = numerator < 0, divisor < 0
     top, bottom = numerator.astype(object) * POWERS[digits], divisor.astype(object)
-    negative = (top < 0) ^ (bottom < 0)
-    bottom = np.abs(bottom)
-    magnitude = (2 * np.abs(top) + bottom) // (2 * bottom)
-    return np.where(negative, -magnitude, magnitude) if rows else magnitude
+    top, bottom = np.abs(top) if below.any() else top, np.abs(bottom) if under.any() else bottom
+    magnitude = (top + (bottom >> 1)) // bottom
+    negative = (below != under).astype(np.bool_)
+    return np.where(negative, -magnitude, magnitude) if negative.any() else magnitude
 
 
 def quotient_parts(numerator: np.ndarray, divisor: np.ndarray, digits: int) -> tuple[np.ndarray, np.ndarray, int] | None:

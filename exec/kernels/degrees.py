@@ -38,7 +38,7 @@ _COT_45 = _cos_to_90(45.0) / _sin_to_90(45.0)
 
 
 def _ratio(over: float, under: float) -> float:
-    return over / under if under else math.copysign(math.inf, over)
+    return over / under if under else math.copysign(math.inf, over) * math.copysign(1.0, under)
 
 
 def sind(degrees: float) -> float:

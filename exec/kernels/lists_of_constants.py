@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.catalog.types import OID_LIKE, SqlType
-from shoal.exec.kernels import decimals, nulls, views
+from shoal.exec.kernels import decimals, nulls, scaled, views
 from shoal.exec.kernels.comparing import without_blanks
 
 _FEW = 6
-_INTEGERS = frozenset({"int2", "int4", "int8", "bool", "date", "time", "timestamp", "timestamptz"}) | OID_LIKE
+_INTEGERS = frozenset({"int2", "int4", "int8", "bool", "date", "time", "timestamp", "timestamptz", "tid"}) | OID_LIKE
 
 
 class ConstantList:
@@ -27,8 +27,7 @@ class ConstantList:
 
     @staticmethod
     def handles(sql_type: SqlType) -> bool:
-        return not sql_type.varies and (
-            sql_type.name in _INTEGERS or sql_type.name in ("numeric", "float4", "float8") or sql_type.is_string)
+        return sql_type.name in _INTEGERS or sql_type.name in ("numeric", "float4", "float8") or sql_type.is_string
 
     def test(self, array: pa.Array) -> np.ndarray:
         """The mask of rows whose value is in the list (rows under NULL: anything)."""
@@ -41,6 +40,10 @@ class ConstantList:
             if len(self.values) == 1:
                 return views.values(pc.equal(plain, self._table[0]))
             return views.values(pc.is_in(plain, value_set=self._table))
+        if self.type.varies:
+            if self._table is None:
+                self._table = scaled.order_keys(pa.array(self.values, pa.string()), self.type)
+            return views.values(pc.is_in(scaled.order_keys(array, self.type), value_set=self._table))
         if kind == "numeric":
             data: Any = decimals.unscaled(array, specials_too=True)
         else:

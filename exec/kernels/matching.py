@@ -7,7 +7,6 @@ Spec: PostgreSQL 15 documentation, 9.7.1 "LIKE".
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 
 import numpy as np
@@ -22,7 +21,7 @@ _SCAN_ROWS = 256
 
 @lru_cache(maxsize=512)
 def pattern_parts(pattern: str) -> tuple[str | None, ...]:
-    """The pattern as literal pieces, None for % and the piece "\\0_" for "_". Raises: InvalidEscape (22025)."""
+    """The pattern as literal pieces, None for % and the piece "\\0_" for "_". It does not end within an escape."""
     parts: list[str | None] = []
     literal = ""
     i = 0
@@ -30,8 +29,6 @@ def pattern_parts(pattern: str) -> tuple[str | None, ...]:
         char = pattern[i]
         if char == "\\":
             i += 1
-            if i == len(pattern):
-                raise InvalidEscape("LIKE pattern must not end with escape character")
             literal += pattern[i]
         elif char == "%":
             if literal:
@@ -52,17 +49,12 @@ def pattern_parts(pattern: str) -> tuple[str | None, ...]:
     return tuple(parts)
 
 
-@lru_cache(maxsize=512)
-def pattern_regex(pattern: str) -> str:
-    """The RE2 pattern that a LIKE pattern means."""
-    body = "".join(".*" if part is None else "." if part == "\0_" else re.escape(part) for part in pattern_parts(pattern))
-    return f"(?s)^{body}$"
-
-
 def like(array: pa.Array, pattern: str, ignore_case: bool = False) -> np.ndarray:
     """The mask of values that match (rows under NULL: anything)."""
     if ignore_case:
         array, pattern = pc.utf8_lower(array), pc.utf8_lower(pattern).as_py()
+    if (len(pattern) - len(pattern.rstrip("\\"))) % 2:
+        return _unfinished(array, pattern[:-1])
     parts = pattern_parts(pattern)
     if "\0_" not in parts:
         literals = [part for part in parts if part is not None]
@@ -76,6 +68,23 @@ def like(array: pa.Array, pattern: str, ignore_case: bool = False) -> np.ndarray
             anchored = pc.starts_with if parts[0] is not None else pc.ends_with
             return views.values(anchored(array, literals[0]))
     return views.values(pc.match_like(array, pattern))
+
+
+def _unfinished(array: pa.Array, pattern: str) -> np.ndarray:
+    """`pattern` with a backslash at its end matches nothing. PostgreSQL notices where it comes to that with text left, or
+    past a % to which text was left.
+
+    Raises: InvalidEscape (22025).
+    """
+    literal = pattern.rstrip("%_")
+    if (len(literal) - len(literal.rstrip("\\"))) % 2:
+        literal = pattern[:len(literal) + 1]
+    ones, some, rest = pattern[len(literal):].partition("%")
+    reached = literal + ones + "_" * max(rest.count("_"), 1) + "%" if some else pattern + "_%"
+    found, valid = like(array, reached), views.validity(array)
+    if (found if valid is None else found & valid).any():
+        raise InvalidEscape("LIKE pattern must not end with escape character")
+    return np.zeros(len(array), np.bool_)
 
 
 def contains(array: pa.Array, needle: str) -> np.ndarray:

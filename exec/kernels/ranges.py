@@ -20,7 +20,7 @@ from shoal.exec.kernels.timezones import DATE_INFINITY, DATE_MINUS_INFINITY
 
 _SPACE = " \t\n\r\v\f"
 _BITS = {"int4": 31, "int8": 63}
-_LAST_DAY = 2_145_031_948
+_LAST_DAY = 2_145_042_905
 _QUOTED = re.compile(r'["\\()\[\],\s]')
 _LEAST, _MOST = (-1, 0, 0), (1, 0, 0)
 

@@ -254,9 +254,12 @@ def _first_digits(values: np.ndarray, shift: np.ndarray) -> np.ndarray:
     except OverflowError:
         near = np.zeros(len(values))
     found = np.floor(near)
-    for row in np.flatnonzero(~((np.abs(near - np.rint(near)) > 1e-9) & (near < 1e4))).tolist():
-        value, places = abs(values[row]), int(shift[row])
-        found[row] = value // _power(places) if places >= 0 else value * _power(-places)
+    unclear = np.flatnonzero(~((np.abs(near - np.rint(near)) > 1e-9) & (near < 1e4)))
+    sizes = shift.take(unclear)
+    for places in np.unique(sizes).tolist():
+        rows = unclear[sizes == places]
+        exact = np.abs(values.take(rows))
+        found[rows] = exact // _power(places) if places >= 0 else exact * _power(-places)
     return found.astype(np.int64)
 
 

@@ -78,6 +78,8 @@ def right(array: pa.Array, count: int) -> pa.Array:
     """The last characters; a negative count leaves out that many at the start."""
     if count == 0:
         return _emptied(array)
+    if count == -1 << 31:
+        return array  # PostgreSQL cannot negate it
     return pc.utf8_slice_codeunits(array, -count, None)
 
 

@@ -39,9 +39,10 @@ class OperatorMetrics:
 
 
 class TaskContext(Protocol):
-    """A task's services to its operators (implemented in worker/task.py; tests have their own)."""
+    """A task's services to its operators (implemented in worker/context.py; tests have their own)."""
 
     settings: TaskSettings
+    fragment: int
     partition: int
     partitions: int
 

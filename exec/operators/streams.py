@@ -28,7 +28,7 @@ def evaluation(context: TaskContext) -> EvaluationContext:
     """What kernels need to know of the task; one for all its operators, so that each random() differs."""
     found = _EVALUATIONS.get(context)
     if found is None:
-        found = EvaluationContext(settings=context.settings, partition=context.partition, names=context.names)
+        found = EvaluationContext(context.settings, context.names, context.fragment, context.partition)
         _EVALUATIONS[context] = found
     return found
 

@@ -128,7 +128,7 @@ class _Computed:
 
     nbytes = 0
 
-    def __init__(self, series: sets.Series) -> None:
+    def __init__(self, series: sets.Series | sets.EndlessSteps) -> None:
         self.counts, self._series = series.counts, series
 
     def columns(self, source: np.ndarray, within: np.ndarray) -> list[Column]:

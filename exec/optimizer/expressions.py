@@ -7,12 +7,13 @@ error belongs to the rows that reach it, if any do.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from shoal.catalog.errors import SqlError
-from shoal.catalog.types import BOOL, SqlType
-from shoal.exec.plan.expr import FALSE, TRUE, Call, Case, Cast, ColumnRef, Expr, Literal, conjunction
+from shoal.catalog.types import BOOL, INT4, TEXT, SqlType
+from shoal.exec.plan.expr import FALSE, TRUE, Call, Case, Cast, ColumnRef, Expr, Literal, conjunction, disjunction
 
 if TYPE_CHECKING:
     from shoal.exec.optimizer.context import OptimizerContext
@@ -32,6 +33,8 @@ STRICT = COMPARISONS | {
 
 _WIDENING = {"int2": ("int4", "int8", "numeric"), "int4": ("int8", "numeric"), "int8": ("numeric",), "numeric": ("numeric",),
              "date": ("timestamp",)}
+_COMPARED = {"eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le, "gt": operator.gt,
+             "ge": operator.ge}
 _INTEGER_BOUNDS = {"int2": 2**15, "int4": 2**31, "int8": 2**63}
 _DAY_US = 86_400_000_000
 
@@ -41,7 +44,8 @@ def is_literal_null(expr: Expr) -> bool:
 
 
 def same_text(a: SqlType, b: SqlType) -> bool:
-    """A cast from `a` to `b` changes neither the characters nor how they compare."""
+    """A cast from `a` to `b` changes neither the characters nor how they compare: enums as such are compared by
+    `enum_rank`, so what compares an enum's own values compares their texts."""
     plain = ("text", "varchar", "name", "unknown")
     return (a.name in plain or a.name == "enum") and b.name in plain and (
         b.length is None or (a.length is not None and a.length <= b.length))
@@ -110,7 +114,12 @@ class Simplifier:
             value = evaluate_constant(expr, self.context.evaluation)
         except SqlError:
             return expr
-        return Literal(expr.type, tuple(value) if isinstance(value, list) else value)
+        return Literal(expr.type, _as_tuples(value))
+
+
+def _as_tuples(value: Any) -> Any:
+    """Lists as tuples, those in them too: intervals in an array."""
+    return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
 
 
 def _flatten(name: str, parts: Iterable[Expr]) -> list[Expr]:
@@ -129,10 +138,6 @@ def _and(call: Call) -> Expr:
         return FALSE
     parts = [part for part in unique if part != TRUE]
     return call if tuple(parts) == call.args and len(parts) > 1 else conjunction(parts)
-
-
-def disjunction(parts: list[Expr]) -> Expr:
-    return FALSE if not parts else parts[0] if len(parts) == 1 else Call(BOOL, "or", tuple(parts))
 
 
 def _or(call: Call) -> Expr:
@@ -194,7 +199,16 @@ def _compare(call: Call) -> Expr:
         return Call(BOOL, MIRRORED[call.name], (right, left))
     if isinstance(left, Cast) and isinstance(right, Literal):
         return _unwrap_cast(call, left, right)
+    if isinstance(left, Call) and left.name == "enum_rank" and left.type == INT4 and isinstance(right, Literal):
+        return _labels(call, left.args[0], right.value)
     return call
+
+
+def _labels(call: Call, arg: Expr, place: int) -> Expr:
+    """A comparison of an enum with one of its values as the labels that pass it, which sources know."""
+    assert arg.type.user is not None
+    passing = [label for at, label in enumerate(arg.type.user.labels) if _COMPARED[call.name](at, place)]
+    return _in(Call(BOOL, "in", (arg, *(Literal(TEXT, label) for label in passing)))) if passing else call
 
 
 def _unwrap_cast(call: Call, cast: Cast, literal: Literal) -> Expr:
@@ -249,6 +263,10 @@ def _in(call: Call) -> Expr:
     return Call(BOOL, "in", (subject, *items))
 
 
+def _type_of(call: Call) -> Expr:
+    return Literal(call.type, call.args[0].type.oid) if isinstance(call.args[0], ColumnRef) else call
+
+
 def _coalesce(call: Call) -> Expr:
     kept: list[Expr] = []
     for arg in call.args:
@@ -276,7 +294,7 @@ def _like(call: Call) -> Expr:
 
 
 _CALL_RULES: dict[str, Callable[[Call], Expr]] = {
-    "and": _and, "or": _or, "not": _not, "in": _in, "coalesce": _coalesce, "like": _like,
+    "and": _and, "or": _or, "not": _not, "in": _in, "coalesce": _coalesce, "pg_typeof": _type_of, "like": _like,
     **dict.fromkeys(COMPARISONS, _compare)}
 
 
@@ -293,7 +311,7 @@ def _simplify_case(case: Case) -> Expr:
         conditions.append(condition)
         results.append(result)
     if not conditions:
-        return default
+        return Literal(case.type, None) if isinstance(default, Literal) and default.value is None else default
     if len(conditions) == len(case.conditions):
         return case
     return Case(case.type, tuple(conditions), tuple(results), default)

@@ -214,7 +214,7 @@ def _pull_through_limit(node: Limit | TopN, outer: set[int], context: OptimizerC
 _SENTINELS: dict[str, Any] = {
     "bool": False, "interval": (0, 0, 0), "float4": 0.0, "float8": 0.0,
     **dict.fromkeys(("text", "varchar", "bpchar", "name", "bytea", "uuid"), ""),
-    **dict.fromkeys(("int2", "int4", "int8", "numeric", "date", "time", "timestamp", "timestamptz", *OID_LIKE), 0)}
+    **dict.fromkeys(("int2", "int4", "int8", "numeric", "date", "time", "timestamp", "timestamptz", "tid", *OID_LIKE), 0)}
 
 
 def _sentinel(sql_type: SqlType) -> Literal | None:
@@ -251,9 +251,15 @@ def join_null_safe(kind: str, left: PlanNode, right: PlanNode, pairs: Pairs, con
                 null_aware=null_aware, mark=mark)
 
 
+EMPTY_VALUES: dict[str, int | float] = {
+    "count": 0, "regr_count": 0, "rank": 1, "dense_rank": 1, "percent_rank": 0.0, "cume_dist": 1.0}
+"""What aggregates that are never NULL give for no rows."""
+
+
 def empty_value(aggregate: AggregateCall, ref: ColumnRef) -> Expr:
     """An aggregate's column with what it is for no rows in place of an outer join's NULL."""
-    return call("coalesce", ref.type, ref, Literal(ref.type, 0)) if aggregate.name in ("count", "regr_count") else ref
+    value = EMPTY_VALUES.get(aggregate.name)
+    return ref if value is None else call("coalesce", ref.type, ref, Literal(ref.type, value))
 
 
 def at_most_one(node: PlanNode) -> bool:

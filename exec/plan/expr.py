@@ -212,6 +212,11 @@ def conjunction(parts: list[Expr]) -> Expr:
     return TRUE if not parts else parts[0] if len(parts) == 1 else Call(BOOL, "and", tuple(parts))
 
 
+def disjunction(parts: list[Expr]) -> Expr:
+    """OR of the parts: one n-ary call, FALSE for none."""
+    return FALSE if not parts else parts[0] if len(parts) == 1 else Call(BOOL, "or", tuple(parts))
+
+
 def transform(expr: Expr, visit: Callable[[Expr], Expr]) -> Expr:
     """Rebuilds bottom-up: `visit` sees each node after its children were rebuilt; unchanged subtrees are shared."""
     children = expr.children()
@@ -224,9 +229,11 @@ def transform(expr: Expr, visit: Callable[[Expr], Expr]) -> Expr:
 
 def walk(expr: Expr) -> Iterator[Expr]:
     """All nodes of the tree, parents first."""
-    yield expr
-    for child in expr.children():
-        yield from walk(child)
+    pending = [expr]
+    while pending:  # a generator in a generator for each level would take time by the square of the depth
+        node = pending.pop()
+        yield node
+        pending.extend(reversed(node.children()))
 
 
 def columns_of(expr: Expr) -> set[int]:

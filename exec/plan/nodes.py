@@ -386,11 +386,11 @@ class AssignUniqueId(PlanNode):
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """ON CONFLICT: what becomes of a row whose `keys` (column names, one tuple a unique key) exist already. It is left out,
-    or, with `assignments` (the values of all columns, over `existing` and the columns of the rejected row), the existing row
+    """ON CONFLICT: what becomes of a row whose `keys` (names of unique keys and indexes) exist already. It is left out, or,
+    with `assignments` (the values of all columns, over `existing` and the columns of the rejected row), the existing row
     is changed if it meets `predicate`."""
 
-    keys: tuple[tuple[str, ...], ...]
+    keys: tuple[str, ...]
     existing: tuple[Field, ...] = ()
     assignments: tuple[Expr, ...] = ()
     predicate: Expr | None = None

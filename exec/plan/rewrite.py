@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from shoal.catalog.connector import TableHandle
 from shoal.catalog.types import SqlType
 from shoal.exec.plan.expr import Call, ColumnRef
-from shoal.exec.plan.nodes import Apply, Field, PlanNode, Recursion, Scan, ScanColumn, Union
+from shoal.exec.plan.nodes import Apply, Field, PlanNode, Recursion, Scan, ScanColumn, TableWrite, Union, walk_plan
 
 T = TypeVar("T")
 Visit = Callable[[Any], Any]
@@ -61,15 +61,16 @@ def rebuild(value: T, visit: Visit) -> T:
 
 
 def holds_volatile(plan: PlanNode) -> bool:
-    """Whether any expression of the plan gives something else each time: two copies of it would not be equal."""
-    found = False
+    """Whether the plan gives something else each time, by an expression or because it writes: copies would not be equal."""
+    found = any(isinstance(node, TableWrite) for node in walk_plan(plan))
 
     def visit(value: Any) -> Any:
         nonlocal found
         found = found or (type(value) is Call and value.volatile)
         return value if found else None
 
-    rebuild(plan, visit)
+    if not found:
+        rebuild(plan, visit)
     return found
 
 

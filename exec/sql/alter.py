@@ -5,11 +5,18 @@ Spec: PostgreSQL 15 documentation, ALTER TABLE.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from shoal.catalog.declarations import ColumnInfo, Index, NumberSequence
-from shoal.catalog.errors import DatatypeMismatch, SqlError, UndefinedColumn
+from shoal.catalog.errors import (
+    DatatypeMismatch,
+    FeatureNotSupported,
+    InvalidColumnDefinition,
+    SqlError,
+    UndefinedColumn,
+)
 from shoal.exec.functions.casts import can_coerce
 from shoal.exec.plan.expr import Cast, Expr
 from shoal.exec.plan.nodes import Field
@@ -23,12 +30,14 @@ from shoal.exec.sql.expressions import ExpressionBinder
 from shoal.exec.sql.privileges import require_role
 from shoal.exec.sql.stored_expressions import (
     check,
+    columns_read,
     condition,
     default_value,
     index_expression,
     parsed,
     renamed,
     scope_of,
+    with_keys,
     with_predicate,
 )
 from shoal.exec.sql.type_names import resolve_type
@@ -102,21 +111,29 @@ class _Alter:
         def node_of(text: str) -> Any:
             return renamed(parsed(text), old, new)
 
-        def index_of(index: Index) -> Index:
-            columns, expressions = [new if name == old else name for name in index.columns], []
+        indexes = self._read_again([replace(index, columns=tuple(new if name == old else name for name in index.columns))
+                                    for index in self.indexes], node_of)
+        checks = tuple(check(self.context, node_of(made.expression), made.expression, scope, made)
+                       for made in self.definition.constraints if made.kind == "check" and old in made.columns)
+        return AlterStep("rename column", old, new, constraints=checks, indexes=indexes)
+
+    def _read_again(self, indexes: Sequence[Index], node_of: Callable[[str], Any] = parsed) -> tuple[Index, ...]:
+        """Those of `indexes` on expressions or with a predicate, over the columns as they are now."""
+        fields = self._fields()
+        scope = scope_of(self.table, fields)
+        found: list[Index] = []
+        for index in indexes:
+            columns, expressions = list(index.columns), []
             for expression in index.expressions:
                 made = index_expression(self.context, node_of(expression.text), expression.text, scope)
                 columns[columns.index(f"({expression.text})")] = f"({made.text})"
                 expressions.append(replace(made, name=expression.name))
             index = replace(index, columns=tuple(columns), expressions=tuple(expressions))
-            if not index.predicate:
-                return index
-            return with_predicate(self.context, node_of(index.predicate), index.predicate, scope, index)
-
-        checks = tuple(check(self.context, node_of(made.expression), made.expression, scope, made)
-                       for made in self.definition.constraints if made.kind == "check" and old in made.columns)
-        indexes = tuple(index_of(index) for index in self.indexes if index.expressions or index.predicate)
-        return AlterStep("rename column", old, new, constraints=checks, indexes=indexes)
+            if index.predicate:
+                index = with_predicate(self.context, node_of(index.predicate), index.predicate, scope, index)
+            found.append(with_keys(self.context, fields, scope, index))
+        self.indexes = tuple(found)
+        return tuple(index for index in found if index.expressions or index.predicate)
 
     def _column(self, name: str) -> ColumnInfo:
         found = next((info for info in self.columns if info.name == name), None)
@@ -158,9 +175,21 @@ class _Alter:
             value = condition(self.context, parsed(added[0].expression), scope, CHECK, "CHECK")
         return AlterStep("add constraint", constraints=added, foreign=tuple(made.foreign[foreign:]), value=value)
 
+    def _check_generated(self, info: ColumnInfo, using: bool) -> None:
+        """Raises: FeatureNotSupported (0A000) for a column that generated ones are made of, InvalidColumnDefinition (42611)
+        for USING with a generated one."""
+        if info.generated and using:
+            fail(InvalidColumnDefinition, "cannot specify USING when altering type of generated column", -1,
+                 detail=f'Column "{info.name}" is a generated column.')
+        for made in self.columns:
+            if made.generated and info.name in columns_read(self.context, made, self.table, self._fields()):
+                fail(FeatureNotSupported, "cannot alter type of a column used by a generated column", -1,
+                     detail=f'Column "{info.name}" is used by generated column "{made.name}".')
+
     def _type(self, action: d.AlterAction) -> AlterStep:
         assert action.type is not None
         info, target = self._column(action.name), resolve_type(action.type, self.context)
+        self._check_generated(info, action.using is not None)
         fields = self._fields()
         own = next(field for field in fields if field.name == action.name).ref()
         value: Expr = own
@@ -171,12 +200,13 @@ class _Alter:
                 fail(DatatypeMismatch, f'result of USING clause for column "{action.name}" cannot be cast automatically to '
                      f"type {bare_type(target).sql}", -1, hint="You might need to add an explicit cast.")
             fail(DatatypeMismatch, f'column "{action.name}" cannot be cast automatically to type '
-                 f"{bare_type(target).sql}", -1, hint=f'You might need to specify "USING {action.name}::{target.sql}".')
+                 f"{bare_type(target).sql}", -1,
+                 hint="" if info.generated else f'You might need to specify "USING {action.name}::{target.sql}".')
         made = coerce(self.context, value, target, -1, "assignment")
         if made.type != target:
             made = Cast(target, made, False)
         place = next(i for i, c in enumerate(self.columns) if c.name == action.name)
         changed = ColumnInfo(info.name, target, info.nullable, info.comment, default=info.default, identity=info.identity)
         self.columns[place] = self.definition.columns[place] = changed
-        return AlterStep("type", action.name, column=changed, value=made)
+        return AlterStep("type", action.name, column=changed, value=made, indexes=self._read_again(self.indexes))
 

@@ -103,12 +103,15 @@ def _into(tree: Any) -> Any:
 
 
 def _select(context: Context, tree: Any) -> Bound:
+    if context.session.row_ids:
+        from shoal.exec.sql.positioned import add_row_ids
+        add_row_ids(context, tree)
     query = bind_subquery(context, tree, None, {})
     plan = query.plan
     if tuple(f.id for f in plan.output) != tuple(f.id for f in query.fields):
         plan = Project(plan, tuple((f, f.ref()) for f in query.fields))
     return Bound("select", plan, query.fields, query.origins, context.parameters.finish(), None, "SELECT",
-                 tuple(context.notices), context.locks)
+                 tuple(context.notices), context.locks, row_locks=bool(tree.args.get("locks")))
 
 
 def _later(name: str) -> Any:

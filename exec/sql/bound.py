@@ -138,7 +138,7 @@ class AlterStep:
     constraints: tuple[Constraint, ...] = ()
     foreign: tuple[ForeignKey, ...] = ()
     indexes: tuple[Index, ...] = ()
-    """RENAME COLUMN: those whose expressions read it, as `constraints` are the checks that do."""
+    """RENAME COLUMN, ALTER TYPE: those with expressions, as `constraints` are the checks that read a renamed column."""
     value: Expr | None = None
     """ADD COLUMN's default; ALTER TYPE's expression over the columns whose ids are 1, 2 ... in order; a check's condition
     alike."""
@@ -175,6 +175,16 @@ class CreateFunction:
     replace: bool = False
     result: str = ""
     """Its type, as a message tells it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFunction:
+    """`old` becomes `new`."""
+
+    catalog: str
+    schema: str
+    old: FunctionDefinition
+    new: FunctionDefinition
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +237,8 @@ class Explain:
 
 
 Command = (CreateTable | Refresh | CreateView | Drop | Truncate | CreateSchema | DropSchema | CreateIndex | CreateSequence
-           | Alter | Comment | CreateFunction | DropFunctions | CreateType | ChangeType | Several | NoEffect | Explain)
+           | Alter | Comment | CreateFunction | ChangeFunction | DropFunctions | CreateType | ChangeType | Several | NoEffect
+           | Explain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +261,8 @@ class Bound:
     notices: tuple[str, ...] = ()
     locks: tuple[tuple[str, str, str], ...] = ()
     """(catalog, schema, name) of the relations that it changes."""
+    row_locks: bool = False
+    """A SELECT ... FOR UPDATE, or the like."""
     own_definitions: bool = False
     """It names functions or types that somebody made, and may change."""
 

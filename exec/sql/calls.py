@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from shoal.catalog.access import quoted
 from shoal.catalog.errors import (
     DatatypeMismatch,
     FeatureNotSupported,
@@ -27,11 +28,12 @@ from shoal.catalog.errors import (
     WindowingError,
     WrongObjectType,
 )
-from shoal.catalog.types import BOOL, INT4, INT8, JSONB, OIDS, TEXT, UNKNOWN, SqlType
-from shoal.exec.functions.registry import POLYMORPHIC, Function, Resolution, find, named_type
+from shoal.catalog.types import BOOL, INT4, INT8, OIDS, REGTYPE, TEXT, UNKNOWN, SqlType, array_of
+from shoal.exec.functions.registry import Function, Resolution, find, named_type
 from shoal.exec.plan import expr as e
 from shoal.exec.plan.expr import Call, Expr, Literal, Parameter
 from shoal.exec.plan.nodes import Field
+from shoal.exec.sql import notation
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.coercion import coerce, elements_held, function_for, operator, ranked, unify
 from shoal.exec.sql.context import (
@@ -56,16 +58,6 @@ MOST_ARGUMENTS = 100
 """PostgreSQL's limit, of functions; COALESCE and the like have none."""
 _SCHEMAS = ("pg_catalog", "information_schema", "public")
 _SYSTEM = (("pg_catalog",), ("information_schema",))
-_ARGUMENT_NAMES = {"make_interval": ("years", "months", "weeks", "days", "hours", "mins", "secs"),
-                   "make_date": ("year", "month", "day"), "make_time": ("hour", "min", "sec"),
-                   "make_timestamp": ("year", "month", "mday", "hour", "min", "sec"),
-                   "make_timestamptz": ("year", "month", "mday", "hour", "min", "sec", "timezone"),
-                   "jsonb_set": ("jsonb_in", "path", "replacement", "create_if_missing"),
-                   "jsonb_set_lax": ("jsonb_in", "path", "replacement", "create_if_missing", "null_value_treatment"),
-                   "jsonb_insert": ("jsonb_in", "path", "replacement", "insert_after"),
-                   **{f"jsonb_path_{what}{zone}": ("target", "path", "vars", "silent") for zone in ("", "_tz")
-                      for what in ("exists", "match", "query", "query_array", "query_first")}}
-_ARGUMENT_DEFAULTS = {"create_if_missing": Literal(BOOL, True), "vars": Literal(JSONB, "{}")}
 _HYPOTHETICAL = frozenset({"rank", "dense_rank", "percent_rank", "cume_dist"})
 _ORDERED_SET = _HYPOTHETICAL | {"mode", "percentile_cont", "percentile_disc"}
 _PRECISE = frozenset({"current_timestamp", "localtimestamp", "current_time", "localtime"})
@@ -135,12 +127,10 @@ def _check_plain(node: s.Function) -> None:
 def resolve(b: ExpressionBinder, node: s.Function, args: list[Expr]) -> tuple[Resolution, list[Expr]]:
     """The overload meant and the arguments cast to what it takes."""
     if node.arg_names:
-        args = _named_arguments(node, args)
+        args = notation.by_name(b, node, args)
     found = None
     if node.variadic:
-        found = _taking_an_array(node, args)
-        if found is None:
-            args = _variadic(b, node, args)
+        found, args = notation.spread(b, node, args)
     try:
         found = found or function_for(node.name[-1], args)
     except SqlError as error:
@@ -156,6 +146,11 @@ def resolve(b: ExpressionBinder, node: s.Function, args: list[Expr]) -> tuple[Re
             typed.append(arg)
         else:
             typed.append(coerce(b.context, arg, want, pos))
+    if found.function.family == "sequence" and typed:
+        name = args[0]
+        if isinstance(name, Literal) and name.type == UNKNOWN and name.value is not None:  # PostgreSQL takes a regclass
+            from shoal.exec.sql.register_names import check_register
+            check_register(b.context, name.value, "regclass", places[0])
     return found, elements_held(found, typed)
 
 
@@ -167,11 +162,20 @@ def scalar_call(b: ExpressionBinder, node: s.Function, args: list[Expr]) -> Expr
             return b.cast(args[0], target, node.pos, node.args[0].pos)
     if node.name[-1] in JSON_MAKERS:
         args = [as_json(arg) for arg in args]
+    if node.name[-1] == "pg_typeof" and len(args) == 1:
+        from shoal.exec.sql.user_types import domain_of_value
+        oid = domain_of_value(b, node.args[0])
+        if oid is not None:
+            return Literal(REGTYPE, oid)
     found, typed = resolve(b, node, args)
     function = found.function
     if function.name == "cast_value":
         return b.cast(args[0], found.returns, node.pos, node.args[0].pos)
-    return Call(found.returns, _MEANT.get(function.name, function.name), tuple(typed), function.volatility == "volatile")
+    made = Call(found.returns, _MEANT.get(function.name, function.name), tuple(typed), function.volatility == "volatile")
+    if found.returns.user is not None and found.returns.user.domains and function.name.endswith("_populate_record"):
+        from shoal.exec.sql.user_types import in_domains
+        return in_domains(b.context, made)
+    return made
 
 
 def _type_function(node: s.Function) -> SqlType | None:
@@ -180,52 +184,6 @@ def _type_function(node: s.Function) -> SqlType | None:
     if name not in OIDS or name in ("unknown", "record", "void") or name.startswith("_"):
         return None
     return named_type(name)
-
-
-def _named_arguments(node: s.Function, args: list[Expr]) -> list[Expr]:
-    """Arguments given by name put in their places, with zeros where make_interval was given none."""
-    name = node.name[-1]
-    names = _ARGUMENT_NAMES.get(name)
-    if names is None:
-        fail(FeatureNotSupported, f"named arguments of {name} are not supported", node.pos)
-    placed: dict[int, Expr] = {}
-    for i, arg in enumerate(args):
-        given = node.arg_names.get(i)
-        if given is not None and given not in names:
-            fail(UndefinedFunction, f"function {name} has no argument named {given}", node.pos)
-        placed[names.index(given) if given is not None else i] = arg
-    last = max(placed)
-    missing = [i for i in range(last) if i not in placed]
-    for i in list(missing):
-        if names[i] in _ARGUMENT_DEFAULTS:
-            placed[i] = _ARGUMENT_DEFAULTS[names[i]]
-            missing.remove(i)
-    if missing and name != "make_interval":
-        fail(UndefinedFunction, f"function {name} lacks its argument {names[missing[0]]}", node.pos)
-    return [placed.get(i, Literal(INT4, 0)) for i in range(last + 1)]
-
-
-def _taking_an_array(node: s.Function, args: list[Expr]) -> Resolution | None:
-    """f(VARIADIC array) where the registry has a form of f for it."""
-    twin = next(iter(find(node.name[-1] + "_variadic")), None)
-    if twin is None or len(twin.arguments) != len(args):
-        return None
-    if not args[-1].type.is_array:
-        fail(DatatypeMismatch, "VARIADIC argument must be an array", node.args[-1].pos)
-    assert isinstance(twin.returns, SqlType)
-    types = tuple(arg.type if want in POLYMORPHIC else named_type(want)
-                  for arg, want in zip(args, twin.arguments, strict=True))
-    return Resolution(twin, types, twin.returns)
-
-
-def _variadic(b: ExpressionBinder, node: s.Function, args: list[Expr]) -> list[Expr]:
-    """f(VARIADIC ARRAY[a, b]) is f(a, b); other arrays cannot be spread while binding."""
-    last = node.args[-1]
-    if isinstance(last, s.Array):
-        return [*args[:-1], *(b.bind(item) for item in last.items)]
-    if isinstance(args[-1], Literal) and args[-1].type.is_array and isinstance(args[-1].value, (tuple, list)):
-        return [*args[:-1], *(Literal(args[-1].type.element, v) for v in args[-1].value)]
-    fail(FeatureNotSupported, "VARIADIC with an array that is not a constant is not supported", node.pos)
 
 
 # Forms with rules of their own
@@ -242,6 +200,9 @@ def _unifying(b: ExpressionBinder, node: s.Function) -> Expr:
             b.guard(known, [Call(BOOL, "is_null", (one,)) for one in args[:-1] if one.type != UNKNOWN])
     b.setless = outer
     target, typed = unify(b.context, args, [s.place(arg) for arg in node.args], _UNIFYING[name])
+    if target.name in ("enum", "_enum") and name != "coalesce" and len(typed) > 1:
+        places = tuple(ranked(arg) for arg in typed)
+        return Call(target, "enum_label", (Call(places[0].type, name, places),))
     return typed[0] if len(typed) == 1 else Call(target, name, tuple(typed))
 
 
@@ -250,6 +211,9 @@ def _nullif(b: ExpressionBinder, node: s.Function) -> Expr:
         fail(SqlSyntaxError, 'syntax error at or near ")"', node.pos)
     left, right = b.bind(node.args[0]), b.bind(node.args[1])
     equal = operator(b.context, "=", left, right, node.pos, node.args[0].pos, node.args[1].pos)
+    if "enum" in (left.type.name, right.type.name):
+        kind, both = unify(b.context, [left, right], [s.place(arg) for arg in node.args], "NULLIF")
+        return Call(kind, "nullif", tuple(both))
     compared = equal.args[0].type  # which is also what comes out
     return Call(TEXT if compared.name == "varchar" else compared, "nullif", equal.args)
 
@@ -290,6 +254,20 @@ def _grouping(b: ExpressionBinder, node: s.Function) -> Expr:
     return field.ref()
 
 
+def _collation_for(b: ExpressionBinder, node: s.Function) -> Expr:
+    """pg_collation_for: what is known of its argument without a value of it."""
+    if len(node.args) != 1:
+        return scalar_call(b, node, [b.bind(arg) for arg in node.args])
+    arg = b.bind(node.args[0])
+    if arg.type.name == "unknown":
+        return Literal(TEXT, None)
+    if not (arg.type.element if arg.type.is_array else arg.type).is_string or arg.type.name == "char":
+        raise DatatypeMismatch(f"collations are not supported by type {arg.type.sql}", position=-1)
+    written = (one.collation[-1] for one in s.walk(node.args[0]) if isinstance(one, s.Collate))
+    name = next(written, "C" if arg.type.name == "name" else "default")
+    return Call(TEXT, "pg_collation_for", (Literal(TEXT, quoted(name)),))
+
+
 def _of_enum(b: ExpressionBinder, node: s.Function) -> Expr:
     """enum_first, enum_last, enum_range."""
     from shoal.exec.sql.user_types import bind_enum_function
@@ -297,7 +275,7 @@ def _of_enum(b: ExpressionBinder, node: s.Function) -> Expr:
 
 
 _SPECIAL: dict[str, Any] = {**dict.fromkeys(_UNIFYING, _unifying), "nullif": _nullif, "grouping": _grouping,
-                            "row_to_json": bind_row_to_json,
+                            "row_to_json": bind_row_to_json, "pg_collation_for": _collation_for,
                             **dict.fromkeys(("enum_first", "enum_last", "enum_range"), _of_enum),
                             **dict.fromkeys(_PRECISE, _precise)}
 
@@ -363,8 +341,9 @@ def _aggregate_arguments(inner: ExpressionBinder, node: s.Function) -> tuple[Fun
     if name in JSON_MAKERS and name != "json_agg":  # which puts rows on lines of their own
         args = [as_json(arg, name.startswith("jsonb")) for arg in args]
     order = bind_sort(inner, node.order)
-    if name in ("min", "max") and len(args) == 1 and args[0].type.name == "enum":
-        inner.enum, args = args[0].type, [ranked(args[0])]
+    if len(args) == 1 and args[0].type.name in ("enum", "_enum") and (name in ("min", "max") or (
+            name == "array_agg" and node.distinct and not args[0].type.is_array)):  # which sorts them
+        inner.enum, args = args[0].type if name != "array_agg" else array_of(args[0].type), [ranked(args[0])]
     found, typed = resolve(inner, node, args)
     if name in _ORDERED_SET:
         fail(WrongObjectType, f"WITHIN GROUP is required for ordered-set aggregate {name}", node.pos)
@@ -393,8 +372,7 @@ def _ordered_set_arguments(b: ExpressionBinder, inner: ExpressionBinder, node: s
     for arg, expr in zip(node.args, direct, strict=True):
         if e.columns_of(expr) & computed:
             fail(GroupingError, AGGREGATE.aggregate_error, s.place(arg))
-    sorts = bind_sort(inner, node.within)
-    ordered = [item.expr for item in sorts]
+    ordered = [inner.bind_settled(item.arg) for item in node.within]
     if name in _HYPOTHETICAL:
         if len(direct) != len(ordered):
             spelled = ", ".join(expr.type.sql for expr in (*direct, *ordered))
@@ -405,16 +383,23 @@ def _ordered_set_arguments(b: ExpressionBinder, inner: ExpressionBinder, node: s
             places = [s.place(node.within[place].arg), s.place(arg)]
             _, (ordered[place], direct[place]) = unify(
                 b.context, [ordered[place], direct[place]], places, "WITHIN GROUP")
+    if name in _HYPOTHETICAL:
+        direct, ordered = [ranked(value) for value in direct], [ranked(value) for value in ordered]
+    elif ordered and ordered[0].type.name == "enum" and name in ("mode", "percentile_disc"):
+        several = any(value.type.is_array for value in direct)
+        inner.enum, ordered = array_of(ordered[0].type) if several else ordered[0].type, [ranked(ordered[0])]
     found, typed = resolve(inner, node, [*direct, *ordered])
     if name not in _ORDERED_SET:
         fail(WrongObjectType, f"{name} is not an ordered-set aggregate, so it cannot have WITHIN GROUP", node.pos)
     order = tuple(PendingSort(expr, item.descending, item.nulls_first)
-                  for expr, item in zip(typed[len(direct):], sorts, strict=True))
+                  for expr, item in zip(typed[len(direct):], node.within, strict=True))
     return found.function, found.returns, typed, order
 
 
 def _matching(wanted: Expr, args: list[Expr], typed: list[Expr]) -> Expr:
     """An ORDER BY expression as the argument it equals, cast like it."""
+    if isinstance(wanted, Call) and wanted.name == "row_order":
+        wanted = wanted.args[0]
     for arg, cast in zip(args, typed, strict=False):
         if arg == wanted or cast == wanted:
             return cast
@@ -425,6 +410,8 @@ def _counted(inner: ExpressionBinder, node: Any) -> Expr:
     """count(t), count(t.*): a whole row counts as a constant, where no outer join can leave it out."""
     if (isinstance(node, s.Star) and node.qualifier) or (isinstance(node, s.Name) and _is_relation(inner, node)):
         row = inner.bind(node)
+        if isinstance(row, e.ColumnRef):  # a function's value
+            return row
         if not isinstance(row, e.Case):
             return Literal(INT4, 1)
         return e.Case(INT4, row.conditions, (Literal(INT4, None),), Literal(INT4, 1))

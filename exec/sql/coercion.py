@@ -12,9 +12,9 @@ from typing import Literal as OneOf
 
 from shoal.catalog import scaled, specials
 from shoal.catalog.errors import CannotCoerce, DatatypeMismatch, NumericOutOfRange, SqlError, UndefinedFunction
-from shoal.catalog.types import BOOL, INT4, NUMERIC, OID_LIKE, TEXT, SqlType, array_of, computed, numeric
+from shoal.catalog.types import BOOL, BYTEA, INT4, NUMERIC, OID_LIKE, TEXT, SqlType, array_of, computed, numeric
 from shoal.exec.functions.casts import can_coerce, cast_result, common_type, literal_type, parse_literal
-from shoal.exec.functions.registry import Resolution
+from shoal.exec.functions.registry import Resolution, find
 from shoal.exec.functions.resolution import resolve_function, resolve_operator
 from shoal.exec.functions.time_precision import TIMES, adjusted, modifier_of
 from shoal.exec.plan.expr import Call, Cast, Expr, Literal, Parameter
@@ -22,6 +22,7 @@ from shoal.exec.sql.context import Context, bare_type, fail
 
 CastContext = OneOf["implicit", "assignment", "explicit"]
 _REGISTERS = OID_LIKE - {"oid", "xid", "cid"}
+_COMPARED = frozenset({"=", "<>", "<", "<=", ">", ">="})
 _NUMERICS = array_of(NUMERIC)
 VECTORS = {"int2vector": SqlType("_int2"), "oidvector": SqlType("_oid")}
 """What the catalog's vectors are to functions and array casts."""
@@ -43,7 +44,8 @@ def _function_for(name: str, types: tuple[SqlType, ...]) -> Resolution:
 
 def function_for(name: str, args: Sequence[Expr]) -> Resolution:
     """resolve_function, remembered; constants are told only to functions whose result type they decide."""
-    types = tuple(VECTORS.get(arg.type.name) or arg.type for arg in args)
+    types = tuple(VECTORS[arg.type.name] if arg.type.name in VECTORS and not any(
+        arg.type.name in function.arguments for function in find(name)) else arg.type for arg in args)
     found = _function_for(name, types)
     if name in _COUNT_FROM_ZERO and args and args[0].type.name in VECTORS:
         return replace(found, arguments=(args[0].type, *found.arguments[1:]))
@@ -55,6 +57,9 @@ def function_for(name: str, args: Sequence[Expr]) -> Resolution:
 def coerce(context: Context, expr: Expr, target: SqlType, pos: int, how: CastContext = "implicit") -> Expr:
     """`expr` as `target`. Raises: CannotCoerce (42846), and for bad constants what parse_literal raises, at `pos`."""
     made = _coerced(context, expr, target, pos, how)
+    if target.user is not None and target.user.domains and made is not expr:
+        from shoal.exec.sql.user_types import in_domains
+        return in_domains(context, made)
     if target.name in TIMES:
         kept = how == "implicit" or (expr.type == target and expr.type.typmod == target.typmod)
         return made if kept else timed(made, target)
@@ -112,7 +117,7 @@ def _coerced(context: Context, expr: Expr, target: SqlType, pos: int, how: CastC
             from shoal.exec.sql.rows import as_composite
             return as_composite(context, expr, target, pos, how)
         return Cast(target, expr, False)
-    if type(expr) is Literal:
+    if type(expr) is Literal and (expr.value is not None or can_coerce(source, target, how)):
         folded = _coerce_literal(expr, target, how == "explicit")
         if folded is not None:
             return folded
@@ -142,6 +147,9 @@ def _coerce_unknown(context: Context, expr: Expr, target: SqlType, pos: int, how
     if expr.value is None:
         return Literal(target, None)
     if target.name in _REGISTERS or (target.is_array and target.element.name in _REGISTERS):
+        if not target.is_array:
+            from shoal.exec.sql.register_names import check_register
+            check_register(context, expr.value, target.name, pos)
         return Cast(target, Literal(TEXT, expr.value))
     if target.length is not None and how != "explicit":
         if target.name == "varchar" and len(expr.value) <= target.length:
@@ -256,7 +264,7 @@ def common(exprs: Sequence[Expr], places: Sequence[int], what: str) -> SqlType:
 def operator(context: Context, symbol: str, left: Expr | None, right: Expr, pos: int, left_pos: int = -1,
              right_pos: int = -1) -> Call:
     """`left symbol right` with its implicit casts. Raises: UndefinedFunction (42883) at `pos`."""
-    if left is not None and "enum" in (left.type.name, right.type.name):
+    if left is not None and symbol in _COMPARED and not {"enum", "_enum"}.isdisjoint((left.type.name, right.type.name)):
         return enum_comparison(context, symbol, left, right, pos, left_pos, right_pos)
     try:
         found = operator_for(symbol, None if left is None else left.type, right.type)
@@ -278,12 +286,12 @@ def operator(context: Context, symbol: str, left: Expr | None, right: Expr, pos:
 
 
 def enum_comparison(context: Context, symbol: str, left: Expr, right: Expr, pos: int, left_pos: int, right_pos: int) -> Call:
-    """Enums compare by the places of their labels. Raises: UndefinedFunction (42883)."""
+    """Enums, and arrays of them, compare by the places of their labels. Raises: UndefinedFunction (42883)."""
     if left.type.name == "unknown":
         left = coerce(context, left, right.type, left_pos)
     if right.type.name == "unknown":
         right = coerce(context, right, left.type, right_pos)
-    if left.type != right.type or symbol not in ("=", "<>", "<", "<=", ">", ">="):
+    if left.type != right.type:
         fail(UndefinedFunction, f"operator does not exist: {left.type.sql} {symbol} {right.type.sql}", pos,
              hint="No operator matches the given name and argument types. You might need to add explicit type casts.")
     if symbol in ("=", "<>"):
@@ -292,13 +300,20 @@ def enum_comparison(context: Context, symbol: str, left: Expr, right: Expr, pos:
 
 
 def _label(expr: Expr) -> Expr:
+    if expr.type.is_array:
+        return Cast(array_of(TEXT), expr)
     return Literal(TEXT, expr.value) if isinstance(expr, Literal) else Cast(TEXT, expr)
 
 
 def ranked(expr: Expr) -> Expr:
-    """What orders a value: the place of an enum's label, else the value itself."""
-    if expr.type.name != "enum" or expr.type.user is None:
+    """What orders a value: the place of an enum's label, the places of an array of them, bytes for rows and arrays of
+    them, else the value itself."""
+    if expr.type.name in ("record", "_record") and expr.type.fields:
+        return Call(BYTEA, "row_order", (expr,))
+    if expr.type.name not in ("enum", "_enum") or expr.type.user is None:
         return expr
+    if expr.type.is_array:
+        return Call(array_of(INT4), "enum_rank", (expr,))
     if isinstance(expr, Literal):
         return Literal(INT4, None if expr.value is None else expr.type.user.labels.index(expr.value))
     return Call(INT4, "enum_rank", (expr,))

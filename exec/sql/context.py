@@ -36,16 +36,21 @@ class Parameters:
         self.types: dict[int, SqlType | None] = {
             i + 1: None if t is None or t == UNKNOWN else t for i, t in enumerate(declared)}
         self.places: dict[int, int] = {}
+        self.refused = False
         self.untyped: dict[int, int] = {}
         """Where a parameter stands whose context takes any type, as in $1 IS NULL."""
 
     def use(self, index: int, pos: int) -> Parameter:
         """A reference to $index, typed as far as is known. Raises: UndefinedParameter (42P02)."""
-        if not 1 <= index <= MAX_PARAMETERS:
+        if self.refused or not 1 <= index <= MAX_PARAMETERS:
             fail(UndefinedParameter, f"there is no parameter ${index}", pos)
         self.places.setdefault(index, pos)
         known = self.types.setdefault(index, None)
         return Parameter(known or UNKNOWN, index)
+
+    def refuse(self) -> None:
+        """From here on the statement may have none: what is kept of it must mean the same later."""
+        self.refused = True
 
     def assign(self, index: int, target: SqlType, pos: int) -> Parameter:
         """$index at `pos` gets the type of its context, without modifiers. Raises: AmbiguousParameter (42P08)."""
@@ -205,6 +210,8 @@ class PendingApply:
     """Columns that are computed beside the outer row for `right` to read."""
     guard: Expr | None = None
     """Only rows for which it is true ask for the value; the others must not raise."""
+    written: Any = None
+    """The syntax of a subquery that is the whole of an expression: GROUP BY knows it again elsewhere."""
 
     def reads(self) -> set[int]:
         """The columns that the plan it is put over must have, and those of enclosing levels."""

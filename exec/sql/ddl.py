@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from shoal.catalog.connector import SupportsDefinitions
 from shoal.catalog.declarations import ColumnInfo, Index, IndexExpression, NumberSequence
 from shoal.catalog.errors import (
     DuplicateColumn,
@@ -20,6 +21,7 @@ from shoal.catalog.errors import (
     SqlSyntaxError,
     TooManyColumns,
     UndefinedColumn,
+    UndefinedTable,
     WrongObjectType,
 )
 from shoal.catalog.types import INT8, JSON, TEXT
@@ -41,10 +43,10 @@ from shoal.exec.sql.bound import (
     Refresh,
     Truncate,
 )
-from shoal.exec.sql.context import Context, Query, fail
+from shoal.exec.sql.context import Context, Query, bare_type, fail
 from shoal.exec.sql.definitions import column_collation, number_sequence, operator_class
 from shoal.exec.sql.queries import bind_subquery
-from shoal.exec.sql.stored_expressions import index_expression, scope_of, with_predicate
+from shoal.exec.sql.stored_expressions import index_expression, scope_of, with_keys, with_predicate
 from shoal.exec.sql.views import definition_of
 
 MOST_COLUMNS = 1_600
@@ -71,7 +73,7 @@ def bind_table_as(context: Context, tree: d.CreateTable) -> Bound:
     what = "CREATE MATERIALIZED VIEW" if tree.materialized else "CREATE TABLE AS"
     context.statement = tree.query
     query = bind_subquery(context, tree.query, None, {})
-    columns = query_columns(query, tree.columns, what, tree.target.pos)
+    columns = query_columns(query, tree.columns, what)
     plan = _exact(query)
     view = definition_of(context, tree.text, plan) if tree.materialized else None
     made = CreateTable(tree.target.parts, columns, tree.exists, tree.temporary, tree.with_data, on_commit=tree.on_commit,
@@ -87,7 +89,7 @@ def _exact(query: Query) -> PlanNode:
     return plan
 
 
-def query_columns(query: Query, names: Sequence[d.ColumnNode] | None, what: str, pos: int) -> tuple[ColumnInfo, ...]:
+def query_columns(query: Query, names: Sequence[d.ColumnNode] | None, what: str) -> tuple[ColumnInfo, ...]:
     """The columns of a table or view made from a query."""
     if names is not None and len(names) > len(query.fields):
         fail(SqlSyntaxError, f"{what} specifies more column names than columns" if what == "CREATE VIEW" else
@@ -96,8 +98,8 @@ def query_columns(query: Query, names: Sequence[d.ColumnNode] | None, what: str,
                     for i, f in enumerate(query.fields))
     check_names(columns)
     for column in columns:
-        if column.type.name == "void" or (column.type.name == "record" and column.type.user is None):
-            fail(InvalidTableDefinition, f'column "{column.name}" has pseudo-type {column.type.name}', -1)
+        if column.type.name == "void" or (column.type.name in ("record", "_record") and column.type.user is None):
+            fail(InvalidTableDefinition, f'column "{column.name}" has pseudo-type {bare_type(column.type).sql}', -1)
     return columns
 
 
@@ -114,10 +116,9 @@ def check_names(columns: Sequence[ColumnInfo]) -> None:
 
 def bind_create_view(context: Context, tree: d.CreateView) -> Bound:
     require_writable(context, "CREATE VIEW")
+    context.parameters.refuse()
     query = bind_subquery(context, tree.query, None, {})
-    if context.parameters.finish():
-        fail(FeatureNotSupported, "views must not contain parameters", -1)
-    columns = query_columns(query, tree.columns, "CREATE VIEW", tree.target.pos)
+    columns = query_columns(query, tree.columns, "CREATE VIEW")
     view = replace(definition_of(context, tree.text, _exact(query)), check=tree.check)
     if tree.check:
         from shoal.exec.sql.updatable import reason
@@ -173,8 +174,11 @@ def bind_create_index(context: Context, tree: d.CreateIndex) -> Bound:
     except SqlError as error:
         error.position = 0
         raise
+    if tree.unique and tree.method != "btree":
+        fail(FeatureNotSupported, f'access method "{tree.method}" does not support unique indexes', -1)
     infos = {info.name: info.type for info in found.columns if not info.hidden}
-    scope = scope_of(found.handle.name, [Field(i, *info) for i, info in enumerate(infos.items(), 1)])
+    fields = [Field(i, *info) for i, info in enumerate(infos.items(), 1)]
+    scope = scope_of(found.handle.name, fields)
     columns: list[str] = []
     collations: list[str] = []
     classes: list[int] = []
@@ -201,6 +205,7 @@ def bind_create_index(context: Context, tree: d.CreateIndex) -> Bound:
                   expressions=tuple(expressions))
     if tree.predicate is not None:
         index = with_predicate(context, tree.predicate, tree.predicate_text, scope, index)
+    index = with_keys(context, fields, scope, index)
     return command(context, CreateIndex(tree.table.parts, index, tree.exists), "CREATE INDEX")
 
 
@@ -214,6 +219,9 @@ def bind_drop(context: Context, tree: d.Drop) -> Bound:
 
 def bind_comment(context: Context, tree: d.Comment) -> Bound:
     require_writable(context, "COMMENT")
+    if tree.kind == "FUNCTION":
+        from shoal.exec.sql.routines import bind_comment_on_function
+        return bind_comment_on_function(context, tree)
     return command(context, Comment(tree.kind, tree.target.parts, tree.text or "", tree.column), "COMMENT")
 
 
@@ -224,6 +232,11 @@ def bind_ignored(context: Context, tree: d.Ignored) -> Bound:
         except SqlError as error:
             error.position = 0
             raise
+    for target in tree.indexes:
+        name = target.parts[-1]
+        if not any(isinstance(connector, SupportsDefinitions) and connector.index_owner(schema, name) is not None
+                   for connector, schema in context.namespace.places(target.parts[:-1])):
+            raise UndefinedTable(f'relation "{name}" does not exist')
     return command(context, NoEffect(), tree.tag, tree.notices)
 
 
@@ -241,26 +254,29 @@ def bind_truncate(context: Context, tree: Any) -> Bound:
 
 
 def bind_explain(context: Context, tree: Any, inner: Bound) -> Bound:
-    options: dict[str, str] = tree.meta["options"]
+    options: list[tuple[str, str | None, int]] = tree.meta["options"]
     flags: dict[str, bool] = {}
     form = "text"
-    for name, value in options.items():
+    for name, value, pos in options:
         if name == "format":
+            if value is None:
+                raise SqlSyntaxError("format requires a parameter")
             if value not in ("text", "json"):
                 if value in ("xml", "yaml"):
                     raise FeatureNotSupported(f"EXPLAIN (FORMAT {value.upper()}) is not supported")
-                raise InvalidParameterValue(f'unrecognized value for EXPLAIN option "format": "{value}"')
+                fail(InvalidParameterValue, f'unrecognized value for EXPLAIN option "format": "{value}"', pos)
             form = value
         elif name not in _EXPLAIN_FLAGS:
-            raise SqlSyntaxError(f'unrecognized EXPLAIN option "{name}"')
-        elif value not in _TRUE + _FALSE:
+            fail(SqlSyntaxError, f'unrecognized EXPLAIN option "{name}"', pos)
+        elif value is not None and value not in _TRUE + _FALSE:
             raise SqlSyntaxError(f"{name} requires a Boolean value")
         else:
-            flags[name] = value in _TRUE
+            flags[name] = value is None or value in _TRUE
     if inner.kind not in ("select", "insert", "update", "delete", "merge", "create_table_as"):
         raise FeatureNotSupported(f"EXPLAIN of {inner.tag} is not supported")
-    if flags.get("timing") and not flags.get("analyze"):
-        raise InvalidParameterValue("EXPLAIN option TIMING requires ANALYZE")
+    for name in ("wal", "timing"):
+        if flags.get(name) and not flags.get("analyze"):
+            raise InvalidParameterValue(f"EXPLAIN option {name.upper()} requires ANALYZE")
     analyze = flags.get("analyze", False)
     command = Explain(inner, analyze, flags.get("verbose", False), form, flags.get("costs", True),  # type: ignore[arg-type]
                       flags.get("timing", analyze), flags.get("summary", analyze))

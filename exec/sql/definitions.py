@@ -87,8 +87,8 @@ class Definition:
         serial = SERIALS.get(node.type.name) if not node.type.quoted and not node.type.dimensions else None
         domain = None if serial else domain_of(node.type, self.context)
         sql_type = serial or resolve_type(node.type, self.context)
-        if sql_type.name in ("void", "unknown") or (sql_type.name == "record" and sql_type.user is None):
-            fail(InvalidTableDefinition, f'column "{node.name}" has pseudo-type {sql_type.name}', node.type.pos)
+        if sql_type.name in ("void", "unknown") or (sql_type.name in ("record", "_record") and sql_type.user is None):
+            fail(InvalidTableDefinition, f'column "{node.name}" has pseudo-type {bare_type(sql_type).sql}', node.type.pos)
         not_null = node.not_null or serial is not None
         if node.null and not_null:
             fail(SqlSyntaxError, f'conflicting NULL/NOT NULL declarations for column "{node.name}" of table "{self.table}"',

@@ -175,7 +175,7 @@ class Deparser:
             raise cannot_be_shown(f"a subscript of {arg.type.sql}")
         low, high = ("" if bound is None else self.coerced(self.shown(bound), INT4) for bound in (node.low, node.high))
         pieces: list[Piece] = ["[", *((low, ":", high) if node.slice else (low,)), "]"]
-        if arg.symbol == "[":  # m[1][2] is one subscripting
+        if arg.symbol == "[" and not node.enclosed:  # m[1][2] is one subscripting
             result = arg.type if node.slice else bare_type(self.binder.bind(node).type)
             return Shown("call", result, (*arg.pieces, *pieces), symbol="[")
         whole: list[Piece] = [arg] if arg.kind in ("atom", "field") else ["(", arg, ")"]

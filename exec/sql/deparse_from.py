@@ -143,12 +143,12 @@ class FromClause:
             self.level.scope = self.scope
             return ["LATERAL " if item.lateral else "", "(", query, f"){alias}{names}"]
         assert isinstance(item, s.FunctionRef)
-        return self._function(d, entry, item, alias, names)
+        return self._function(entry, item, alias, names)
 
     def _names(self, entry: RangeEntry) -> str:
         return f"({', '.join(quoted(name) for name, _ in entry.listed)})" if entry.lists_names else ""
 
-    def _function(self, d: Deparser, entry: RangeEntry, item: s.FunctionRef, alias: str, names: str) -> list[Piece]:
+    def _function(self, entry: RangeEntry, item: s.FunctionRef, alias: str, names: str) -> list[Piece]:
         self.level.scope = merge(list(entry.visible)) if entry.visible else Scope()
         binder = ExpressionBinder(self.level, SELECT, [])
         inside = Deparser(binder, self.queries, self.taken)

@@ -15,6 +15,7 @@ from typing import Any
 from sqlglot import exp
 
 from shoal.catalog.access import Namespace, ResolvedTable, quoted
+from shoal.catalog.declarations import SYSTEM_COLUMNS
 from shoal.catalog.errors import SqlError
 from shoal.catalog.registry import SYSTEM
 from shoal.catalog.types import INT8, TEXT, UNKNOWN, SqlType
@@ -89,6 +90,8 @@ class QueryDeparser:
     def column(self, level: Level, node: s.Name, bound: Expr) -> Shown:
         """A name in an expression: a column, or a table as the row of its columns."""
         found = resolve_column(level, node.parts, node.pos)
+        if found is not None and id(found[0]) not in self._columns and found[0].name in SYSTEM_COLUMNS:
+            return self._system_column(*found)
         if found is not None:
             return self.shown_column(found[0])
         at: Level | None = level
@@ -101,6 +104,13 @@ class QueryDeparser:
                 return Shown("atom", row_type, (f"{quoted(entry.name or '')}.*",), alone=own)
             at = at.parent
         raise cannot_be_shown(node)
+
+    def _system_column(self, column: ScopeColumn, level: Level) -> Shown:
+        """ctid and its like, which no entry lists."""
+        relation = next(relation for relation in level.scope.relations if relation.name == column.table)
+        entry = self._relations[id(relation)][1]
+        prefix = "" if entry.name is None else f"{quoted(entry.name)}."
+        return Shown("atom", column.expr.type, (prefix + column.name,), name=column.name)
 
     def shown_column(self, column: ScopeColumn) -> Shown:
         entry, i = self._columns[id(column)]

@@ -19,6 +19,7 @@ from sqlglot.dialects.postgres import Postgres
 from sqlglot.tokens import Token
 from sqlglot.tokens import TokenType as T
 
+from shoal.catalog.errors import SqlSyntaxError
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.constants import ConstantRows
 from shoal.exec.sql.grammar_base import MINUS, QUERY_START
@@ -214,7 +215,12 @@ class Grammar(FromGrammar):
                 return "order", exp.Order(expressions=self.sort_items())
             case T.LIMIT:
                 self._advance()
+                limit = self._prev.start
                 expression = None if self._match(T.ALL) else self.expression_at(1)
+                if self._match(T.COMMA):
+                    self.expression_at(1)
+                    raise SqlSyntaxError("LIMIT #,# syntax is not supported", position=limit + 1,
+                                         hint="Use separate LIMIT and OFFSET clauses.")
                 return "limit", exp.Limit(expression=expression if expression is not None else s.Constant(0, "null", None))
             case T.OFFSET:
                 self._advance()
@@ -410,31 +416,8 @@ class Grammar(FromGrammar):
         return tree
 
     def _conflict(self) -> s.OnConflict:
-        found = s.OnConflict(self._curr.start)
-        self._advance()
-        self.expect_word("conflict")
-        if self._match(T.L_PAREN):
-            found.columns = self._parse_csv(self._conflict_column)
-            self.expect(T.R_PAREN)
-            found.predicate = self._parse_where()
-        elif self._match(T.ON):
-            self.expect_word("constraint")
-            found.constraint = self.name()
-        self.expect_word("do")
-        if not self.accept_word("nothing"):
-            self.expect_word("update")
-            self.expect(T.SET)
-            found.assignments = self._parse_csv(self.assignment)
-            found.where = self._parse_where()
-        return found
-
-    def _conflict_column(self) -> str:
-        name = self.name()
-        if self._curr.token_type == T.L_PAREN:
-            raise self.unsupported("ON CONFLICT of an expression", self._curr)
-        if self.accept_word("collate") or self.is_column_id(self._curr):
-            self.qualified_name()
-        return name
+        from shoal.exec.sql.grammar_conflict import on_conflict
+        return on_conflict(self)
 
     def _returning(self) -> list[s.Target] | None:
         return self._parse_csv(self.target) if self._match(T.RETURNING) else None
@@ -460,7 +443,10 @@ class Grammar(FromGrammar):
 
     def _dml_where(self) -> Any:
         if self._curr.token_type == T.WHERE and self._next.text == "current":
-            raise self.unsupported("WHERE CURRENT OF", self._curr)
+            pos = self._next.start
+            self._advance(2)
+            self.expect_word("of")
+            return exp.Where(this=s.CurrentOf(pos, self.name()))
         return self._parse_where()
 
     def dml_target(self) -> s.TableRef:
@@ -475,15 +461,13 @@ class Grammar(FromGrammar):
         return s.ColumnDefinition(self._curr.start, self.name(), parts=self._parts())
 
     def _parts(self) -> list[Any]:
-        """What of a column is set: .field, [a][b]"""
+        """What of a column is set: .field, [a][b], one after the other."""
         parts: list[Any] = []
-        token = self._curr
-        if self._match(T.DOT):
-            parts.append(s.FieldOf(token.start, None, self.label()))
-        while self._match(T.L_BRACKET):
-            parts.append(self._subscript(None, token.start))
-        if self._curr.token_type == T.DOT:
-            raise self.unsupported("assignment to a part of a part of a column", self._curr)
+        while self._curr.token_type in (T.DOT, T.L_BRACKET):
+            token = self._curr
+            self._advance()
+            parts.append(s.FieldOf(token.start, None, self.label()) if token.token_type == T.DOT else
+                         self._subscript(None, token.start))
         return parts
 
     def assignment(self) -> s.Assignment:
@@ -535,17 +519,16 @@ class Grammar(FromGrammar):
         return table
 
     def _parse_explain(self) -> Any:
-        """exp.Describe with the statement, and the options in its meta."""
-        options: dict[str, str] = {}
+        """exp.Describe with the statement, and in its meta the options: name, value and place of each."""
+        options: list[tuple[str, str | None, int]] = []
         if self._curr.token_type == T.L_PAREN and self._next.token_type not in QUERY_START | {T.L_PAREN}:
             self._advance()
-            for name, value in self._parse_csv(self._explain_option):
-                options[name] = value
+            options = self._parse_csv(self._explain_option)
             self.expect(T.R_PAREN)
         else:
             for word in ("analyze", "verbose"):
                 if self.accept_word(word) or (word == "analyze" and self.accept_word("analyse")):
-                    options[word] = "on"
+                    options.append((word, None, -1))
         statement = self._parse_statement()
         if statement is None:
             raise self.unexpected()
@@ -553,16 +536,16 @@ class Grammar(FromGrammar):
         tree.meta["options"] = options
         return tree
 
-    def _explain_option(self) -> tuple[str, str]:
+    def _explain_option(self) -> tuple[str, str | None, int]:
         token = self._curr
         name = "analyze" if token.text == "analyse" else self.label()
         if name == "analyze" and token.text == "analyse":
             self._advance()
-        value = "on"
+        value = None
         if self._curr.token_type not in (T.COMMA, T.R_PAREN):
-            value = str(self._curr.text)
+            value = str(self._curr.text).lower()
             self._advance()
-        return name, value.lower()
+        return name, value, token.start
 
 
 _STATEMENTS: dict[str, Callable[[Grammar], Any]] = {

@@ -19,7 +19,7 @@ from sqlglot import exp
 
 from shoal.catalog.access import ResolvedTable
 from shoal.catalog.connector import SupportsWrite
-from shoal.catalog.declarations import ColumnInfo
+from shoal.catalog.declarations import SYSTEM_COLUMNS, ColumnInfo
 from shoal.catalog.errors import (
     DatatypeMismatch,
     DuplicateColumn,
@@ -60,7 +60,7 @@ from shoal.exec.sql.expressions import ExpressionBinder, jsonb_subscript
 from shoal.exec.sql.from_clause import beside, bind_item
 from shoal.exec.sql.planning import ONE_ROW, attach, filtered
 from shoal.exec.sql.queries import bind_subquery, bind_with, retyped
-from shoal.exec.sql.returning import bind_conflict, returned, scope_of_target
+from shoal.exec.sql.returning import returned, scope_of_target
 from shoal.exec.sql.rows import fields as fields_of_row
 from shoal.exec.sql.rows import row_items, row_query
 from shoal.exec.sql.scope import Relation, Scope, ScopeColumn
@@ -200,8 +200,8 @@ def bind_insert(context: Context, tree: Any, known: Mapping[str, CommonTable] = 
     write = TableWrite(Project(plan, tuple(assignments)), found.handle, "insert", tuple(refs), context.field("count", INT8),
                        computed=tuple(computed), checks=checks_of(context, found, _as_columns(refs, columns)))
     if tree.meta["conflict"] is not None:
-        conflict, applies = bind_conflict(context, tree.meta["conflict"], target, found, columns, refs, tables)
-        write = replace(write, input=attach(context, write.input, applies), conflict=conflict)
+        from shoal.exec.sql.conflicts import with_conflict
+        write = with_conflict(context, write, tree.meta["conflict"], target, found, columns, refs, tables)
     name = target.alias or target.parts[-1]
     scope = scope_of_target(found, name, columns, refs)
     if view is not None:
@@ -341,15 +341,16 @@ def scanned(context: Context, table: s.TableRef, found: ResolvedTable) -> tuple[
     name = table.alias or table.parts[-1]
     row_id = context.field(SupportsWrite.ROW_ID, INT8)
     fields = [context.field(c.name, c.type) for c in stored_columns(found)]
-    columns = [ScopeColumn(f.name, f.ref(), name) for f in fields]
+    columns = [*(ScopeColumn(f.name, f.ref(), name) for f in fields),
+               ScopeColumn(row_id.name, row_id.ref(), name, hidden=True)]
     scan = Scan(found.handle, (*(ScanColumn(f, f.name) for f in fields), ScanColumn(row_id, SupportsWrite.ROW_ID)))
     qualified = () if table.alias else (found.handle.catalog, found.handle.schema)
     return Source(scan, Scope([Relation(name, columns, qualified, found.handle)], columns)), row_id, fields
 
 
-def _matched(context: Context, tree: Any, source: Source, others: Sequence[s.FromItem],
-             known: Mapping[str, CommonTable]) -> tuple[Level, PlanNode]:
-    """The target's rows that WHERE keeps, beside the other tables."""
+def _matched(context: Context, tree: Any, source: Source, others: Sequence[s.FromItem], known: Mapping[str, CommonTable],
+             found: ResolvedTable, row_id: Field | None) -> tuple[Level, PlanNode]:
+    """The target's rows that WHERE keeps, beside the other tables. `row_id`: None for a view."""
     tables = dict(known)
     if tree.args.get("with_") is not None:
         tables = bind_with(context, tree, None, tables)
@@ -359,7 +360,12 @@ def _matched(context: Context, tree: Any, source: Source, others: Sequence[s.Fro
     level.scope = source.scope
     plan = source.plan
     where = tree.args.get("where")
-    if where is not None:
+    if where is not None and isinstance(where.this, s.CurrentOf):
+        from shoal.exec.sql.positioned import current_row
+        if row_id is None:
+            fail(FeatureNotSupported, "WHERE CURRENT OF on a view is not implemented", -1)
+        plan = filtered(plan, current_row(found, row_id.ref(), where.this))
+    elif where is not None:
         applies: list[PendingApply] = []
         predicate = ExpressionBinder(level, WHERE, applies).bind_boolean(where.this, "WHERE")
         plan = filtered(attach(context, plan, applies), predicate)
@@ -372,7 +378,7 @@ def bind_delete(context: Context, tree: Any, known: Mapping[str, CommonTable] = 
     if view is not None:
         source = _as_view(context, view, source, tree.this.alias or tree.this.parts[-1], fields)
     others = tree.args.get("using") or []
-    level, plan = _matched(context, tree, source, others, known)
+    level, plan = _matched(context, tree, source, others, known, found, None if view is not None else row_id)
     if tree.meta["returning"] is not None:
         plan = _first_match(context, plan, row_id) if others else plan
     elif others:
@@ -398,7 +404,7 @@ def bind_update(context: Context, tree: Any, known: Mapping[str, CommonTable] = 
         source = _as_view(context, view, source, tree.this.alias or tree.this.parts[-1], fields)
     sources = tree.args.get("from_")
     others = sources.this if sources is not None else []
-    level, plan = _matched(context, tree, source, others, known)
+    level, plan = _matched(context, tree, source, others, known, found, None if view is not None else row_id)
     binder = ExpressionBinder(level, UPDATE)
     relation = tree.this.parts[-1]
     changed = set_values(binder, tree.args["expressions"], named, relation, tree.this.alias)
@@ -414,6 +420,7 @@ def bind_update(context: Context, tree: Any, known: Mapping[str, CommonTable] = 
     refs = (row_id.ref(), *(field.ref() for field in stored))
     target = [column for relation in level.scope.relations[:1] for column in relation.columns]
     if tree.meta["returning"] is not None:
+        level.scope.relations[0].columns = [column for column in target if not column.hidden]  # the row's number changes
         own = {field.id for field in (row_id, *fields)}
         assignments += [(field, field.ref()) for field in plan.output if field.id not in own]
         new = {field.id: ref for field, ref in zip(fields, refs[1:], strict=True)}
@@ -446,20 +453,25 @@ def set_values(binder: ExpressionBinder, assignments: Sequence[s.Assignment], in
     context = binder.context
     changed: dict[int, Expr] = {}
     given: list[tuple[int, int, Expr]] = []
+    parted: dict[int, Expr] = {}
+    """Columns of which parts are set."""
     for assignment in assignments:
+        _refuse_system(infos, assignment)
         places = [column_index(infos, name, relation, assignment.pos) for name in assignment.columns]
         if assignment.parts and infos[places[0]].type.name == "jsonb":
             changed[places[0]] = _with_part(binder, assignment, infos[places[0]], changed.get(places[0]), places[0])
+            continue
+        if assignment.parts:
+            from shoal.exec.sql.parts import with_part
+            if places[0] in changed and places[0] not in parted:
+                fail(SqlSyntaxError, f'multiple assignments to same column "{infos[places[0]].name}"', -1)
+            parted[places[0]] = changed[places[0]] = with_part(
+                binder, assignment, infos[places[0]], alias or relation, parted.get(places[0]))
             continue
         for index in places:
             if index in changed or any(index == other for other, _, _ in given):
                 fail(SqlSyntaxError, f'multiple assignments to same column "{infos[index].name}"', -1)
             changed[index] = Literal(infos[index].type, None)
-        if assignment.parts:
-            from shoal.exec.sql.parts import with_part
-            given.append((places[0], s.place(assignment.value),
-                          with_part(binder, assignment, infos[places[0]], alias or relation)))
-            continue
         for index, (node, value) in zip(places, _assigned_values(binder, assignment), strict=True):
             info = infos[index]
             if (info.identity == "a" or info.generated) and value is not None:
@@ -470,9 +482,15 @@ def set_values(binder: ExpressionBinder, assignments: Sequence[s.Assignment], in
                 changed[index] = default_value(context, info)
             else:
                 given.append((index, node, value))
-    for index, pos, value in given:
+    for index, pos, value in (*given, *((index, -1, value) for index, value in parted.items())):
         changed[index] = assigned(context, value, infos[index], pos)
     return changed
+
+
+def _refuse_system(infos: Sequence[ColumnInfo], assignment: s.Assignment) -> None:
+    for name in SYSTEM_COLUMNS.intersection(assignment.columns):
+        if not any(info.name == name for info in infos):
+            fail(FeatureNotSupported, f'cannot assign to system column "{name}"', assignment.pos)
 
 
 def _with_part(binder: ExpressionBinder, assignment: s.Assignment, info: ColumnInfo, before: Expr | None,

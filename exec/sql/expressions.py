@@ -64,7 +64,7 @@ class ExpressionBinder:
         self.applies: list[PendingApply] = level.input_applies if applies is None else applies
         self.in_aggregate = False
         self.enum: SqlType | None = None
-        """Of min and max of an enum, which are computed over the places of its labels."""
+        """The result's type where an aggregate of enums is computed over the places of their labels."""
         self.aliases: dict[str, Expr] = {}
         """The select list by its names, for what no column of FROM is called."""
         self.setless = ""
@@ -272,6 +272,8 @@ class ExpressionBinder:
         target = resolve_type(node.type, self.context)
         if node.literal and target.name == "bit" and not node.type.modifiers:
             target = SqlType("bit")  # BIT '101' has all its bits; elsewhere BIT is BIT(1)
+        elif node.literal and node.type.name == "character" and not node.type.modifiers:
+            target = SqlType("bpchar")  # likewise CHAR 'abc'
         domain = domain_of(node.type, self.context)
         if domain is not None:
             from shoal.exec.sql.user_types import in_domain
@@ -331,7 +333,7 @@ class ExpressionBinder:
 
     def _subscript(self, node: s.Subscript) -> Expr:
         chain = [node]
-        while isinstance(chain[0].arg, s.Subscript):
+        while not chain[0].enclosed and isinstance(chain[0].arg, s.Subscript):
             chain.insert(0, chain[0].arg)
         arg = self.bind(chain[0].arg)
         if arg.type.name == "jsonb":
@@ -373,7 +375,7 @@ class ExpressionBinder:
                 return self._name(s.Name(node.arg.pos, (*node.arg.parts, node.name)))
         arg = self.bind(node.arg)
         if rows.is_row(arg):
-            return rows.field_of(self, arg, node.name, node.arg.pos)
+            return rows.field_of(arg, node.name, node.arg.pos)
         fail(UndefinedColumn if arg.type.name == "record" else WrongObjectType,
              f'column notation .{node.name} applied to type {arg.type.sql}, which is not a composite type', node.arg.pos)
 
@@ -386,6 +388,11 @@ class ExpressionBinder:
     # Subqueries
 
     def _subquery(self, node: s.Subquery) -> Expr:
+        made = self._subquery_value(node)
+        self.applies[-1].written = node
+        return made
+
+    def _subquery_value(self, node: s.Subquery) -> Expr:
         query = self.bind_query(node.query)
         if node.kind == "exists":
             return self.apply("exists", query, BOOL, "exists")

@@ -48,7 +48,7 @@ from shoal.exec.sql.expressions import ExpressionBinder
 from shoal.exec.sql.joins import Merged, joined, mention, merge_columns
 from shoal.exec.sql.names import output_name
 from shoal.exec.sql.planning import ONE_ROW, attach
-from shoal.exec.sql.record_functions import is_record_function, record_call
+from shoal.exec.sql.record_functions import defined_fields, in_their_domains, is_record_function, of_table, record_call
 from shoal.exec.sql.scope import Relation, Scope, ScopeColumn, check_aliases, merge
 from shoal.exec.sql.sources import Source, over_one_row, with_input
 from shoal.exec.sql.syntax_json import JsonTable
@@ -122,7 +122,7 @@ def _table(level: Level, item: s.TableRef) -> Source:
     level.context.reads[item.parts] = table
     name = item.alias or item.parts[-1]
     if handle.kind == "view" and (view := table.connector.view(handle)) is not None:
-        shown = _derived(level, view_query(level.context, table, view), item, name)
+        shown = _derived(view_query(level.context, table, view), item, name)
         shown.scope.relations[0].qualified = _qualifiers(item, handle)
         shown.scope.relations[0].handle = handle
         return shown
@@ -217,7 +217,7 @@ def _common_table(level: Level, item: s.TableRef, shared: CommonTable) -> Source
         made = tuple(level.context.field(f.name, f.type) for f in shared.working.fields)
         working = WorkingTable(shared.working.number, made)
         level.recursive = True
-        source = _derived(level, Query(working, made, (None,) * len(made), (item.pos,) * len(made), {}), item,
+        source = _derived(Query(working, made, (None,) * len(made), (item.pos,) * len(made), {}), item,
                           item.alias or item.parts[0], shared.columns)
         for column in source.scope.columns[len(made) - shared.hidden:]:
             column.hidden = True
@@ -230,7 +230,7 @@ def _common_table(level: Level, item: s.TableRef, shared: CommonTable) -> Source
             level.context.shared.append((shared.number, query.plan))
         made = tuple(level.context.field(f.name, f.type) for f in query.fields)
         rows = SharedRows(shared.number, made, tuple(f.id for f in query.fields))
-        return _derived(level, replace(query, plan=rows, fields=made), item, item.alias or item.parts[0], shared.columns)
+        return _derived(replace(query, plan=rows, fields=made), item, item.alias or item.parts[0], shared.columns)
     if shared.used:
         if holds_volatile(query.plan):
             fail(FeatureNotSupported, f'WITH query "{shared.name}" calls a volatile function and is read more than once, '
@@ -241,10 +241,10 @@ def _common_table(level: Level, item: s.TableRef, shared: CommonTable) -> Source
         query = Query(plan, fields, query.origins, query.places, query.refs)
     shared.used = True
     level.adopt(query.refs)
-    return _derived(level, query, item, item.alias or item.parts[0], shared.columns)
+    return _derived(query, item, item.alias or item.parts[0], shared.columns)
 
 
-def _derived(level: Level, query: Query, item: s.FromItem, name: str, names: list[str] | None = None,
+def _derived(query: Query, item: s.FromItem, name: str, names: list[str] | None = None,
              lateral: frozenset[int] = frozenset()) -> Source:
     """A query under a name."""
     columns = [ScopeColumn(names[i] if names is not None and i < len(names) else f.name, f.ref(), name, origin)
@@ -270,7 +270,7 @@ def _subquery(level: Level, item: s.QueryRef, visible: list[Scope]) -> Source:
         level.context.unreachable = hidden
     level.adopt(query.refs)
     own = frozenset(i for i, owner in query.refs.items() if owner is level)
-    return _derived(level, query, item, item.alias, lateral=own)
+    return _derived(query, item, item.alias, lateral=own)
 
 
 # Functions
@@ -307,7 +307,7 @@ def _function(level: Level, item: s.FunctionRef, visible: list[Scope]) -> Source
             below = attach(context, ONE_ROW, applies)
             reads = free_columns(plan) & {f.id for f in below.output}
             plan = Apply("inner", below, plan, correlation=tuple(sorted(reads)))
-        return _as_source(level, item, name, plan, query.fields, None, applies, visible)
+        return _as_source(item, name, plan, query.fields, None, visible)
     taken_apart: list[tuple[Field, Expr]] = []
     lone: list[tuple[Field, Expr]] = []
     for number, node in enumerate(functions):
@@ -316,6 +316,7 @@ def _function(level: Level, item: s.FunctionRef, visible: list[Scope]) -> Source
             record, record_fields = record_call(b, node, defined)
             calls.append(record)
             fields += record_fields
+            taken_apart += in_their_domains(b, record[1][0].type, record_fields, defined)
             continue
         if own := own_functions(b, node):
             from shoal.exec.sql.user_functions import as_array
@@ -342,15 +343,21 @@ def _function(level: Level, item: s.FunctionRef, visible: list[Scope]) -> Source
             fields.append(made_field)
             continue
         found, typed = resolve(b, node, args)
-        if defined is not None:
+        rows_of_records = found.function.name == "unnest" and found.returns.name == "record" and bool(found.returns.fields)
+        if rows_of_records and found.returns.user is None and defined is None and not of_table(found.returns):
+            fail(SqlSyntaxError, 'a column definition list is required for functions returning "record"', node.pos)
+        if rows_of_records and found.returns.user is None and defined is not None:
+            wanted = defined_fields(b, found.returns, defined)
+            found = replace(found, returns=replace(found.returns, fields=wanted))
+        elif defined is not None:
             fail(SqlSyntaxError, "a column definition list is redundant for a function with OUT parameters"
                  if found.function.columns else
                  'a column definition list is only allowed for functions returning "record"', defined[0].pos)
         calls.append((found.function.name, tuple(typed)))
-        if found.function.name == "unnest" and found.returns.name == "record" and found.returns.fields:
+        if rows_of_records:
             fields.append(context.field(node.name[-1], found.returns))
             taken_apart += [(context.field(name, part.type), part) for (name, _), part in zip(
-                found.returns.fields, rows.fields(fields[-1].ref()), strict=True)]
+                found.returns.fields or (), rows.fields(fields[-1].ref()), strict=True)]
             continue
         fields += set_fields(b, found.function, found.returns,
                              item.alias if item.alias and alone and not found.function.columns else node.name[-1], typed)
@@ -358,7 +365,7 @@ def _function(level: Level, item: s.FunctionRef, visible: list[Scope]) -> Source
     if lone:
         if ordinality is not None:
             lone.append((ordinality, e.Literal(INT8, 1)))
-        return _as_source(level, item, name, Project(base, tuple(lone)), fields, ordinality, applies, visible)
+        return _as_source(item, name, Project(base, tuple(lone)), fields, ordinality, visible)
     function = TableFunction(base, tuple(calls), tuple(fields), ordinality)
     if taken_apart:
         gone = {i for _, value in taken_apart for i in e.columns_of(value)}
@@ -366,8 +373,9 @@ def _function(level: Level, item: s.FunctionRef, visible: list[Scope]) -> Source
             [p for p in taken_apart if f.id in e.columns_of(p[1])] if f.id in gone else [(f, f.ref())])]
         ordinal = [(ordinality, ordinality.ref())] if ordinality is not None else []
         plan = Project(function, (*shown, *ordinal))
-        return _as_source(level, item, name, plan, [f for f, _ in shown], ordinality, applies, visible)
-    made = _as_source(level, item, name, function, fields, ordinality, applies, visible)
+        return _as_source(item, name, plan, [f for f, _ in shown], ordinality, visible)
+    made = _as_source(item, name, function, fields, ordinality, visible)
+    made.scope.relations[0].scalar = len(fields) == 1 and ordinality is None and not any(map(is_record_function, functions))
     if not applies:
         made.function = function
     return made
@@ -378,7 +386,7 @@ def _json_table(level: Level, item: JsonTable, visible: list[Scope]) -> Source:
     level.scope = merge(visible) if visible else Scope()
     applies: list[PendingApply] = []
     function = table_function(lambda: attach(level.context, ONE_ROW, applies), ExpressionBinder(level, FROM, applies), item)
-    made = _as_source(level, item, item.alias or "json_table", function, function.fields, None, applies, visible)
+    made = _as_source(item, item.alias or "json_table", function, function.fields, None, visible)
     if not applies:
         made.function = function
     return made
@@ -393,8 +401,8 @@ def spread(functions: list[s.Function]) -> list[s.Function]:
     return found
 
 
-def _as_source(level: Level, item: s.FromItem, name: str, plan: PlanNode, fields: Sequence[Field],
-               ordinality: Field | None, applies: list[PendingApply], visible: list[Scope]) -> Source:
+def _as_source(item: s.FromItem, name: str, plan: PlanNode, fields: Sequence[Field], ordinality: Field | None,
+               visible: list[Scope]) -> Source:
     columns = [ScopeColumn(f.name, f.ref(), name) for f in (*fields, *([ordinality] if ordinality else []))]
     _rename(columns, item, name)
     reads = free_columns(plan)
@@ -448,6 +456,8 @@ def _join(level: Level, item: s.JoinRef, visible: list[Scope]) -> Source:
         hidden, level.context.unreachable = level.context.unreachable, visible
         condition = ExpressionBinder(level, JOIN_ON, applies).bind_boolean(item.on, "JOIN/ON")
         level.context.unreachable = hidden
+    for relation in scope.relations:
+        relation.joined = True
     plan = joined(level, item, left, right, condition, applies, reads)
     if merged.computed:
         plan = Project(plan, (*((f, f.ref()) for f in plan.output), *merged.computed))

@@ -156,6 +156,7 @@ def _alter_type(g: Grammar, pos: int, name: str) -> d.AlterAction:
 
 def comment(g: Grammar) -> d.Comment:
     """COMMENT after its first word."""
+    from shoal.exec.sql.grammar_routines import signature
     g.expect(T.ON)
     if g.accept_word("column"):
         pos = g._curr.start
@@ -167,7 +168,10 @@ def comment(g: Grammar) -> d.Comment:
         if g.at_word("domain"):
             raise g.unsupported("COMMENT ON CONSTRAINT ... ON DOMAIN", g._curr)
         made = d.Comment("CONSTRAINT", table_ref(g), None, name)
-    elif g.at_word("database", "function", "type", "domain", "role", "trigger", "extension"):
+    elif g.accept_word("function") or g.accept_word("routine"):
+        made = d.Comment("FUNCTION", table_ref(g), None)
+        made.arguments = signature(g)
+    elif g.at_word("database", "type", "domain", "role", "trigger", "extension"):
         raise g.unsupported(f"COMMENT ON {g._curr.text.upper()}", g._curr)
     else:
         kind = object_kind(g, "COMMENT ON")
@@ -196,9 +200,18 @@ def maintenance(tag: str) -> Callable[[Grammar], d.Ignored]:
     def parse(g: Grammar) -> d.Ignored:
         if g._curr.token_type == T.L_PAREN:
             skip_parentheses(g)
-        while g.at_word("full", "freeze", "verbose", "analyze", "analyse", "table", "index", "concurrently"):
-            g._advance()
         found = d.Ignored(tag)
+        if tag == "REINDEX":
+            if not g.at_word("table", "index", "database", "schema", "system"):
+                raise g.unexpected()
+            if g.at_word("table", "index"):
+                named = found.indexes if g._curr.text == "index" else found.tables
+                g._advance()
+                g.accept_word("concurrently")
+                named.append(table_ref(g))
+                return found
+        while g.at_word("full", "freeze", "verbose", "analyze", "analyse"):
+            g._advance()
         if g.at_word("database", "schema", "system"):
             g._advance(2)
             return found

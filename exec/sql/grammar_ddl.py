@@ -190,9 +190,10 @@ def _create_table(g: Grammar, temporary: bool) -> d.CreateTable:
             g._parse_csv(lambda: _table_element(g, tree))
             g.expect(T.R_PAREN)
     _table_options(g, tree)
-    if g._match(T.ALIAS):
-        if g.at_word("execute"):
-            raise g.unsupported("CREATE TABLE AS EXECUTE", g._curr)
+    if g._curr.token_type == T.ALIAS:
+        if tree.constraints or tree.likes or any(c.type is not None for c in tree.columns or ()):
+            raise g.unexpected()
+        g._advance()
         tree.query = g.query()
         tree.with_data = with_data(g)
     elif tree.columns is None or any(c.type is None for c in tree.columns):
@@ -507,7 +508,7 @@ def _create_index(g: Grammar) -> d.CreateIndex:
     if g.accept_word("using"):
         made.method = g.name()
     g.expect(T.L_PAREN)
-    made.columns = g._parse_csv(lambda: _index_column(g))
+    made.columns = g._parse_csv(lambda: index_column(g))
     g.expect(T.R_PAREN)
     if g.accept_word("include"):
         made.included = g.names()
@@ -529,7 +530,8 @@ def _collation(g: Grammar) -> d.Collation | None:
     return d.Collation(pos, g.qualified_name()) if g.accept_word("collate") else None
 
 
-def _index_column(g: Grammar) -> d.IndexColumn:
+def index_column(g: Grammar) -> d.IndexColumn:
+    """A key of an index, or of ON CONFLICT, which means those of indexes."""
     start = g._curr.start
     tree: Any = None
     if g._match(T.L_PAREN):
@@ -540,19 +542,17 @@ def _index_column(g: Grammar) -> d.IndexColumn:
     else:
         g.name()
     text = g._prev.text if tree is None else g.sql[start:g._prev.end + 1]
-    collation = _collation(g)
-    operator_class: tuple[str, ...] = ()
+    made = d.IndexColumn(text if tree is None else "", tree, text, _collation(g), pos=start)
     if g.is_column_id(g._curr) and not g.at_word("asc", "desc", "nulls"):
-        operator_class = g.qualified_name()
-    descending = False
+        made.operator_class = g.qualified_name()
     if g._curr.text in ("asc", "desc"):
-        descending = g._curr.text == "desc"
+        made.ordered, made.descending = True, g._curr.text == "desc"
         g._advance()
-    first = descending
+    made.nulls_first = made.descending
     if g.accept_word("nulls"):
-        first = g._curr.text == "first"
+        made.nulls_given, made.nulls_first = True, g._curr.text == "first"
         g._advance()
-    return d.IndexColumn(text if tree is None else "", tree, text, collation, operator_class, descending, first)
+    return made
 
 
 def sequence_options(g: Grammar) -> dict[str, Any]:

@@ -234,14 +234,16 @@ class ExpressionGrammar(CallGrammar):
             return s.Operation(token.start, token.text, None, self.expression_at(MINUS))
         if kind == GENERIC_OPERATOR:
             self._advance()
-            return s.Operation(token.start, token.text, None, self.expression_at(OPERATOR))
+            return s.Operation(token.start, token.text, None, self.expression_at(OPERATOR + 1))
         if token.text == "operator" and kind == T.VAR and self._next.token_type == T.L_PAREN:
             self._advance()
-            return s.Operation(token.start, self._qualified_operator(), None, self.expression_at(OPERATOR))
+            return s.Operation(token.start, self._qualified_operator(), None,
+                               self.expression_at(OPERATOR + 1))
         return self._postfix(self._primary(token), kind == T.L_PAREN or kind == T.PARAMETER)
 
     def _postfix(self, left: Any, selectable: bool) -> Any:
         """Casts, subscripts and, where `selectable` (after a parenthesis, $n or subscript), field selections."""
+        first = left
         while True:
             token = self._curr
             kind = token.token_type
@@ -250,10 +252,12 @@ class ExpressionGrammar(CallGrammar):
                 left = s.Cast(token.start, left, self.type_name())
                 selectable = False
             elif kind == T.L_BRACKET:
-                if not selectable and not isinstance(left, (s.Name, s.Array, s.Subquery)):
+                if not selectable and not isinstance(left, s.Name):
                     raise self.unexpected()
                 self._advance()
+                enclosed = left is first
                 left = self._subscript(left, token.start)
+                left.enclosed = enclosed
                 selectable = True
             elif kind == T.DOT and selectable:
                 self._advance()
@@ -434,7 +438,8 @@ class ExpressionGrammar(CallGrammar):
             self._advance()
             return self._call(tuple(parts), token.start)
         if self._curr.token_type == T.STRING and (len(parts) > 1 or token.token_type == T.IDENTIFIER):
-            written = s.TypeName(token.start, parts[-1], schema=parts[0] if len(parts) > 1 else "", quoted=True)
+            written = s.TypeName(token.start, parts[-1], schema="".join(parts[-2:-1]), quoted=True,
+                                 catalog="".join(parts[-3:-2]))
             return s.Cast(token.start, self._string(), written, literal=True)
         return s.Name(token.start, tuple(parts))
 

@@ -83,12 +83,14 @@ def _option(g: Grammar, made: d.CreateFunction) -> None:
     elif g.accept_word("return"):
         start = g._curr.start
         g.expression_at(1)
-        made.body, made.standard = f"SELECT {g.sql[start:g._prev.end + 1]}", True
+        made.body, made.standard, made.is_return = f"SELECT {g.sql[start:g._prev.end + 1]}", True, True
     elif g._curr.text == "begin" and g._next.text == "atomic":
         g._advance(2)
         start = g._curr.start
         while g._curr.text != "end":
+            first = g._curr.start
             g._parse_statement()
+            made.statements.append(g.sql[first:g._prev.end + 1])
             g.expect(BODY_SEMICOLON)
         made.body, made.standard = g.sql[start:g._prev.end + 1], True
         g._advance()

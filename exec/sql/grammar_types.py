@@ -79,13 +79,13 @@ class TypeGrammar(GrammarBase):
         return self._generic_type(token, quoted=False)
 
     def _generic_type(self, token: Token, quoted: bool) -> s.TypeName:
-        schema, name = "", token.text
+        catalog, schema, name = "", "", token.text
         while self._match(T.DOT):
-            schema, name = name, self.label()
+            catalog, schema, name = schema, name, self.label()
             quoted = True
         if self._curr.token_type == T.MOD and self._next.text.lower() == "type":
             raise FeatureNotSupported("%TYPE is not supported", position=token.start + 1)
-        return s.TypeName(token.start, name, self._modifiers(), schema=schema, quoted=quoted)
+        return s.TypeName(token.start, name, self._modifiers(), schema=schema, quoted=quoted, catalog=catalog)
 
     def _modifiers(self) -> tuple[int, ...]:
         if not self._match(T.L_PAREN):

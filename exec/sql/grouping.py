@@ -65,9 +65,18 @@ class Grouping:
     input_ids: set[int] = field(default_factory=set)
     dependent: Callable[[int, set[int]], bool] = lambda column, keys: False
     """Whether a column of the input is fixed by the grouped columns (its table's primary key is among them)."""
+    twins: dict[int, Expr] = field(default_factory=dict)
+    """For the marks of subqueries that GROUP BY has too: its marks."""
+    kept: set[int] = field(default_factory=set)
+    """Those of them that stand where no grouped expression does."""
 
-    def prepare(self) -> None:
-        """Gives each key its output column."""
+    def prepare(self, above: Sequence[PendingApply] = ()) -> None:
+        """Gives each key its output column. `above`: the subqueries over the grouping."""
+        grouped = [apply for apply in self.level.input_applies if apply.written is not None]
+        for apply in (*grouped, *above) if grouped else ():
+            twin = _twin(apply, grouped)
+            if twin is not None:
+                self.twins[apply.mark.id] = twin
         context = self.level.context
         for key in self.keys:
             if key not in self.fields:
@@ -79,9 +88,12 @@ class Grouping:
     def rewrite(self, expr: Expr) -> Expr:
         """`expr` over the grouped columns. Raises: GroupingError (42803) for a column that is not grouped."""
         found = self.fields.get(expr)
+        if found is None and self.twins:
+            found = self.fields.get(e.replace_columns(expr, self.twins))
         if found is not None:
             return found.ref()
         if isinstance(expr, ColumnRef):
+            self.kept.add(expr.id)
             if expr.id in self.input_ids:
                 self._ungrouped(expr)
             return expr
@@ -243,7 +255,7 @@ class Grouping:
 
     def argument_indexes(self, pending: PendingGrouping) -> list[int]:
         indexes = []
-        for arg, pos in zip(pending.args, pending.places, strict=True):
+        for arg, pos in zip((e.replace_columns(arg, self.twins) for arg in pending.args), pending.places, strict=True):
             if arg not in self.keys:
                 fail(GroupingError, "arguments to GROUPING must be grouping expressions of the associated query level", pos)
             indexes.append(self.keys.index(arg))
@@ -283,6 +295,14 @@ def _where_present(call: AggregateCall, present: Field) -> AggregateCall:
 
 # What GROUP BY names
 
+def _twin(apply: PendingApply, others: Sequence[PendingApply]) -> Expr | None:
+    """The mark of the first of `others` that is written as `apply` is; None where that is `apply` itself, or none is."""
+    if apply.written is None:
+        return None
+    first = next((one for one in others if one is apply or s.same(one.written, apply.written)), apply)
+    return None if first is apply else first.mark.ref()
+
+
 @dataclass(slots=True)
 class Candidate:
     """A select-list entry as GROUP BY and ORDER BY may mean it."""
@@ -298,7 +318,14 @@ def bind_groups(level: Level, nodes: Sequence[Any], targets: Sequence[Candidate]
     b = ExpressionBinder(level, GROUP_BY)
 
     def key(node: Any) -> int:
+        known = len(level.input_applies)
         expr = _group_expression(b, node, targets)
+        before, made = level.input_applies[:known], level.input_applies[known:]
+        for apply in made:
+            twin = _twin(apply, before)
+            if twin is not None:
+                level.input_applies[:] = [one for one in level.input_applies if one is not apply]
+                expr = e.replace_columns(expr, {apply.mark.id: twin})
         return keys.setdefault(expr, len(keys))
 
     if not any(isinstance(node, s.GroupingSets) or (isinstance(node, s.Row) and not node.items) for node in nodes):

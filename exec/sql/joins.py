@@ -136,15 +136,17 @@ def merge_columns(level: Level, item: s.JoinRef, left: Scope, right: Scope, usin
         merged.conditions.append(operator(context, "=", mine.expr, theirs.expr, item.pos))
         merged.hidden |= {id(mine), id(theirs)}
         sides = [c.expr if c.expr.type == target else Cast(target, c.expr, False) for c in (mine, theirs)]
+        chosen = mine
         if item.kind == "full":
             value: Expr = Call(target, "coalesce", tuple(sides))
-        else:
-            value = sides[1] if item.kind == "right" else sides[0]
-        if not isinstance(value, ColumnRef):
             made = context.field(name, target)
             merged.computed.append((made, value))
             value = made.ref()
-        chosen = theirs if item.kind == "right" else mine
+        elif item.kind == "right" or (item.kind not in ("left", "right") and not isinstance(sides[0], ColumnRef)
+                                      and isinstance(sides[1], ColumnRef)):
+            value, chosen = sides[1], theirs
+        else:
+            value = sides[0]
         merged.columns.append(ScopeColumn(name, value, "", chosen.origin if item.kind != "full" else None))
     return merged
 

@@ -228,6 +228,8 @@ def tokenize(sql: str, tokens: list[Token] | None = None) -> list[Token]:
             add(Token(TokenType.STRING, value, 1, 1, position, end - 1))
         elif kind == "prefixed":
             escape = "\\"
+            if text[0] in "nN":
+                add(Token(TokenType.VAR, "nchar", 1, 1, position, position))
             while text[-1] == "'" and text[0] in "eEuU" and (more := _CONTINUATION.match(sql, end)) is not None:
                 part = (_ESCAPED_PART if text[0] in "eE" else _UNICODE_PART).match(sql, more.end() - 1)
                 if part is None:

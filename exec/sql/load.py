@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from shoal.exec.plan.nodes import Field
 from shoal.exec.session_context import SessionContext
 from shoal.exec.sql.context import COPY_WHERE, Context
 from shoal.exec.sql.dml import refusal
-from shoal.exec.sql.stored_expressions import checks_of, condition, default_value, scope_of
+from shoal.exec.sql.stored_expressions import assigned, checks_of, condition, default_value, scope_of
 
 if TYPE_CHECKING:
     from shoal.catalog.access import Namespace
@@ -41,6 +41,8 @@ class Load:
     defaults: tuple[tuple[int, Expr], ...]
     checks: tuple[tuple[str, Expr], ...]
     where: Expr | None
+    conditions: Mapping[int, Expr]
+    """Of columns of domains, by their places: the value once it has passed the domain's conditions."""
 
     @property
     def names(self) -> list[str]:
@@ -80,7 +82,9 @@ def bind_load(namespace: Namespace, session: SessionContext, parts: tuple[str, .
     fields = tuple(context.field(info.name, info.type) for info in infos)
     defaults = tuple((i, default_value(context, info)) for i, info in enumerate(infos) if i not in given)
     predicate = None if where is None else _where(context, found.handle.name, fields, *where)
-    return Load(found, infos, fields, tuple(given), defaults, checks_of(context, found, fields), predicate)
+    conditions = {place: assigned(context, fields[place].ref(), infos[place], -1) for place in given
+                  if infos[place].domain is not None}
+    return Load(found, infos, fields, tuple(given), defaults, checks_of(context, found, fields), predicate, conditions)
 
 
 def _where(context: Context, name: str, fields: Sequence[Field], text: str, offset: int) -> Expr:

@@ -82,7 +82,7 @@ def bind_merge(context: Context, tree: Any, known: Mapping[str, CommonTable] = N
     codes = Case(INT4, tuple(_is(number, i) for i in range(1, len(whens) + 1)),
                  tuple(Literal(INT4, MERGE_ACTIONS.index(when.action)) for when in whens), Literal(INT4, 0))
     acting: list[Expr] = [_is(number, i) for i, when in enumerate(whens, 1) if when.action != "nothing"]
-    some: Expr = acting[0] if len(acting) == 1 else e.Call(BOOL, "or", tuple(acting)) if acting else Literal(BOOL, False)
+    some = e.disjunction(acting)
     assignments: list[tuple[Field, Expr]] = [(action, codes), (row_id, row_id.ref())]
     computed: list[tuple[Field, Expr]] = []
     refs: list[e.ColumnRef] = []

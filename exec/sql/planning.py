@@ -83,15 +83,21 @@ def with_sets(context: Context, plan: PlanNode, sets: Sequence[PendingSet]) -> P
 
 
 def sorted_by(context: Context, plan: PlanNode, keys: Sequence[SortKey]) -> PlanNode:
-    """`plan` in this order; enums by the places of their labels, which are computed beneath and left out above."""
+    """`plan` in this order; what orders enums and rows is computed beneath and left out above."""
     if not keys:
         return plan
-    if not any(key.column.type.name == "enum" for key in keys):
-        return Sort(plan, tuple(keys))
+    below, order = with_order(context, plan, keys)
+    made = Sort(below, order)
+    return made if below is plan else Project(made, tuple((f, f.ref()) for f in plan.output))
+
+
+def with_order(context: Context, plan: PlanNode, keys: Sequence[SortKey]) -> tuple[PlanNode, tuple[SortKey, ...]]:
+    """`plan` with what orders the keys' columns (see `ranked`), and the keys over that."""
+    if all(ranked(key.column) is key.column for key in keys):
+        return plan, tuple(keys)
     below, columns = computed(context, plan, [ranked(key.column) for key in keys])
-    order = [SortKey(column, key.descending, key.nulls_first) for column, key in zip(columns, keys, strict=True)
-             if isinstance(column, ColumnRef)]
-    return Project(Sort(below, tuple(order)), tuple((f, f.ref()) for f in plan.output))
+    return below, tuple(SortKey(column, key.descending, key.nulls_first)
+                        for column, key in zip(columns, keys, strict=True) if isinstance(column, ColumnRef))
 
 
 def filtered(plan: PlanNode, predicate: Expr | None) -> PlanNode:

@@ -20,12 +20,13 @@ from shoal.catalog.errors import (
     WrongObjectType,
 )
 from shoal.catalog.types import BOOL, BYTEA, INT4, OIDS, TEXT, SqlType, array_of
+from shoal.exec.functions.casts import can_coerce
 from shoal.exec.plan import expr as e
-from shoal.exec.plan.expr import Call, Expr, Literal, Parameter, call, conjunction
+from shoal.exec.plan.expr import Call, Expr, Literal, Parameter, call, conjunction, disjunction
 from shoal.exec.plan.nodes import Aggregate, Field, Project
 from shoal.exec.sql import rows
 from shoal.exec.sql import syntax as s
-from shoal.exec.sql.coercion import coerce, coerce_boolean, common, operator, operator_for, settle, unify
+from shoal.exec.sql.coercion import coerce, coerce_boolean, common, operator, operator_for, ranked, settle, unify
 from shoal.exec.sql.constant_columns import alike, bound, can_be_listed, constant_values, converted
 from shoal.exec.sql.constants import ConstantList
 from shoal.exec.sql.context import Query, bare_type, fail
@@ -66,16 +67,14 @@ def bind_is_distinct(b: ExpressionBinder, node: s.IsDistinct) -> Expr:
     if isinstance(node.left, s.Row) and isinstance(node.right, s.Row):
         parts = [bind_is_distinct(b, s.IsDistinct(node.pos, left, right, node.negated))
                  for left, right in _pairs(node.left, node.right, node.pos)]
-        return conjunction(parts) if node.negated else _disjunction(parts)
+        return conjunction(parts) if node.negated else disjunction(parts)
     left, right = b.bind(node.left), b.bind(node.right)
     if rows.is_row(left) and rows.is_row(right):
-        return rows.compare_records(b, "=" if node.negated else "<>", left, right, node.pos)
+        neither = conjunction([call("is_null", BOOL, one) for one in (left, right)])
+        same = call("coalesce", BOOL, rows.compare_records(b, "=", left, right, node.pos), neither)
+        return same if node.negated else call("not", BOOL, same)
     equal = operator(b.context, "=", left, right, node.pos, node.left.pos, node.right.pos)
     return call("is_not_distinct" if node.negated else "is_distinct", BOOL, *equal.args)
-
-
-def _disjunction(parts: list[Expr]) -> Expr:
-    return parts[0] if len(parts) == 1 else Call(BOOL, "or", tuple(parts))
 
 
 def bind_between(b: ExpressionBinder, node: s.Between) -> Expr:
@@ -96,13 +95,15 @@ def bind_between(b: ExpressionBinder, node: s.Between) -> Expr:
         return (outside if node.negated else inside)(low, high, low_pos, high_pos)
     if node.negated:
         return conjunction([outside(low, high, low_pos, high_pos), outside(high, low, high_pos, low_pos)])
-    return _disjunction([inside(low, high, low_pos, high_pos), inside(high, low, high_pos, low_pos)])
+    return disjunction([inside(low, high, low_pos, high_pos), inside(high, low, high_pos, low_pos)])
 
 
 def bind_match(b: ExpressionBinder, node: s.Match) -> Expr:
     """LIKE, ILIKE, SIMILAR TO, with ESCAPE."""
     left, pattern = b.bind(node.left), b.bind(node.pattern)
     if node.kind == "similar":
+        if left.type.name != "unknown" and not can_coerce(left.type, TEXT, "implicit"):
+            return operator(b.context, "!~" if node.negated else "~", left, Literal(TEXT, None), node.pos)
         text = coerce(b.context, left, TEXT, node.left.pos)
         wanted = coerce(b.context, pattern, TEXT, node.pattern.pos)
         if node.escape is None:
@@ -136,10 +137,7 @@ def escaped_pattern(pattern: str, escape: str, pos: int = -1) -> str:
     chars = iter(pattern)
     for char in chars:
         if char == escape:
-            following = next(chars, None)
-            if following is None:
-                fail(InvalidEscape, "LIKE pattern must not end with escape character", pos)
-            out.append("\\" + following)
+            out.append("\\" + next(chars, ""))  # an end is noticed where a text is compared with it
         else:
             out.append("\\\\" if char == "\\" else char)
     return "".join(out)
@@ -151,14 +149,14 @@ def bind_in_list(b: ExpressionBinder, node: s.InList) -> Expr:
     """x IN (a, b ...): one `in` call where the items have a common type with x, else a disjunction of comparisons."""
     if isinstance(node.arg, s.Row):
         parts = [_row_equal(b, node.arg, item, node.pos) for item in node.items]
-        found = _disjunction(parts)
+        found = disjunction(parts)
         return negate(found) if node.negated else found
     arg = b.bind(node.arg)
     if isinstance(node.items, ConstantList) and (listed := _in_constants(b, node, arg, node.items)) is not None:
         return negate(listed) if node.negated else listed
     items = [b.bind(item) for item in node.items]
     if rows.is_row(arg) and all(rows.is_row(item) for item in items):
-        found = _disjunction([rows.compare_records(b, "=", arg, item, node.pos) for item in items])
+        found = disjunction([rows.compare_records(b, "=", arg, item, node.pos) for item in items])
         return negate(found) if node.negated else found
     places = [s.place(item) for item in node.items]
     try:
@@ -169,7 +167,7 @@ def bind_in_list(b: ExpressionBinder, node: s.InList) -> Expr:
     if target is None or len(items) == 1 or target.name == "enum":
         parts = [operator(b.context, symbol, arg, item, node.pos, node.arg.pos, pos)
                  for item, pos in zip(items, places, strict=True)]
-        return conjunction(parts) if node.negated else _disjunction(parts)
+        return conjunction(parts) if node.negated else disjunction(parts)
     try:
         wanted = operator_for(symbol, arg.type if arg.type.name != "unknown" else target, target).arguments
     except SqlError as error:
@@ -335,11 +333,11 @@ def _array_quantified(b: ExpressionBinder, node: s.Quantified) -> Expr:
         right.type.element)
     if element.name == "enum":
         left = coerce(b.context, left, element, node.left.pos)
-        if node.symbol not in ("=", "<>"):
-            fail(FeatureNotSupported, f"{node.symbol} ANY/ALL of an array of enums is not supported", node.pos)
-        left = coerce(b.context, left, TEXT, node.pos, "explicit")
-        right = coerce(b.context, right, array_of(TEXT), node.pos, "explicit")
-        element = TEXT
+        if left.type != element:
+            fail(UndefinedFunction, f"operator does not exist: {left.type.sql} {node.symbol} {element.sql}", node.pos,
+                 hint="No operator matches the given name and argument types. You might need to add explicit type casts.")
+        left, right = ranked(left), ranked(right)
+        element = INT4
     try:
         found = operator_for(node.symbol, left.type, element)
     except UndefinedFunction as error:

@@ -21,7 +21,7 @@ from shoal.exec.plan.nodes import Field
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.calls import resolve
 from shoal.exec.sql.context import fail
-from shoal.exec.sql.type_names import resolve_type
+from shoal.exec.sql.type_names import domain_of, resolve_type
 
 if TYPE_CHECKING:
     from shoal.exec.sql.expressions import ExpressionBinder
@@ -41,7 +41,7 @@ def record_call(b: ExpressionBinder, node: s.Function, definitions: Sequence[s.C
     _, args = resolve(b, node, [b.bind(arg) for arg in node.args])
     base = args[0] if "_populate_" in name else None
     if definitions is None:
-        named = base is not None and (base.type.user is not None or _of_table(base.type))
+        named = base is not None and (base.type.user is not None or of_table(base.type))
         fields = base.type.fields if base is not None and named else None
         if fields is None:
             fail(SqlSyntaxError, 'a column definition list is required for functions returning "record"', node.pos)
@@ -56,7 +56,34 @@ def record_call(b: ExpressionBinder, node: s.Function, definitions: Sequence[s.C
     return (IN_FROM[name], (base, args[-1], *more)), [b.context.field(label, of) for label, of in fields]
 
 
-def _of_table(row: SqlType) -> bool:
+def in_their_domains(b: ExpressionBinder, base: SqlType, fields: Sequence[Field],
+                     definitions: Sequence[s.ColumnDefinition] | None) -> list[tuple[Field, Expr]]:
+    """The columns that a definition list, or the type of the base row, says are of domains, with their values once they have
+    passed the conditions."""
+    from shoal.exec.sql.user_types import find, in_domain
+    found: list[tuple[Field, Expr]] = []
+    domains = base.user.domains if base.user is not None and definitions is None else ()
+    for place, field in enumerate(fields):
+        written = definitions[place].type if definitions is not None else None
+        known = domain_of(written, b.context) if written is not None else None
+        domain = None if known is None else known[1]
+        if place < len(domains) and domains[place]:
+            made = find(b.context, domains[place])
+            domain = None if made is None else made.domain
+        if domain is not None:
+            found.append((b.context.field(field.name, field.type), in_domain(b.context, field.ref(), domain)))
+    return found
+
+
+def defined_fields(b: ExpressionBinder, row: SqlType, definitions: Sequence[s.ColumnDefinition]
+                   ) -> tuple[tuple[str, SqlType], ...]:
+    """A row's fields as a definition list calls them. Raises: DatatypeMismatch (42804) where they are others."""
+    wanted = tuple((column.name, _type_of(b, column)) for column in definitions)
+    _check_same(row, wanted)
+    return wanted
+
+
+def of_table(row: SqlType) -> bool:
     """Whether a row's fields have names of their own: it is a table's, not ROW(...)'s."""
     return row.fields is not None and any(name != f"f{i + 1}" for i, (name, _) in enumerate(row.fields))
 

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from sqlglot import exp
+
+from shoal.catalog.access import quoted
 from shoal.catalog.declarations import Constraint, FunctionArgument, FunctionDefinition, TypeDefinition
 from shoal.catalog.errors import (
     DuplicateColumn,
@@ -17,6 +20,7 @@ from shoal.catalog.errors import (
     InvalidFunctionDefinition,
     InvalidParameterValue,
     InvalidTableDefinition,
+    UndefinedFunction,
     UndefinedObject,
     WrongObjectType,
 )
@@ -26,11 +30,12 @@ from shoal.exec.plan.expr import Literal
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql import syntax_ddl as d
 from shoal.exec.sql import user_types
-from shoal.exec.sql.bound import Bound, ChangeType, CreateFunction, CreateType, DropFunctions, NoEffect
+from shoal.exec.sql.bound import Bound, ChangeFunction, ChangeType, CreateFunction, CreateType, DropFunctions, NoEffect
 from shoal.exec.sql.context import CHECK, Context, Level, bare_type, fail
+from shoal.exec.sql.deparse import Deparser, shown_or_none
 from shoal.exec.sql.expressions import ExpressionBinder
 from shoal.exec.sql.scope import Relation, Scope, ScopeColumn
-from shoal.exec.sql.type_names import resolve_type
+from shoal.exec.sql.type_names import domain_of, resolve_type
 from shoal.exec.sql.user_functions import Meant, Overload, body_query, body_tree, overloads, text_type
 
 _NAME_BYTES = 63
@@ -57,7 +62,35 @@ def bind_create_function(context: Context, tree: d.CreateFunction) -> Bound:
     made = FunctionDefinition(tree.target.parts[-1], signature, arguments, tree.returns, tree.returns_set, tree.body,
                               tree.strict, tree.volatility)
     result = _check_body(context, made, inputs)
+    if tree.standard:
+        made = replace(made, standard=_standard_text(context, tree, inputs))
     return command(context, CreateFunction(tree.target.parts, made, tree.replace, result), "CREATE FUNCTION")
+
+
+def _standard_text(context: Context, tree: d.CreateFunction, inputs: Sequence[FunctionArgument]) -> str:
+    """RETURN and BEGIN ATOMIC as PostgreSQL prints them; statements that cannot be printed, as they were written."""
+    from shoal.exec.sql.parse import parse_several
+    columns = [ScopeColumn(a.name, Literal(text_type(context, a.type), None), "") for a in inputs]
+    scope = Scope([Relation(tree.target.parts[-1], columns)], columns)
+    deparser = Deparser(ExpressionBinder(Level(context, None, scope, {}), CHECK))
+
+    def expressions(select: Any) -> list[str] | None:
+        """Those of a SELECT that has nothing else."""
+        if not isinstance(select, exp.Select) or any(value for name, value in select.args.items() if name != "expressions"):
+            return None
+        shown = [(shown_or_none(deparser.settled, target.arg), target.label) for target in select.expressions]
+        return None if any(one is None for one, _ in shown) else [
+            one.text(False) + (f" AS {quoted(label)}" if label else "") for one, label in shown if one is not None]
+
+    statements = parse_several(tree.body)
+    if tree.is_return:
+        values = expressions(statements[0])
+        return f"RETURN {values[0] if values is not None else tree.body.removeprefix('SELECT ')}"
+    texts = []
+    for place, statement in enumerate(statements):
+        values = expressions(statement)
+        texts.append(f" SELECT {', '.join(values)};" if values is not None else f" {tree.statements[place].strip()};")
+    return "\n".join(["BEGIN ATOMIC", *texts, "END"])
 
 
 def _check_arguments(arguments: Sequence[FunctionArgument], inputs: Sequence[FunctionArgument]) -> None:
@@ -112,6 +145,27 @@ def _check_body(context: Context, made: FunctionDefinition, inputs: Sequence[Fun
     return result.sql
 
 
+def bind_comment_on_function(context: Context, tree: d.Comment) -> Bound:
+    """Raises: UndefinedFunction (42883), AmbiguousFunction (42725), FeatureNotSupported (0A000) for PostgreSQL's own."""
+    from shoal.exec.functions.registry import find
+    from shoal.exec.sql.ddl import command
+    name = ".".join(tree.target.parts)
+    known = overloads(context, tree.target.parts)
+    if tree.arguments is not None:
+        wanted = tuple(_written(context, written) for written in tree.arguments)
+        known = [o for o in known if o.definition.signature == wanted]
+    if len(known) > 1:
+        raise _not_unique(tree.target)
+    if not known:
+        if find(tree.target.parts[-1]):
+            raise FeatureNotSupported("COMMENT ON FUNCTION of PostgreSQL's own functions is not supported")
+        raise UndefinedFunction(f'could not find a function named "{name}"' if tree.arguments is None else
+                                f"function {name}({', '.join(wanted)}) does not exist")
+    old = known[0].definition
+    return command(context, ChangeFunction(known[0].connector.name, known[0].schema, old,
+                                           replace(old, comment=tree.text or "")), "COMMENT")
+
+
 def bind_drop_functions(context: Context, tree: d.DropOther) -> Bound | None:
     """DROP FUNCTION of those that users made; None where a target is none of them."""
     from shoal.exec.sql.ddl import command
@@ -157,6 +211,7 @@ def bind_create_type(context: Context, tree: d.CreateType) -> Bound:
         made = TypeDefinition(name, "enum", tuple(tree.labels))
     elif tree.kind == "composite":
         fields: list[tuple[str, SqlType]] = []
+        domains: list[tuple[str, str] | None] = []
         for field, written in tree.fields:
             if any(field == known for known, _ in fields):
                 raise DuplicateColumn(f'column "{field}" specified more than once')
@@ -164,10 +219,12 @@ def bind_create_type(context: Context, tree: d.CreateType) -> Bound:
             if sql_type.name in ("void", "unknown") or (sql_type.name == "record" and sql_type.user is None):
                 raise InvalidTableDefinition(f'column "{field}" has pseudo-type {sql_type.name}')
             fields.append((field, sql_type))
-        made = TypeDefinition(name, "composite", fields=tuple(fields))
+            domain = domain_of(written, context)
+            domains.append(None if domain is None else domain[0])
+        made = TypeDefinition(name, "composite", fields=tuple(fields), domains=tuple(domains) if any(domains) else ())
     else:
         assert tree.base is not None
-        below = user_types.find(context, _parts(tree.base)) if tree.base.name and not tree.base.dimensions else None
+        below = user_types.find(context, tree.base.parts) if tree.base.name and not tree.base.dimensions else None
         base = resolve_type(tree.base, context)
         inherited = below.domain if below is not None else None
         nullable = not tree.not_null and (inherited is None or inherited.nullable)
@@ -176,10 +233,6 @@ def bind_create_type(context: Context, tree: d.CreateType) -> Bound:
                               checks=inherited.checks if inherited else ())
         made = replace(made, checks=(*made.checks, *_checks(context, made, tree.checks)))
     return command(context, CreateType(tree.target.parts, made), tag)
-
-
-def _parts(written: s.TypeName) -> tuple[str, ...]:
-    return (written.schema, written.name) if written.schema else (written.name,)
 
 
 def _check_label(label: str) -> None:

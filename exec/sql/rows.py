@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any
 from shoal.catalog.errors import CannotCoerce, DatatypeMismatch, FeatureNotSupported, SqlSyntaxError, UndefinedColumn
 from shoal.catalog.types import BOOL, INT4, JSON, JSONB, RECORD, TEXT, UNKNOWN, SqlType
 from shoal.exec.plan import expr as e
-from shoal.exec.plan.expr import Call, Cast, Expr, Literal, call, conjunction
+from shoal.exec.plan.expr import Call, Cast, Expr, Literal, call, conjunction, disjunction
 from shoal.exec.plan.nodes import Project
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.coercion import coerce, operator, settle
-from shoal.exec.sql.context import Context, Level, Query, fail
+from shoal.exec.sql.context import Context, Level, Query, bare_type, fail
 
 if TYPE_CHECKING:
     from shoal.exec.sql.expressions import ExpressionBinder
 
 _ORDERS = ("<", "<=", ">", ">=")
+RECORD_VALUE = Literal(RECORD, None)
 
 
 def row_of(exprs: Sequence[Expr], names: Sequence[str] = (), untyped: Sequence[int] = ()) -> Expr:
@@ -57,7 +58,8 @@ def bind_row(b: ExpressionBinder, node: s.Row) -> Expr:
     for item in node.items:
         star = _star_of(item)
         if star is not None:
-            items += fields(whole_row(b, star))
+            whole = whole_row(b, star)
+            items += fields(whole) if is_row(whole) else [whole]
             continue
         value = b.bind(item)
         if isinstance(value, Literal) and value.type == UNKNOWN:
@@ -115,6 +117,8 @@ def whole_row(b: ExpressionBinder, node: s.Name) -> Expr:
         if relation is not None:
             shown = [column for column in relation.columns if not column.hidden]
             values = [b._used(c.expr, at, node.pos, f"{c.table}.{c.name}") for c in shown]
+            if relation.scalar:
+                return values[0]
             row = row_of(values, [c.name for c in shown])
             if relation.handle is not None and relation.handle.kind != "system":
                 from shoal.exec.sql.user_types import row_type
@@ -126,12 +130,13 @@ def whole_row(b: ExpressionBinder, node: s.Name) -> Expr:
     missing_table(b.level, node.parts, node.pos)
 
 
-def field_of(b: ExpressionBinder, row: Expr, name: str, pos: int) -> Expr:
+def field_of(row: Expr, name: str, pos: int) -> Expr:
     """(row).name. Raises: UndefinedColumn (42703)."""
     for (known, _), value in zip(row.type.fields or (), fields(row), strict=True):
         if known == name:
             return value
-    fail(UndefinedColumn, f'could not identify column "{name}" in record data type', pos)
+    fail(UndefinedColumn, f'could not identify column "{name}" in record data type' if row.type.user is None else
+         f'column "{name}" not found in data type {row.type.user.name}', pos)
 
 
 # Comparisons
@@ -144,12 +149,15 @@ def compare_rows(b: ExpressionBinder, symbol: str, pairs: Sequence[tuple[Expr, E
     if symbol == "=":
         return conjunction([compare("=", pair) for pair in pairs])
     if symbol == "<>":
-        return _disjunction([compare("<>", pair) for pair in pairs])
-    _check_order(symbol, pos)
+        return disjunction([compare("<>", pair) for pair in pairs])
+    if symbol not in _ORDERS:
+        compare(symbol, pairs[0])
+        fail(FeatureNotSupported, f"could not determine interpretation of row comparison operator {symbol}", pos,
+             hint="Row comparison operators must be associated with btree operator families.")
     result = compare(symbol, pairs[-1])
     strict = symbol.rstrip("=")
     for pair in reversed(pairs[:-1]):
-        result = _disjunction([compare(strict, pair), conjunction([compare("=", pair), result])])
+        result = disjunction([compare(strict, pair), conjunction([compare("=", pair), result])])
     return result
 
 
@@ -158,21 +166,24 @@ def compare_records(b: ExpressionBinder, symbol: str, left: Expr, right: Expr, p
     mine, theirs = fields(left), fields(right)
     if len(mine) != len(theirs):
         fail(DatatypeMismatch, "cannot compare record types with different numbers of columns", pos)
+    if symbol in ("*=", "*<>"):
+        return _same_images(symbol, mine, theirs)
+    if symbol not in ("=", "<>", *_ORDERS):
+        operator(b.context, symbol, RECORD_VALUE, RECORD_VALUE, pos)
     typed = [operator(b.context, "=", x, y, pos).args for x, y in zip(mine, theirs, strict=True)]
     same = [call("is_not_distinct", BOOL, x, y) for x, y in typed]
     if symbol in ("=", "<>"):
         result: Expr = conjunction(list(same))
         result = result if symbol == "=" else call("not", BOOL, result)
     else:
-        _check_order(symbol, pos)
         result = e.TRUE if symbol.endswith("=") else e.FALSE
         for (x, y), equal in zip(reversed(typed), reversed(same), strict=True):
             small, large = (x, y) if symbol[0] == "<" else (y, x)
-            before = _disjunction([call("coalesce", BOOL, operator(b.context, "<", small, large, pos), e.FALSE),
+            before = disjunction([call("coalesce", BOOL, operator(b.context, "<", small, large, pos), e.FALSE),
                                    conjunction([call("is_not_null", BOOL, small), call("is_null", BOOL, large)])])
-            result = _disjunction([before, conjunction([equal, result])])
+            result = disjunction([before, conjunction([equal, result])])
     missing: list[Expr] = [call("is_null", BOOL, one) for one in (left, right) if not isinstance(one, Call)]
-    return e.Case(BOOL, (_disjunction(missing),), (Literal(BOOL, None),), result) if missing else result
+    return e.Case(BOOL, (disjunction(missing),), (Literal(BOOL, None),), result) if missing else result
 
 
 def row_is_null(row: Expr, negated: bool) -> Expr:
@@ -191,14 +202,15 @@ def row_query(b: ExpressionBinder, node: s.Subquery) -> Expr:
     return b.apply("scalar", nested, made.type, "row")
 
 
-def _check_order(symbol: str, pos: int) -> None:
-    if symbol not in _ORDERS:
-        fail(FeatureNotSupported, f"could not determine interpretation of row comparison operator {symbol}", pos,
-             hint="Row comparison operators must be associated with btree operator families.")
-
-
-def _disjunction(parts: list[Expr]) -> Expr:
-    return parts[0] if len(parts) == 1 else Call(BOOL, "or", tuple(parts))
+def _same_images(symbol: str, mine: Sequence[Expr], theirs: Sequence[Expr]) -> Expr:
+    """Whether rows are stored alike: fields of the same types that print alike, 1.0 and 1.00 being two values."""
+    for place, (x, y) in enumerate(zip(mine, theirs, strict=True), 1):
+        if x.type.name != y.type.name:
+            raise DatatypeMismatch(f"cannot compare dissimilar column types {bare_type(x.type).sql} and "
+                                   f"{bare_type(y.type).sql} at record column {place}")
+    same = conjunction([call("is_not_distinct", BOOL, Cast(TEXT, x), Cast(TEXT, y))
+                        for x, y in zip(mine, theirs, strict=True)])
+    return same if symbol == "*=" else call("not", BOOL, same)
 
 
 # JSON

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from shoal.catalog.connector import TableHandle
+from shoal.catalog.declarations import SYSTEM_COLUMNS
 from shoal.catalog.errors import (
     AmbiguousAlias,
     AmbiguousColumn,
@@ -47,6 +48,10 @@ class Relation:
     """It is a side of an outer join that may have no row: a row of NULLs of it is taken for that."""
     kind: str = ""
     """What it is if it is no table and no query: FOR UPDATE refuses those."""
+    joined: bool = False
+    """It is a side of a JOIN: bare names mean columns of that, which has none that `*` does not show."""
+    scalar: bool = False
+    """It is the values of one function: its name means such a value, no row of one column."""
 
 
 @dataclass(slots=True)
@@ -123,11 +128,13 @@ def resolve_column(level: Level, parts: tuple[str, ...], pos: int) -> tuple[Scop
                 return matches[0], at
             if matches:
                 fail(AmbiguousColumn, f'column reference "{name}" is ambiguous', pos)
+            if name in SYSTEM_COLUMNS and (made := _system(level, [relation], name, pos)) is not None:
+                return made, at
             folded = _case_folded(relation.columns, name)
             if folded is not None:
                 return folded, at
             fail(UndefinedColumn, f"column {'.'.join(parts[-2:])} does not exist", pos,
-                 hint=_near([f"{relation.name}.{c.name}" for c in relation.columns if not c.hidden], name, relation.name))
+                 hint=_near([f"{relation.name}.{c.name}" for c in relation.columns if not c.hidden], name))
         at = at.parent
     if len(parts) > 4:
         fail(SqlSyntaxError, f"improper qualified name (too many dotted names): {'.'.join(parts)}", pos)
@@ -144,6 +151,9 @@ def _unqualified(level: Level, name: str, pos: int) -> tuple[ScopeColumn, Level]
             return matches[0], at
         if any(not c.hidden for c in matches):
             fail(AmbiguousColumn, f'column reference "{name}" is ambiguous', pos)
+        if name in SYSTEM_COLUMNS and (made := _system(level, [
+                relation for relation in at.scope.relations if not relation.joined], name, pos)) is not None:
+            return made, at
         at = at.parent
     at = level
     while at is not None:
@@ -162,6 +172,11 @@ def _unqualified(level: Level, name: str, pos: int) -> tuple[ScopeColumn, Level]
     fail(UndefinedColumn, f'column "{name}" does not exist', pos, hint=_near(names, name))
 
 
+def _system(level: Level, relations: Sequence[Relation], name: str, pos: int) -> ScopeColumn | None:
+    from shoal.exec.sql.system_columns import system_column
+    return system_column(level, relations, name, pos)
+
+
 def _case_folded(columns: Sequence[ScopeColumn], name: str) -> ScopeColumn | None:
     """The one column that differs from an all-lower-case name in case only: sources with mixed-case names need no quotes."""
     if name != name.lower():
@@ -170,7 +185,7 @@ def _case_folded(columns: Sequence[ScopeColumn], name: str) -> ScopeColumn | Non
     return found[0] if len(found) == 1 else None
 
 
-def _near(names: list[str], name: str, table: str = "") -> str:
+def _near(names: list[str], name: str) -> str:
     """PostgreSQL's hint, naming up to two columns with the nearest spelling."""
     by_column: dict[str, list[str]] = {}
     for full in names:

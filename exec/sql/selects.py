@@ -33,10 +33,10 @@ from shoal.catalog.errors import (
     TooManyColumns,
     WindowingError,
 )
-from shoal.catalog.types import BOOL, BYTEA, INT8
+from shoal.catalog.types import BOOL, INT8
 from shoal.exec.functions.casts import can_coerce
 from shoal.exec.plan import expr as e
-from shoal.exec.plan.expr import Call, Expr, Literal, SortKey, WindowCall, WindowFrame
+from shoal.exec.plan.expr import Call, ColumnRef, Expr, Literal, SortKey, WindowCall, WindowFrame
 from shoal.exec.plan.nodes import Aggregate, Apply, Field, Filter, Limit, PlanNode, Project, Sort, Window
 from shoal.exec.sql import rows
 from shoal.exec.sql import syntax as s
@@ -65,7 +65,7 @@ from shoal.exec.sql.from_clause import bind_from
 from shoal.exec.sql.grouping import Candidate, Grouping, bind_groups
 from shoal.exec.sql.locking import check_locks
 from shoal.exec.sql.names import output_name
-from shoal.exec.sql.planning import ONE_ROW, attach, filtered, sorted_by, with_sets
+from shoal.exec.sql.planning import ONE_ROW, attach, filtered, sorted_by, with_order, with_sets
 from shoal.exec.sql.scope import Scope, ScopeColumn, missing_table, resolve_column
 from shoal.exec.sql.windows import plan_windows
 
@@ -256,10 +256,6 @@ class _SelectBinder:
             return [self._sort_item(part, distinct) for part in parts]
         key = self._sort_item(item, distinct)
         expr = self.items[key.index].expr
-        if (distinct is None and not isinstance(expr, e.Call) and expr.type.name in ("record", "_record")
-                and expr.type.fields):
-            self.items.append(Item("", e.call("row_order", BYTEA, expr), key.pos))
-            return [Ordering(len(self.items) - 1, item.descending, item.nulls_first, key.pos)]
         if distinct is not None or not isinstance(expr, e.Call) or expr.name != "row" or not expr.args:
             return [key]
         first = len(self.items)
@@ -324,18 +320,22 @@ class _SelectBinder:
         if grouping is None:
             return plan
         grouping.dependent = _dependence(level)
-        grouping.prepare()
+        grouping.prepare((*having_applies, *level.output_applies))
         if grouping.sets is None and level.groupings:
             for pending in level.groupings:
                 grouping.argument_indexes(pending)
         self._rewrite(grouping.rewrite)
         if having is not None:
             having = grouping.rewrite(having)
-        for apply in (*having_applies, *level.output_applies):
+        for apply in sorted((*having_applies, *level.output_applies), key=lambda apply: apply.mark.id in grouping.twins):
+            if apply.mark.id in grouping.twins and apply.mark.id not in grouping.kept:
+                continue  # all that reads it is grouped by
             apply.comparand = tuple(grouping.rewrite(c) for c in apply.comparand)
             apply.given = [(f, grouping.rewrite(value)) for f, value in apply.given]
             apply.guard = None if apply.guard is None else grouping.rewrite(apply.guard)
             grouping.check_outer(apply.refs)
+        for applies in (having_applies, level.output_applies):
+            applies[:] = [a for a in applies if a.mark.id not in grouping.twins or a.mark.id in grouping.kept]
         before = dict(grouping.fields)
         plan = grouping.plan(context, plan)
         if grouping.sets is not None:
@@ -456,7 +456,8 @@ class _SelectBinder:
         call = WindowCall("row_number", (), INT8, WindowFrame("rows"))
         partition = tuple(fields[i].ref() for i in dict.fromkeys(unique_on))
         order = tuple(SortKey(fields[k.index].ref(), k.descending, k.nulls_first) for k in ordering if k.index not in wanted)
-        window = Window(plan, partition, order, ((number, call),))
+        below, order = with_order(self.context, plan, order)
+        window = Window(below, partition, order, ((number, call),))
         first = Filter(window, e.call("eq", BOOL, number.ref(), Literal(INT8, 1)))
         return Project(first, tuple((f, f.ref()) for f in fields))
 
@@ -513,7 +514,7 @@ def _numbered_limit(context: Context, plan: PlanNode, count: Expr | None, skip: 
         below = below.children()[0]
     keys = below.keys if isinstance(below, Sort) else ()
     number, rank = context.field("row_number", INT8), context.field("rank", INT8)
-    window = Window(plan, (), keys, ((number, WindowCall("row_number", (), INT8, WindowFrame("rows"))),
+    window = Window(_showing_keys(plan), (), keys, ((number, WindowCall("row_number", (), INT8, WindowFrame("rows"))),
                                      (rank, WindowCall("rank", (), INT8))))
     parts: list[Expr] = []
     start = e.call("coalesce", INT8, skip, Literal(INT8, 0)) if skip is not None else Literal(INT8, 0)
@@ -524,6 +525,17 @@ def _numbered_limit(context: Context, plan: PlanNode, count: Expr | None, skip: 
         parts.append(Call(BOOL, "or", (e.call("is_null", BOOL, count), inside)))
     kept = filtered(window, e.conjunction(parts) if parts else None)
     return Project(Sort(kept, keys) if keys else kept, tuple((f, f.ref()) for f in plan.output))
+
+
+def _showing_keys(plan: PlanNode) -> PlanNode:
+    """`plan` without a projection that leaves out what its rows are sorted by (see `sorted_by`)."""
+    if isinstance(plan, Project) and isinstance(plan.input, Sort) and all(
+            isinstance(value, ColumnRef) and value.id == made.id for made, value in plan.assignments):
+        return plan.input
+    if isinstance(plan, (Project, Apply)):
+        first, *rest = plan.children()
+        return plan.with_children((_showing_keys(first), *rest))
+    return plan
 
 
 def _row_count(level: Level, node: Any, clause: Any) -> Expr | None:

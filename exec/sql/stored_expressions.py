@@ -11,6 +11,7 @@ from shoal.catalog.declarations import ColumnInfo, Constraint, Index, IndexExpre
 from shoal.catalog.errors import DatatypeMismatch, FeatureNotSupported, InvalidObjectDefinition
 from shoal.exec.functions.casts import can_coerce
 from shoal.exec.functions.registry import is_immutable
+from shoal.exec.index_keys import IndexKeys
 from shoal.exec.plan.expr import Call, ColumnRef, Expr, Literal, walk
 from shoal.exec.plan.nodes import Field
 from shoal.exec.sql import syntax as s
@@ -21,6 +22,8 @@ from shoal.exec.sql.expressions import ExpressionBinder
 from shoal.exec.sql.names import index_name
 from shoal.exec.sql.scope import Relation, Scope, ScopeColumn
 
+_ONE_TEXT = frozenset({"text", "varchar", "bpchar", "int2", "int4", "int8", "numeric", "bool", "uuid"})
+"""Types whose values have one text, whatever the settings."""
 SEQUENCE_FUNCTIONS = frozenset({"nextval", "currval", "lastval", "setval"})
 
 
@@ -100,6 +103,12 @@ def generated_values(context: Context, name: str, columns: Sequence[ColumnInfo],
             for field, column in zip(stored, columns, strict=True) if column.generated]
 
 
+def columns_read(context: Context, column: ColumnInfo, table: str, stored: Sequence[Field]) -> tuple[str, ...]:
+    """The columns that a generated column is made of."""
+    binder = ExpressionBinder(Level(context, None, scope_of(table, stored), {}), GENERATED, [])
+    return _columns(binder.bind(parsed(column.default)))
+
+
 def check(context: Context, node: Any, text: str, scope: Scope, made: Constraint) -> Constraint:
     """The CHECK constraint `made` with its condition. Raises: DatatypeMismatch (42804), UndefinedColumn (42703) ..."""
     binder = ExpressionBinder(Level(context, None, scope, {}), CHECK)
@@ -117,22 +126,64 @@ def _columns(bound: Expr) -> tuple[str, ...]:
 
 
 def index_expression(context: Context, node: Any, text: str, scope: Scope) -> IndexExpression:
-    """Raises: UndefinedColumn (42703) ..."""
+    """Raises: UndefinedColumn (42703), InvalidObjectDefinition (42P17) for one that is not immutable ..."""
     binder = ExpressionBinder(Level(context, None, scope, {}), INDEX)
     bound = settle(context, binder.bind(node), s.place(node))
+    _require_immutable(bound, "index expression")
     shown = shown_or_none(Deparser(binder).settled, node)
     texts = (text, text) if shown is None else (shown.text(False), shown.text(True))
     return IndexExpression(*texts, bare_type(bound.type), index_name(node), shown is not None and shown.is_call,
                            _columns(bound))
 
 
-def with_predicate(context: Context, node: Any, text: str, scope: Scope, made: Index) -> Index:
-    """The index `made` of the rows that meet a condition. Raises: DatatypeMismatch (42804), UndefinedColumn (42703) ..."""
+def predicate_texts(context: Context, node: Any, text: str, scope: Scope) -> tuple[Expr, str, str]:
+    """An index's condition, and it as PostgreSQL prints it, also prettily. Raises: DatatypeMismatch (42804),
+    UndefinedColumn (42703), InvalidObjectDefinition (42P17) ..."""
     binder = ExpressionBinder(Level(context, None, scope, {}), INDEX_PREDICATE)
-    binder.bind_boolean(node, "WHERE")
+    bound = binder.bind_boolean(node, "WHERE")
+    _require_immutable(bound, "index predicate")
     shown = shown_or_none(Deparser(binder).boolean, node)
-    texts = (f"({text})", f"({text})") if shown is None else (shown.text(False), shown.text(True))
-    return replace(made, predicate=texts[0], pretty_predicate=texts[1])
+    return (bound, *((f"({text})", f"({text})") if shown is None else (shown.text(False), shown.text(True))))
+
+
+def with_predicate(context: Context, node: Any, text: str, scope: Scope, made: Index) -> Index:
+    """The index `made` of the rows that meet a condition. Raises: as `predicate_texts`."""
+    _, predicate, pretty = predicate_texts(context, node, text, scope)
+    return replace(made, predicate=predicate, pretty_predicate=pretty)
+
+
+def with_keys(context: Context, fields: Sequence[Field], scope: Scope, made: Index) -> Index:
+    """A unique index with what computes its keys, where those are not columns of all rows. `fields`: the table's columns,
+    which `scope` has."""
+    if not made.unique or not (made.expressions or made.predicate):
+        return made
+    keys, predicate = index_keys(context, fields, scope, made)
+    return replace(made, keys_of=IndexKeys(fields, keys, predicate))
+
+
+def index_keys(context: Context, fields: Sequence[Field], scope: Scope, made: Index) -> tuple[list[Expr], Expr | None]:
+    """The keys of an index, and its condition, over the table's columns."""
+    texts = {f"({expression.text})": expression.text for expression in made.expressions}
+    columns: dict[str, Expr] = {field.name: field.ref() for field in fields}
+    level = Level(context, None, scope, {})
+    keys = [columns[name] if name not in texts else
+            settle(context, ExpressionBinder(level, INDEX).bind(parsed(texts[name])), -1) for name in made.key_columns]
+    predicate = None
+    if made.predicate:
+        predicate = ExpressionBinder(level, INDEX_PREDICATE).bind_boolean(parsed(made.predicate), "WHERE")
+    return keys, predicate
+
+
+def _require_immutable(bound: Expr, what: str) -> None:
+    if any(isinstance(part, Call) and not _is_fixed(part) for part in walk(bound)):
+        fail(InvalidObjectDefinition, f"functions in {what} must be marked IMMUTABLE", -1)
+
+
+def _is_fixed(part: Call) -> bool:
+    """Whether a call is immutable once it has been simplified: `text || x` is, where the text of x always is."""
+    if part.name == "concat_op" and all(arg.type.name in _ONE_TEXT for arg in part.args):
+        return True
+    return part.name == "row" or is_immutable(part.name, [arg.type for arg in part.args])
 
 
 def renamed(node: Any, old: str, new: str) -> Any:

@@ -53,6 +53,33 @@ def walk(item: Any) -> Iterator[Node]:
             stack += node.args.values()
 
 
+_PLACES = frozenset({"pos", "line", "col", "start", "end"})
+
+
+def same(one: Any, two: Any) -> bool:
+    """Whether two pieces of syntax say the same, wherever they stand."""
+    stack = [(one, two)]
+    while stack:
+        a, b = stack.pop()
+        if a is b:
+            continue
+        if type(a) is not type(b):
+            return False
+        if isinstance(a, Node):
+            stack += [(getattr(a, part.name), getattr(b, part.name)) for part in fields(a) if part.name != "pos"]
+        elif isinstance(a, (list, tuple)):
+            if len(a) != len(b):
+                return False
+            stack += zip(a, b, strict=True)
+        elif isinstance(a, dict):
+            stack += [(a.get(key), b.get(key)) for key in (a.keys() | b.keys()) - _PLACES]
+        elif hasattr(a, "args") and isinstance(a.args, dict):
+            stack += [(a.args, b.args), (a.meta, b.meta)]
+        elif a != b:
+            return False
+    return True
+
+
 @dataclass(slots=True)
 class Name(Node):
     """A column reference; parts are folded unless they were quoted."""
@@ -90,6 +117,12 @@ class TypeName(Node):
     schema: str = ""
     fields: tuple[str, ...] = ()
     quoted: bool = False
+    catalog: str = ""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The name with what qualifies it."""
+        return tuple(part for part in (self.catalog, self.schema, self.name) if part)
 
 
 @dataclass(slots=True)
@@ -212,12 +245,13 @@ class Array(Node):
 
 @dataclass(slots=True)
 class Subscript(Node):
-    """arg[index], or arg[low:high] when `slice`."""
+    """arg[index], or arg[low:high] when `slice`; `enclosed`: arg stands in parentheses, (a[1])[2]."""
 
     arg: Any
     low: Any
     high: Any
     slice: bool
+    enclosed: bool = False
 
 
 @dataclass(slots=True)
@@ -440,13 +474,22 @@ class MergeWhen(Node):
 
 @dataclass(slots=True)
 class OnConflict(Node):
-    """INSERT ... ON CONFLICT. Neither `columns` nor `constraint`: any key. `assignments` None: DO NOTHING."""
+    """INSERT ... ON CONFLICT. `columns`: of an index, as CREATE INDEX has them (syntax_ddl.IndexColumn). Neither they nor
+    `constraint`: any key. `assignments` None: DO NOTHING."""
 
-    columns: list[str] | None = None
+    columns: list[Any] | None = None
     constraint: str = ""
     predicate: Any = None
+    predicate_text: str = ""
     assignments: list[Assignment] | None = None
     where: Any = None
+
+
+@dataclass(slots=True)
+class CurrentOf(Node):
+    """WHERE CURRENT OF."""
+
+    cursor: str
 
 
 @dataclass(slots=True)

@@ -116,6 +116,10 @@ class CreateFunction:
     body: str = ""
     standard: bool = False
     """The body was written as SQL, not as a string."""
+    is_return: bool = False
+    """It is the expression of RETURN."""
+    statements: list[str] = field(default_factory=list)
+    """The texts of those of BEGIN ATOMIC."""
 
 
 @dataclass(slots=True)
@@ -175,6 +179,10 @@ class IndexColumn:
     operator_class: tuple[str, ...] = ()
     descending: bool = False
     nulls_first: bool = False
+    ordered: bool = False
+    """ASC or DESC was written, as NULLS FIRST or LAST was with `nulls_given`."""
+    nulls_given: bool = False
+    pos: int = -1
 
 
 @dataclass(slots=True)
@@ -237,6 +245,8 @@ class Comment:
     target: TableRef
     text: str | None
     column: str = ""
+    arguments: list[TypeName] | None = None
+    """Of a function: the types of its arguments, where they are given."""
 
 
 @dataclass(slots=True)
@@ -278,8 +288,9 @@ class Privileges:
 
 @dataclass(slots=True)
 class Ignored:
-    """What has nothing to do here. `tables`: those it names, which must exist."""
+    """What has nothing to do here. `tables` and `indexes`: those it names, which must exist."""
 
     tag: str
     tables: list[TableRef] = field(default_factory=list)
+    indexes: list[TableRef] = field(default_factory=list)
     notices: tuple[str, ...] = ()

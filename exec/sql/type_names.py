@@ -51,12 +51,8 @@ def domain_of(written: TypeName, context: Context) -> tuple[tuple[str, str], Typ
     if written.dimensions or (not written.schema and written.name in SQL_ALIASES) or (
             written.schema in _SYSTEM_SCHEMAS and written.name in OIDS):
         return None
-    found = user_types.find(context, _parts(written))
+    found = user_types.find(context, written.parts)
     return None if found is None or found.domain is None else ((found.schema, found.domain.name), found.domain)
-
-
-def _parts(written: TypeName) -> tuple[str, ...]:
-    return (written.schema, written.name) if written.schema else (written.name,)
 
 
 def _resolve(written: TypeName, context: Context | None) -> SqlType:
@@ -69,9 +65,9 @@ def _resolve(written: TypeName, context: Context | None) -> SqlType:
                 refuse_type(written.name)
             raise
         from shoal.exec.sql import user_types
-        found = user_types.find(context, _parts(written))
+        found = user_types.find(context, written.parts)
         if found is None and written.name.startswith("_"):
-            element = user_types.find(context, (*_parts(written)[:-1], written.name[1:]))
+            element = user_types.find(context, (*written.parts[:-1], written.name[1:]))
             found = None if element is None else replace(element, type=array_of(element.type))
         if found is None:
             if written.schema in _SYSTEM_SCHEMAS:
@@ -91,6 +87,8 @@ def _built_in(written: TypeName) -> SqlType:
     spelled = f'"{name}"' if written.quoted else name
     if name == "character" and not written.modifiers:
         return SqlType("bpchar", length=1)
+    if name == "bit" and written.quoted and not written.modifiers:
+        return SqlType("bit")  # not BIT, which is BIT(1)
     if written.modifiers and name not in _NO_MODIFIERS:
         spelled += f"({','.join(map(str, written.modifiers))})"
     found = parse_type(spelled)

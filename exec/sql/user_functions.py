@@ -111,7 +111,7 @@ def resolve_call(b: ExpressionBinder, node: s.Function, known: Sequence[Overload
         if placed is None:
             continue
         types = [text_type(b.context, a.type) for a in overload.inputs]
-        score = _score(overload, placed, types)
+        score = _score(placed, types)
         if score is None:
             continue
         if best and score > best[0][0]:
@@ -167,7 +167,7 @@ class _Spread(Expr):
     items: tuple[Expr, ...]
 
 
-def _score(overload: Overload, placed: Sequence[Expr | None], types: Sequence[SqlType]) -> int | None:
+def _score(placed: Sequence[Expr | None], types: Sequence[SqlType]) -> int | None:
     """How well the arguments fit, None where they do not: 4 for the type itself, 2 for a polymorphic one."""
     score = 0
     for arg, wanted in zip(placed, types, strict=True):
@@ -229,7 +229,7 @@ def _typed(b: ExpressionBinder, overload: Overload, placed: Sequence[Expr | None
             arguments.append(coerce(b.context, arg, target, node.pos))
     outputs = [(a.name, bare_type(concrete(text_type(b.context, a.type)))) for a in overload.outputs]
     returns = overload.definition.returns
-    if len(outputs) > 1 or (outputs and overload.outputs[0].mode == "t" and len(outputs) > 1):
+    if len(outputs) > 1:
         named = tuple((name or f"column{i}", t) for i, (name, t) in enumerate(outputs, 1))
         return Meant(overload, tuple(arguments), SqlType("record", fields=named))
     if outputs:
@@ -289,6 +289,8 @@ def body_tree(definition: FunctionDefinition) -> Any:
 
     from shoal.exec.sql.parse import parse_several
     trees = parse_several(definition.body)
+    if not trees and definition.returns.strip().lower() == "void":
+        trees = parse_several("SELECT NULL::void")
     if not trees:
         raise InvalidFunctionDefinition(
             f"return type mismatch in function declared to return {definition.returns}",
@@ -386,7 +388,7 @@ def call_value(b: ExpressionBinder, node: s.Function, known: Sequence[Overload],
     query = _as_one_column(b.context, query, meant)
     value = b.apply("scalar", query, query.fields[0].type, meant.overload.definition.name)
     if meant.result.name == "record" and rows.is_row(value) and field:
-        return rows.field_of(b, value, field, node.pos)
+        return rows.field_of(value, field, node.pos)
     return value
 
 
@@ -429,7 +431,7 @@ def _set(b: ExpressionBinder, node: s.Function, meant: Meant, wanted: str) -> Ex
     column = b.context.field(name, query.fields[0].type)
     b.level.sets.append(PendingSet((column,), "unnest", (array,)))
     value = column.ref()
-    return rows.field_of(b, value, wanted, node.pos) if wanted and rows.is_row(value) else value
+    return rows.field_of(value, wanted, node.pos) if wanted and rows.is_row(value) else value
 
 
 def as_array(b: ExpressionBinder, node: s.Function, known: Sequence[Overload],

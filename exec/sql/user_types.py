@@ -9,20 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shoal.catalog.access import Namespace, quoted
 from shoal.catalog.connector import Connector, TableHandle
 from shoal.catalog.declarations import ColumnInfo, TypeDefinition
 from shoal.catalog.errors import CheckViolation, FeatureNotSupported, NotNullViolation, UndefinedFunction
-from shoal.catalog.pg_catalog.snapshot import stable_oid
-from shoal.catalog.types import BOOL, TEXT, SqlType, UserType, array_of
+from shoal.catalog.pg_catalog.snapshot import Snapshot, stable_oid
+from shoal.catalog.types import BOOL, OIDS, SQL_ALIASES, TEXT, SqlType, UserType, array_of
 from shoal.exec.plan import expr as e
 from shoal.exec.plan.expr import Call, Expr, Literal
 from shoal.exec.sql import syntax as s
 from shoal.exec.sql.coercion import coerce, ranked
 from shoal.exec.sql.context import CHECK, Context, Level, fail
-from shoal.exec.sql.scope import Relation, Scope, ScopeColumn
+from shoal.exec.sql.scope import Relation, Scope, ScopeColumn, resolve_column
 
 if TYPE_CHECKING:
     from shoal.exec.sql.expressions import ExpressionBinder
@@ -53,6 +53,19 @@ def find(context: Context, parts: Sequence[str]) -> Found | None:
     return None
 
 
+def type_of_oid(namespace: Namespace, snapshot: Snapshot, oid: int) -> SqlType | None:
+    """The type of this OID, None where it is PostgreSQL's or none."""
+    place, name = snapshot.own_types.get(oid, (None, ""))
+    if place is None:
+        return None
+    for wanted, array in ((name, False), (name.removeprefix("_"), True)):
+        found = _in_schema(namespace, place.connector, place.schema, wanted)
+        sql_type = None if found is None else array_of(found.type) if array else found.type
+        if sql_type is not None and snapshot.type_oid(place, "_" + wanted if array else wanted) == oid:
+            return sql_type
+    return None
+
+
 def row_type(namespace: Namespace, handle: TableHandle, record: SqlType) -> SqlType:
     """The type of a table's rows, which have the fields of `record`."""
     return replace(record, user=_user(namespace, handle.catalog, handle.schema, handle.name))
@@ -61,29 +74,37 @@ def row_type(namespace: Namespace, handle: TableHandle, record: SqlType) -> SqlT
 def column_type(namespace: Namespace, connector: Connector, info: ColumnInfo) -> SqlType:
     """The type of a table's column: the source's enum or composite type where its values are of one, of whose text the
     connector makes a column."""
-    if info.enum is None:
-        return info.type
-    found = _in_schema(namespace, connector, *info.enum)
-    return info.type if found is None else found.type
+    return _made(namespace, connector, info.type, info.made)
 
 
-def _user(namespace: Namespace, catalog: str, schema: str, name: str, labels: tuple[str, ...] = ()) -> UserType:
+def _made(namespace: Namespace, connector: Connector, read_as: SqlType, made: tuple[str, str] | None) -> SqlType:
+    found = None if made is None else _in_schema(namespace, connector, *made)
+    if found is None:
+        return read_as
+    return array_of(found.type) if read_as.is_array else found.type
+
+
+def _user(namespace: Namespace, catalog: str, schema: str, name: str, labels: tuple[str, ...] = (),
+          domains: Sequence[tuple[str, str] | None] = ()) -> UserType:
     seen = namespace.schema_as_seen(catalog, schema)
     plain = seen == "public" or seen in namespace.search_path or schema == namespace.temporary
     return UserType(stable_oid("type", catalog, schema, name), stable_oid("type", catalog, schema, "_" + name),
-                    quoted(name) if plain else f"{quoted(seen)}.{quoted(name)}", labels)
+                    quoted(name) if plain else f"{quoted(seen)}.{quoted(name)}", labels,
+                    tuple(() if one is None else (catalog, *one) for one in domains) if any(domains) else ())
 
 
 def _in_schema(namespace: Namespace, connector: Connector, schema: str, name: str) -> Found | None:
-    def user(labels: tuple[str, ...] = ()) -> UserType:
-        return _user(namespace, connector.name, schema, name, labels)
+    def user(labels: tuple[str, ...] = (), domains: Sequence[tuple[str, str] | None] = ()) -> UserType:
+        return _user(namespace, connector.name, schema, name, labels, domains)
 
     for made in connector.type_definitions(schema):
         if made.name == name:
             if made.base is not None:
                 return Found(made.base, connector, schema, made)
+            fields = tuple((field, _made(namespace, connector, kind, of)) for (field, kind), of in zip(
+                made.fields, made.made, strict=True)) if made.made else made.fields
             sql_type = SqlType("enum", user=user(made.labels)) if made.kind == "enum" else SqlType(
-                "record", fields=made.fields, user=user())
+                "record", fields=fields, user=user(domains=made.domains))
             return Found(sql_type, connector, schema, made)
     for enum in connector.enums(schema):
         if enum.name == name:
@@ -94,6 +115,27 @@ def _in_schema(namespace: Namespace, connector: Connector, schema: str, name: st
     columns = tuple((info.name, column_type(namespace, connector, info)) for info in connector.columns(handle)
                     if not info.hidden)
     return Found(SqlType("record", fields=columns, user=user()), connector, schema)
+
+
+def domain_of_value(b: ExpressionBinder, node: Any) -> int | None:
+    """The OID of the domain that a column, or a cast to one, has its values of; None for others."""
+    parts: tuple[str, ...] | None = None
+    if isinstance(node, s.Cast) and not node.type.dimensions:
+        parts = node.type.parts
+        if node.type.name in SQL_ALIASES or (node.type.name in OIDS and len(parts) == 1):
+            return None
+    elif isinstance(node, s.Name):
+        found = resolve_column(b.level, node.parts, node.pos)
+        if found is None or found[0].origin is None:
+            return None
+        catalog, schema, name, index = found[0].origin
+        connector = b.context.namespace.catalogs.connector(catalog)
+        handle = connector.table(schema, name)
+        parts = None if handle is None else connector.columns(handle)[index].domain
+    made = None if parts is None else find(b.context, parts)
+    if made is None or made.domain is None:
+        return None
+    return stable_oid("type", made.connector.name, made.schema, made.domain.name)
 
 
 def in_domain(context: Context, value: Expr, domain: TypeDefinition) -> Expr:
@@ -114,6 +156,21 @@ def in_domain(context: Context, value: Expr, domain: TypeDefinition) -> Expr:
     for condition, state, message in conditions:
         value = Call(value.type, "require", (value, condition, Literal(TEXT, state), Literal(TEXT, message)))
     return value
+
+
+def in_domains(context: Context, value: Expr) -> Expr:
+    """A record once its fields have passed the conditions of their domains."""
+    from shoal.exec.sql.rows import fields as fields_of_row
+    user = value.type.user
+    if user is None or not user.domains or (isinstance(value, Literal) and value.value is None):
+        return value
+    fields = fields_of_row(value)
+    for place, parts in enumerate(user.domains):
+        found = find(context, parts) if parts else None
+        if found is not None and found.domain is not None:
+            fields[place] = in_domain(context, fields[place], found.domain)
+    row = Call(value.type, "row", tuple(fields))
+    return e.Case(value.type, (e.call("is_null", BOOL, value),), (Literal(value.type, None),), row)
 
 
 def bind_enum_function(b: ExpressionBinder, node: s.Function) -> Expr:

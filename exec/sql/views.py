@@ -54,7 +54,8 @@ class ViewNamespace(Namespace):
         if handle is None:
             return super().resolve(parts)
         columns = {column.name: column for column in connector.columns(handle)}
-        return ResolvedTable(connector, handle, tuple(columns[name] for name in read.columns if name in columns))
+        hidden = (column for column in columns.values() if column.hidden)
+        return ResolvedTable(connector, handle, (*(columns[name] for name in read.columns if name in columns), *hidden))
 
     def column_name(self, parts: tuple[str, ...], name: str) -> str:
         read = self._reads.get(parts)
@@ -79,7 +80,8 @@ def view_query(context: Context, found: ResolvedTable, view: ViewDefinition) -> 
         raise
     finally:
         context.namespace, context.reads, context.views = namespace, reads, context.views[:-1]
-    fields = tuple(Field(field.id, info.name, field.type) for field, info in zip(query.fields, found.columns, strict=True))
+    shown = [info.name for info in found.columns if not info.hidden]
+    fields = tuple(Field(field.id, name, field.type) for field, name in zip(query.fields, shown, strict=True))
     return Query(query.plan, fields, query.origins, query.places, query.refs)
 
 
@@ -90,9 +92,9 @@ def definition_of(context: Context, text: str, plan: PlanNode) -> ViewDefinition
     for parts, found in context.reads.items():
         handle = found.handle
         number = found.connector.number(handle) if isinstance(found.connector, SupportsDefinitions) else 0
-        names = used.get((handle.catalog, handle.schema, handle.name), ())
+        names = used.get((handle.catalog, handle.schema, handle.name), set())
         columns = tuple(column.name for column in found.columns if not column.hidden)
-        used_names = tuple(sorted(names)) if handle.kind != "view" else columns
+        used_names = tuple(sorted(names & set(columns))) if handle.kind != "view" else columns
         reads.append(ViewRead(parts, handle.catalog, handle.schema, handle.name, number, columns, columns, used_names))
     return ViewDefinition(text, context.namespace.database, tuple(context.namespace.search_path), tuple(reads))
 

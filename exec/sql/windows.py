@@ -88,11 +88,11 @@ def _frame(b: ExpressionBinder, frame: s.Frame, order: Sequence[PendingSort], po
         fail(WindowingError, "frame starting from following row cannot have preceding rows", frame.end.pos)
     if frame.mode == "groups" and not order:
         fail(WindowingError, "GROUPS mode requires an ORDER BY clause", pos)
-    return WindowFrame(frame.mode, _bound(b, frame, frame.start, order, "starting", pos),
-                       _bound(b, frame, frame.end, order, "ending", pos), frame.exclude)
+    return WindowFrame(frame.mode, _bound(b, frame, frame.start, order, pos),
+                       _bound(b, frame, frame.end, order, pos), frame.exclude)
 
 
-def _bound(b: ExpressionBinder, frame: s.Frame, bound: s.Bound, order: Sequence[PendingSort], which: str,
+def _bound(b: ExpressionBinder, frame: s.Frame, bound: s.Bound, order: Sequence[PendingSort],
            pos: int) -> FrameBound:
     if bound.offset is None:
         return FrameBound(bound.kind)

@@ -57,7 +57,7 @@ class RunningTask:
                  others_ready: Callable[[], bool], names: Callable[[TaskSettings], Names | None]) -> None:
         self.spec, self.query = spec, query
         self.settings = spec.settings
-        self.partition, self.partitions = spec.id.partition, spec.partitions
+        self.fragment, self.partition, self.partitions = spec.id.fragment_id, spec.id.partition, spec.partitions
         self._names = names
         self.life = TaskLife()
         self.streams: list[Stream] = []

@@ -23,6 +23,7 @@ from shoal.catalog.errors import (
 )
 from shoal.catalog.pg_catalog import PgCatalog
 from shoal.catalog.registry import Catalogs
+from shoal.catalog.session_catalogs import session_namespace
 from shoal.catalog.types import INT4
 
 
@@ -168,3 +169,16 @@ def test_case_folding_needs_one_answer(catalogs: Catalogs) -> None:
     with pytest.raises(UndefinedTable, match="ambiguous") as caught:
         where(catalogs, "mem2", "pair")
     assert caught.value.hint == 'It could be one of mem2.public."PAIR", mem2.public."Pair".'
+
+
+@pytest.mark.parametrize("database", ["memory", "mem2", "shoal", "lite"])
+def test_temporary_things_are_found_by_the_schema_that_they_are_in(catalogs: Catalogs, database: str) -> None:
+    """As the defaults of serial columns name their sequences."""
+    memory = catalogs.connector("memory")
+    assert isinstance(memory, MemoryConnector)
+    schema = memory.temporary_schema("7")
+    memory.written_by("7").create_table(schema, "mine", [ColumnInfo("a", INT4)])
+    seen = session_namespace(catalogs, database, ("public",), "7")
+    for parts in ((schema, "mine"), ("pg_temp", "mine"), ("mine",)):
+        found = seen.resolve(parts).handle
+        assert (found.catalog, found.schema, found.name) == ("memory", schema, "mine")

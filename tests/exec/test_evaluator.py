@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import uuid
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 
 import numpy as np
@@ -243,12 +244,20 @@ def test_equal_subtrees_are_shared_but_volatile_ones_are_not() -> None:
     run_all = compile_expressions([total, op("+", total, Literal(PRICE, 1)), total], {0: 0})
     first, _, third = run_all(Batch.of([pa.array([3, 4])]), CONTEXT)
     assert first is third
+    zeros = [op("*", column(0, FLOAT8), Literal(FLOAT8, zero)) for zero in (0.0, -0.0)]
+    found = compile_expressions(zeros, {0: 0})(Batch.of([pa.array([1.0])]), CONTEXT)
+    assert [str(array[0]) for array in found] == ["0.0", "-0.0"]
     random_call = fn("random")
     a, b = compile_expressions([random_call, random_call], {})(Batch([], 5), CONTEXT)
     assert a.to_pylist() != b.to_pylist() and len(set(a.to_pylist())) == 5
     again = compile_expression(random_call, {})(Batch([], 5), EvaluationContext(TaskSettings(now_us=0, seed=7)))
     repeated = compile_expression(random_call, {})(Batch([], 5), EvaluationContext(TaskSettings(now_us=0, seed=7)))
     assert again.to_pylist() == repeated.to_pylist()
+    beside = EvaluationContext(TaskSettings(now_us=0, seed=7), fragment=1)
+    assert not set(compile_expression(random_call, {})(Batch([], 5), beside).to_pylist()) & set(again.to_pylist())
+    uuids = [compile_expression(fn("gen_random_uuid"), {})(Batch([], 5), EvaluationContext(TaskSettings(now_us=0, seed=7)))
+             .to_pylist() for _ in range(2)]
+    assert len(set(uuids[0] + uuids[1])) == 10 and {uuid.UUID(text).version for text in uuids[0]} == {4}
 
 
 def test_predicates_narrow_to_survivors_and_scatter_back() -> None:

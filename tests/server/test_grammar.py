@@ -74,6 +74,9 @@ CASES: list[tuple[str, Any]] = [
                                                                "SELECT $1", 34)),
     ("EXECUTE p", s.ExecutePrepared("p", ())), ("EXECUTE p (1, f(2, 3), 'a,b')", s.ExecutePrepared(
         "p", (("1", 12), ("f(2, 3)", 15), ("'a,b'", 24)))),
+    ("EXPLAIN ANALYZE VERBOSE EXECUTE p", s.ExplainExecute("EXPLAIN ANALYZE VERBOSE ", False, s.ExecutePrepared("p", ()))),
+    ("EXPLAIN (COSTS OFF, FORMAT JSON) EXECUTE p (1)", s.ExplainExecute(
+        "EXPLAIN (COSTS OFF, FORMAT JSON) ", True, s.ExecutePrepared("p", (("1", 45),)))),
     ('DECLARE "SQL_CUR1" CURSOR WITH HOLD FOR SELECT 1', s.DeclareCursor("SQL_CUR1", "SELECT 1", 40, hold=True)),
     ("DECLARE c BINARY INSENSITIVE NO SCROLL CURSOR FOR SELECT 1",
      s.DeclareCursor("c", "SELECT 1", 50, binary=True, scroll=False)),
@@ -167,7 +170,20 @@ def test_split_with_and_without_the_short_cut(sql: str, statements: list[str]) -
 
 
 def test_long_names_are_cut_to_63_bytes() -> None:
-    text, notices = lexer.shorten(f"select {'a' * 64}, \"{'é' * 40}\", '{'b' * 99}', {'c' * 63} -- {'d' * 80}")
+    text, notices, edits = lexer.shorten(f"select {'a' * 64}, \"{'é' * 40}\", '{'b' * 99}', {'c' * 63} -- {'d' * 80}")
     assert text == f"select {'a' * 63}, \"{'é' * 31}\", '{'b' * 99}', {'c' * 63} -- {'d' * 80}"
     assert [notice.partition(" will be truncated to ")[2] for notice in notices] == [f'"{"a" * 63}"', f'"{"é" * 31}"']
-    assert lexer.shorten("select 1") == ("select 1", ())
+    assert [(text[at], longer) for at, longer in edits] == [("a", 1), ('"', 9)]
+    assert lexer.shorten("select 1") == ("select 1", (), ())
+
+
+@pytest.mark.parametrize("sql, conforming", [
+    (r"select 'a\b', 'c'", r"select E'a\b', 'c'"), (r"select E'a\b'", r"select E'a\b'"), (r"x('\'', 1)", r"x(E'\'', 1)"),
+    (r"""select "a\b", $$'\'$$, b'\' -- '\'""", r"""select "a\b", $$'\'$$, b'\' -- '\'"""),
+    (r"select n'\n' /* '\' */ || '\\'", r"select nchar E'\n' /* '\' */ || E'\\'")])
+def test_constants_with_backslashes_become_escaped_ones(sql: str, conforming: str) -> None:
+    text, edits = lexer.conforming(sql)
+    assert text == conforming
+    for at, character in enumerate(sql):  # every character that was there stands where the edits say
+        if character not in "nchar E":
+            assert at in {lexer.unedited(found, edits) for found, same in enumerate(text) if same == character}

@@ -1,4 +1,4 @@
-"""pg_attribute: columns of tables, views, indexes and sequences. PostgreSQL 15 documentation, 53.7."""
+"""pg_attribute: columns of tables, views, indexes, composite types and sequences. PostgreSQL 15 documentation, 53.7."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -25,6 +25,12 @@ def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     for oid, (relation, index) in snapshot.indexes.items():
         for number, (info, type_oid) in enumerate(index_infos(snapshot, relation, index), 1):
             yield attribute(oid, number, info, type_oid)
+    for composite in snapshot.composites:
+        fields = composite.info.fields
+        made = composite.info.made or (None,) * len(fields)
+        for number, ((name, sql_type), of) in enumerate(zip(fields, made, strict=True), 1):
+            yield attribute(composite.oid, number, ColumnInfo(name, sql_type),
+                            snapshot.made_oid(composite.namespace, sql_type, of))
     for sequence in snapshot.sequences:
         for number, info in enumerate(_SEQUENCE, 1):
             yield attribute(sequence.oid, number, info, info.type.oid)

@@ -1,4 +1,4 @@
-"""pg_class: tables, views, indexes and sequences. PostgreSQL 15 documentation, 53.11."""
+"""pg_class: tables, views, indexes, composite types and sequences. PostgreSQL 15 documentation, 53.11."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -26,6 +26,9 @@ def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     for oid, (relation, index) in snapshot.indexes.items():
         yield {**_row(oid, index.name, relation.namespace.oid, "i", len(index.columns)),
                "relam": _methods().get(index.method, _methods()["btree"])}
+    for composite in snapshot.composites:
+        yield {**_row(composite.oid, composite.info.name, composite.namespace.oid, "c", len(composite.info.fields)),
+               "reltype": composite.type_oid}
     for sequence in snapshot.sequences:
         yield {**_row(sequence.oid, sequence.info.name, sequence.namespace.oid, "S", 3), "reltuples": 1.0, "relpages": 1}
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from shoal.catalog.pg_catalog.snapshot import Snapshot
 
-CLASS, CONSTRAINT, TYPE, NAMESPACE = 1259, 2606, 1247, 2615
+CLASS, CONSTRAINT, TYPE, NAMESPACE, FUNCTION = 1259, 2606, 1247, 2615, 1255
 """OIDs of the catalogs that hold what a comment is about."""
 
 
@@ -22,6 +22,8 @@ def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
         yield from _comment(sequence.oid, CLASS, sequence.info.comment)
     for enum in snapshot.enums:
         yield from _comment(enum.oid, TYPE, enum.info.comment)
+    for made in snapshot.functions:
+        yield from _comment(made.oid, FUNCTION, made.info.comment)
     for namespace in snapshot.namespaces:
         yield from _comment(namespace.oid, NAMESPACE, snapshot.schema_comment(namespace))
 

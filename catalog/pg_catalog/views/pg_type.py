@@ -18,10 +18,11 @@ def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     for enum in snapshot.enums:
         yield _row(enum.oid, enum.info.name, enum.namespace, "enum", typarray=enum.array_oid, **_OF_ENUM)
         yield _array(enum.array_oid, enum.info.name, enum.namespace, enum.oid, "i")
+    relations = {composite.type_oid: composite.oid for composite in snapshot.composites}
     for namespace, made in snapshot.made_types:
         oid, array = snapshot.type_oid(namespace, made.name), snapshot.type_oid(namespace, "_" + made.name)
         if made.base is None:
-            yield _row(oid, made.name, namespace, "record", typarray=array, **_OF_ROW)
+            yield _row(oid, made.name, namespace, "record", typarray=array, **_OF_ROW, typrelid=relations[oid])
         else:
             yield _domain(oid, made, namespace, array)
         yield _array(array, made.name, namespace, oid, "d")

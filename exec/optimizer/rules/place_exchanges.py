@@ -210,8 +210,9 @@ class _Placing:
         chosen = [ref for ref in groups if ref.id in wanted]
         if chosen and math.prod(estimate.column(ref.id).ndv for ref in chosen) >= MIN_HASH_VALUES:
             return tuple(chosen)
-        best = max(groups, key=lambda ref: (not ref.type.is_string, estimate.column(ref.id).ndv), default=None)
-        return (best,) if best is not None and estimate.column(best.id).ndv >= MIN_HASH_VALUES else tuple(groups)
+        enough = [ref for ref in groups if estimate.column(ref.id).ndv >= MIN_HASH_VALUES]
+        best = max(enough, key=lambda ref: (not ref.type.is_string, estimate.column(ref.id).ndv), default=None)
+        return tuple(groups) if best is None else (best,)
 
     def split(self, node: Aggregate, child: PlanNode) -> tuple[Aggregate, Callable[[PlanNode], Aggregate]]:
         """The partial step over `child`, and what makes the final step over that."""

@@ -136,5 +136,6 @@ def _same_kind(column: SqlType, constant: SqlType) -> bool:
     if column.is_string and constant.is_string:
         if column.name in ORDERED_BY_KEY:
             return False
-        return column.name == constant.name or {column.name, constant.name} <= {"text", "varchar", "name", "unknown"}
+        return column.name == constant.name or {column.name, constant.name} <= {"text", "varchar", "name", "unknown"} or (
+            column.name == "enum" and constant.name == "text")  # their texts are compared
     return column.name == constant.name and column.name in ("bool", "date", "time", "timestamp", "timestamptz")

@@ -10,7 +10,7 @@
                                                                 Values: a row for each empty set
 
 The Union is there only where a set is empty. Every aggregate must be mergeable (see distribution.MERGED_BY), and there must
-be clearly fewer groups than rows.
+be clearly fewer groups than rows, or many sets.
 """
 
 from __future__ import annotations
@@ -20,12 +20,26 @@ from collections.abc import Callable, Mapping, Sequence
 from shoal.exec.optimizer.context import OptimizerContext
 from shoal.exec.optimizer.distribution import MERGED_BY
 from shoal.exec.optimizer.stats import group_count
-from shoal.exec.plan.expr import TRUE, AggregateCall, Case, ColumnRef, Expr, Literal, Parameter, columns_of
+from shoal.exec.plan.expr import (
+    FALSE,
+    TRUE,
+    AggregateCall,
+    Case,
+    ColumnRef,
+    Expr,
+    Literal,
+    Parameter,
+    columns_of,
+    is_volatile,
+)
 from shoal.exec.plan.nodes import Aggregate, Field, Join, PlanNode, Project, Union, Values, transform_plan
 
-MIN_ROWS = 20_000.0
+MIN_ROWS = 2_000.0
 """Fewer are not worth a step more."""
 MAX_GROUPS_SHARE = 0.5
+MANY_SETS = 8
+"""From so many sets on it is done whatever the estimate of groups, which takes keys for independent and they seldom are:
+where it is right nonetheless, one pass is added to those over each set."""
 
 
 def split_grouping_sets(plan: PlanNode, context: OptimizerContext) -> PlanNode:
@@ -41,7 +55,8 @@ def _split(node: Aggregate, context: OptimizerContext) -> PlanNode:
     join = source.input
     if (join.kind != "inner" or join.keys or join.condition is not None or not isinstance(join.right, Values)
             or len(join.right.fields) != 1 or len(join.right.rows) < 2
-            or any(c.name not in MERGED_BY or c.distinct or c.order_by for _, c in node.aggregates)):
+            or any(c.name not in MERGED_BY or c.distinct or c.order_by for _, c in node.aggregates)
+            or (union is not None and not all(_passes_over(c, union) for _, c in node.aggregates))):
         return node
     number = join.right.fields[0].id
     computed = {field.id: expr for field, expr in source.assignments}
@@ -68,8 +83,10 @@ def _split(node: Aggregate, context: OptimizerContext) -> PlanNode:
         return node
     rows = Project(join.left, tuple((field, expr) for expr, field in below.items()))
     estimate = context.estimate(rows)
-    if not estimate.known or estimate.rows < MIN_ROWS or (
-            group_count(estimate, [key.id for key in keys]) > MAX_GROUPS_SHARE * estimate.rows):
+    if not estimate.known or estimate.rows < MIN_ROWS:
+        return node
+    if len(join.right.rows) < MANY_SETS and group_count(
+            estimate, [key.id for key in keys]) > MAX_GROUPS_SHARE * estimate.rows:
         return node
     found = Aggregate(rows, keys, tuple(parts))
     partial = [field for field, _ in parts]
@@ -83,10 +100,25 @@ def _split(node: Aggregate, context: OptimizerContext) -> PlanNode:
         for (field, call), part in zip(node.aggregates, partial, strict=True)))
 
 
+def _passes_over(call: AggregateCall, union: Union) -> bool:
+    """Whether the rows of the union's second input, which stand for empty sets, are nothing to the call: it leaves them out,
+    or has NULL for an argument there, which no mergeable aggregate counts."""
+    lone = union.inputs[1]
+    assert isinstance(lone, Values)
+    places = {field.id: place for place, field in enumerate(lone.fields)}
+    index = {field.id: places[id] for field, id in zip(union.fields, union.columns[1], strict=True)}
+
+    def holds(expr: Expr | None, *values: Expr) -> bool:
+        return isinstance(expr, ColumnRef) and all(row[index[expr.id]] in values for row in lone.rows)
+
+    return (holds(call.filter, FALSE, Literal(FALSE.type, None))
+            or any(holds(arg, Literal(arg.type, None)) for arg in call.args))
+
+
 def _over_groups(expr: Expr, number: int, column: Callable[[Expr], ColumnRef]) -> Expr | None:
     """A grouped column as computed from the set's number and the columns that `column` gives; None for other forms."""
     if columns_of(expr) <= {number}:
-        return expr
+        return None if is_volatile(expr) else expr
     if number not in columns_of(expr):
         return column(expr)
     if (isinstance(expr, Case) and len(expr.results) == 1 and isinstance(expr.default, Literal)

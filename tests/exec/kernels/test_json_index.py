@@ -61,6 +61,23 @@ def test_values_under_null_are_not_looked_at() -> None:
     assert member_column(held, "a", True, True).to_pylist() == ["1", None, "x"]
 
 
+def test_escapes_are_read() -> None:
+    texts = pa.array(['{"x\\"a": 1, "b": "\\\\", "a": "\\n{"}', '{"\\u0061": [1, "]\\\\\\""], "b": {"a": 3}}',
+                      '{"b": "\\"a\\": 2", "a": 4}'])
+    assert member_column(texts, "a", False, True).to_pylist() == ["\n{", '[1, "]\\\\\\""]', "4"]
+    assert member_column(texts, "a", False, False).to_pylist() == ['"\\n{"', '[1, "]\\\\\\""]', "4"]
+    assert member_column(texts, "b", False, True).to_pylist() == ["\\", '{"a": 3}', '"a": 2']
+
+
+@pytest.mark.parametrize("length", [1, 40, 62, 63, 64, 65, 127, 128, 500])
+def test_values_may_be_of_any_length(length: int) -> None:
+    text, nested = "[" * length, ["]{", {"a": [1] * length}]
+    column = pa.array([json.dumps({"b": text, "a": nested, "c": {"a": 1}}), '{"a": 1}'] * 3)
+    assert member_column(column, "b", True, True).to_pylist() == [text, None] * 3
+    assert member_column(column, "a", True, False).to_pylist() == [json.dumps(nested), "1"] * 3
+    assert member_column(column, "c", True, False).to_pylist() == ['{"a": 1}', None] * 3
+
+
 def test_names_that_bytes_cannot_tell() -> None:
     assert json_index.is_plain("user_id") and json_index.is_plain("a b")
     assert not any(map(json_index.is_plain, ("", ', "a', 'a"b', "a\\b", ":")))

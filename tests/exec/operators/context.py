@@ -35,7 +35,7 @@ class Task:
 
     def __init__(self, batch_rows: int = 65_536, memory_bytes: int = 1 << 40, partition: int = 0) -> None:
         self.settings = TaskSettings(now_us=0, batch_rows=batch_rows, memory_bytes=memory_bytes)
-        self.partition, self.partitions = partition, 1
+        self.fragment, self.partition, self.partitions = 0, partition, 1
         self.names = None
         self.connectors: dict[str, Connector] = {}
         self.scan_splits: dict[int, Sequence[Split]] = {}

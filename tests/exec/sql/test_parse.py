@@ -140,8 +140,6 @@ def test_syntax_errors_name_the_token(sql: str, near: str, position: int) -> Non
 
 
 @pytest.mark.parametrize(("sql", "what"), [
-    ("insert into t values (1) on conflict (lower(a)) do nothing", "ON CONFLICT of an expression"),
-    ("delete from t where current of c", "WHERE CURRENT OF"),
     ("create procedure f() language sql as ''", "CREATE PROCEDURE"), ("drop operator + (int, int)", "DROP OPERATOR"),
     ("alter table t enable row level security", "ALTER TABLE ... ENABLE"),
     ("create table t (a int, exclude using gist (a with =))", "an EXCLUDE constraint"),
