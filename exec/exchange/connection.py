@@ -23,6 +23,7 @@ from shoal.exec.exchange.handshake import (
     GREETING_BYTES,
     NONCE_BYTES,
     PROOF_BYTES,
+    REFUSAL,
     ClientHandshake,
     Purpose,
     ServerHandshake,
@@ -244,16 +245,15 @@ async def connect(host: str, port: int, secret: bytes, purpose: Purpose,
             _, connection = await loop.create_connection(Connection, host, port)
             handshake = ClientHandshake(secret, os.urandom(NONCE_BYTES), purpose)
             connection.write(handshake.answer(bytes(await connection.read_exactly(GREETING_BYTES))))
-            try:
-                proof = bytes(await connection.read_exactly(PROOF_BYTES))
-            except ConnectionFailure:
-                raise InvalidAuthorization(f"{host}:{port} refused the cluster secret") from None
+            proof = bytes(await connection.read_exactly(PROOF_BYTES))
             handshake.verify(proof)
             return connection
     except TimeoutError:
         error: SqlError = ConnectionFailure(f"{host}:{port} did not answer within {timeout_s:.0f} s")
     except OSError as reason:
         error = ConnectionFailure(f"cannot connect to {host}:{port}: {reason.strerror or reason}")
+    except InvalidAuthorization as reason:
+        error = InvalidAuthorization(f"{host}:{port}: {reason}")
     except SqlError as reason:
         error = reason
     if connection is not None:
@@ -300,6 +300,7 @@ class Listener:
             await self._handle(connection, purpose)
         except InvalidAuthorization as error:
             log.warning("turned away %s:%s: %s", *connection.peer, error)
+            connection.write(REFUSAL)
         except TimeoutError:
             log.warning("turned away %s:%s: no proof of the cluster secret in time", *connection.peer)
         except ConnectionFailure:

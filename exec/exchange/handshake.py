@@ -2,11 +2,11 @@
 
     server -> client   "SHOAL1\\n", 32 random bytes                                     (39 bytes)
     client -> server   purpose byte, 32 random bytes, HMAC("client", purpose, both)      (65 bytes)
-    server -> client   HMAC("server", purpose, both)                                     (32 bytes)
+    server -> client   HMAC("server", purpose, both), or zeros for a client that failed  (32 bytes)
 
 HMAC-SHA256 keyed by the secret. The role and the purpose are part of what is signed, so an answer can neither be
 sent back to where it came from nor be used for another kind of connection. All lengths are fixed; the server
-proves itself only after the client has.
+proves itself only after the client has. A refusal is said, so that a link that breaks here is not taken for one.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ NONCE_BYTES: Final = 32
 GREETING_BYTES: Final = len(GREETING) + NONCE_BYTES
 PROOF_BYTES: Final = 32
 ANSWER_BYTES: Final = 1 + NONCE_BYTES + PROOF_BYTES
+REFUSAL: Final = bytes(PROOF_BYTES)
 
 
 def _proof(secret: bytes, role: bytes, purpose: int, server_nonce: bytes, client_nonce: bytes) -> bytes:
@@ -66,7 +67,9 @@ class ClientHandshake:
         return bytes([self._purpose]) + self._nonce + proof
 
     def verify(self, proof: bytes) -> None:
-        """Raises: InvalidAuthorization (28000) when the server does not know the secret."""
+        """Raises: InvalidAuthorization (28000) when the server does not know the secret, or says that this end does not."""
+        if proof == REFUSAL:
+            raise InvalidAuthorization("the peer refused the cluster secret")
         expected = _proof(self._secret, b"server", self._purpose, self._server_nonce, self._nonce)
         if not hmac.compare_digest(expected, proof):
-            raise InvalidAuthorization("the coordinator does not know the cluster secret")
+            raise InvalidAuthorization("the peer does not know the cluster secret")

@@ -23,7 +23,7 @@ from shoal.catalog.errors import (
 from shoal.exec.exchange import connection as connection_module
 from shoal.exec.exchange.buffer import InputQueue, OutputBuffer, Page, Reading
 from shoal.exec.exchange.connection import Connection, Listener, connect
-from shoal.exec.exchange.handshake import ANSWER_BYTES, GREETING_BYTES, ClientHandshake, Purpose, ServerHandshake
+from shoal.exec.exchange.handshake import ANSWER_BYTES, GREETING_BYTES, REFUSAL, ClientHandshake, Purpose, ServerHandshake
 from shoal.exec.exchange.transport import ExchangeClient, serve_exchange
 from shoal.exec.plan.fragment import TaskId, TaskInput
 
@@ -211,18 +211,22 @@ def test_answers_cannot_be_replayed_or_reflected() -> None:
     assert (len(first.greeting()), len(answer)) == (GREETING_BYTES, ANSWER_BYTES)
 
 
-def test_a_server_without_the_secret_is_not_trusted() -> None:
+@pytest.mark.parametrize(("proof", "error"), [
+    (b"?" * 32, InvalidAuthorization), (REFUSAL, InvalidAuthorization), (b"", ConnectionFailure),
+    (b"?" * 31, ConnectionFailure)])
+def test_a_server_without_the_secret_is_not_trusted(proof: bytes, error: type[SqlError]) -> None:
+    """And one that goes away before its proof is lost, not a stranger."""
     async def work() -> None:
         async def impostor(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(b"SHOAL1\n" + bytes(32))
             await reader.readexactly(ANSWER_BYTES)
-            writer.write(bytes(32))
+            writer.write(proof)
             await writer.drain()
             writer.close()
 
         server = await asyncio.start_server(impostor, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        with pytest.raises(InvalidAuthorization):
+        with pytest.raises(error):
             await connect("127.0.0.1", port, SECRET, "control")
         server.close()
         await server.wait_closed()
