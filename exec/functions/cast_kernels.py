@@ -24,6 +24,7 @@ from shoal.exec.functions.text_output import offset_text, scaled_texts, to_text
 from shoal.exec.kernels import concat, decimals, nulls, numbers, scaled, shapes, timetz, views
 from shoal.exec.kernels.comparing import without_blanks
 from shoal.exec.kernels.constants import array_of_values
+from shoal.exec.kernels.float_digits import leading_digits
 from shoal.exec.kernels.timezones import (
     DATE_INFINITY,
     DATE_MINUS_INFINITY,
@@ -317,10 +318,11 @@ def _float_to_scaled(source: SqlType, target: SqlType) -> Conversion:
         if valid is not None:
             odd = np.where(valid, odd, 0.0)
         clean = np.where(np.isfinite(floats) if valid is None else np.isfinite(floats) & valid, floats, 0.0)
-        pairs = [scaled.pair_of(f"{value:.{digits}g}") for value in clean.tolist()]
-        values = np.empty(len(pairs), object)
-        values[:] = [value for value, _ in pairs]
-        scales = np.array([scale for _, scale in pairs], np.int64)
+        values, scales, known = leading_digits(clean, digits)
+        if not known.all():
+            pairs = [scaled.pair_of(f"{value:.{digits}g}") for value in clean[~known].tolist()]
+            values = values.astype(object)
+            values[~known], scales[~known] = [value for value, _ in pairs], [scale for _, scale in pairs]
         data = scaled.Scaled(values, scales, odd if odd.any() else None)
         return scaled.written(_declared(data, target, valid), valid)
     return Conversion(run)

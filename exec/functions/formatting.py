@@ -20,9 +20,10 @@ from shoal.exec.functions.text_output import scaled_texts
 from shoal.exec.kernels import decimals, nulls, strings, views
 from shoal.exec.kernels.constants import array_of_values
 from shoal.exec.kernels.date_reading import read_clock, read_date
-from shoal.exec.kernels.formatting import format_clock, interval_clock, timestamp_clock
+from shoal.exec.kernels.formatting import ZONED, date_parts, format_clock, interval_clock, timestamp_clock
 from shoal.exec.kernels.number_formats import format_number, read_number
 from shoal.exec.kernels.parameters import column, parameters
+from shoal.exec.kernels.timestamp_formatting import format_timestamps
 from shoal.exec.kernels.timezones import INFINITY, MINUS_INFINITY, SECOND_US, local_to_utc, utc_to_local, zone_of
 from shoal.exec.plan.expr import Call
 
@@ -51,12 +52,8 @@ def to_char_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
         return pa.nulls(rows, pa.string())
     if kind in ("timestamp", "timestamptz"):
         us = views.values(array)
-        local = utc_to_local(us, context.time_zone) if kind == "timestamptz" else us
-
-        def stamp(value: int) -> str | None:
-            return None if value in (INFINITY, MINUS_INFINITY) else format_clock(timestamp_clock(value), template)
-        if kind == "timestamp" or not any(word in template.upper() for word in ("TZ", "OF")):
-            return _distinct(local, valid, stamp)
+        if kind == "timestamp" or not any(part.keyword in ZONED for part in date_parts(template)):
+            return format_timestamps(utc_to_local(us, context.time_zone) if kind == "timestamptz" else us, valid, template)
 
         def zoned(value: int) -> str | None:
             if value in (INFINITY, MINUS_INFINITY):

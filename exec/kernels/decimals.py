@@ -16,6 +16,7 @@ import pyarrow as pa
 from shoal.catalog import specials
 from shoal.catalog.errors import DivisionByZero, FeatureNotSupported, NumericOutOfRange
 from shoal.exec.kernels import views
+from shoal.exec.kernels.float_digits import leading_digits
 
 Unscaled = np.ndarray | int
 INT64_MAX = (1 << 63) - 1
@@ -322,6 +323,15 @@ def to_float(data: Unscaled, scale: int) -> np.ndarray | float:
         raise NumericOutOfRange("value out of range: overflow") from None
 
 
+def _at_scale(values: np.ndarray, scales: np.ndarray, scale: int) -> np.ndarray:
+    """int64 values / 10**scales as multiples of 10**-scale, halves away from zero; they fit."""
+    result = values * 10 ** np.minimum(np.maximum(scale - scales, 0), 18)
+    divisor = 10 ** np.minimum(np.maximum(scales - scale, 0), 18)
+    size = np.abs(result)
+    size = size // divisor + (size % divisor * 2 >= divisor) * (divisor > 1)
+    return np.where(result < 0, -size, size)
+
+
 def from_float(data: np.ndarray, scale: int, digits: int, valid: np.ndarray | None) -> np.ndarray:
     """Floats as decimals the way PostgreSQL does: their first `digits` significant digits, rounded to `scale`.
 
@@ -333,6 +343,9 @@ def from_float(data: np.ndarray, scale: int, digits: int, valid: np.ndarray | No
         rounded = np.rint(scaled)
         if (np.abs(scaled - rounded) <= 1e-6).all():
             return rounded.astype(np.int64)
+    values, scales, known = leading_digits(clean, digits)
+    if known.all() and np.abs(clean).max(initial=0.0) * 10.0 ** scale < 9e18:
+        return _at_scale(values, scales, scale)
     if len(clean) and np.abs(clean).max() >= 1e76:
         raise NumericOutOfRange("value overflows numeric format")
     from decimal import ROUND_HALF_UP, Context, Decimal

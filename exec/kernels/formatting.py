@@ -5,6 +5,7 @@ Spec: PostgreSQL 15 documentation, 9.8 "Data Type Formatting Functions" (tables 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -103,7 +104,11 @@ def interval_clock(months: int, days: int, us: int) -> Clock:
 
 def format_clock(clock: Clock, template: str) -> str:
     """to_char of a timestamp or interval. Raises: InvalidDatetimeFormat (22007) for day names of intervals."""
-    return "".join(_format_part(clock, part) for part in date_parts(template))
+    return format_parts(clock, date_parts(template))
+
+
+def format_parts(clock: Clock, parts: Iterable[Part]) -> str:
+    return "".join(_format_part(clock, part) for part in parts)
 
 
 def _number(value: int, width: int, part: Part) -> str:
@@ -125,6 +130,8 @@ def _digits(value: int, width: int, part: Part) -> str:
 
 _OF_DATES = frozenset({"AD", "BC", "A.D.", "B.C.", "MONTH", "MON", "DAY", "DY", "D", "ID", "TZ", "TZH", "TZM", "OF"})
 """What intervals do not have."""
+ZONED = frozenset({"TZ", "tz", "TZH", "TZM", "OF"})
+"""Keywords that depend on the zone a timestamp is shown in."""
 
 
 def _format_part(clock: Clock, part: Part) -> str:
