@@ -179,7 +179,11 @@ def describe(session: Session, message: m.Describe) -> Rest:
         raise ProtocolViolation(f"invalid DESCRIBE message subtype {ord(message.kind)}")
     portal = session.portal(message.name)
     session.check_transaction(portal.statement)
-    _describe_fields(session, portal.statement, portal.fields, portal.formats or (0,) * len(portal.fields or ()))
+    formats = portal.formats or (0,) * len(portal.fields or ())
+    if portal.tables and portal.fields is not None:  # its statement gives ids of rows too
+        session.send(row_description(portal.fields, formats))
+    else:
+        _describe_fields(session, portal.statement, portal.fields, formats)
     return None
 
 

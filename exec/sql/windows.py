@@ -118,7 +118,8 @@ def _bound(b: ExpressionBinder, frame: s.Frame, bound: s.Bound, order: Sequence[
             offset = coerce(b.context, offset, INT8, place)
     else:
         offset = b.cast(offset, INT8, place, place)
-    if not isinstance(offset, (Literal, Parameter)) and not e.columns_of(offset):
+    if not isinstance(offset, (Literal, Parameter)) and not e.columns_of(offset) and not any(
+            isinstance(part, Parameter) for part in e.walk(offset)):  # computed beside the rows, like a subquery's
         offset = folded(b.context, offset)
     return FrameBound(bound.kind, offset)  # type: ignore[arg-type]  # a Parameter until it is bound, a subquery a column
 
