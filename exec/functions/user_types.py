@@ -128,5 +128,5 @@ declare("enum_rank", "enum -> int4", hidden=True, raises=False, kernel=rank_kern
 declare("enum_label", "int4", returns=SqlType("enum"), hidden=True, raises=False, kernel=label_kernel, family="enum",
         doc="The value of an enum in this place, from 0.")
 declare("require", "any bool text text", returns=lambda types: types[0], strict=False, hidden=True,
-        kernel=require_kernel, family="domain",
+        shapes=True, kernel=require_kernel, family="domain",
         doc="The value, once it has passed a condition of its domain.")

@@ -97,7 +97,8 @@ def int64_of(array: pa.Array) -> np.ndarray | None:
 
 def float_bits(values: np.ndarray) -> np.ndarray:
     """int64 bit patterns under which equal floats (and all NaNs) are equal."""
-    doubles = values.astype(np.float64) + 0.0  # adding zero turns -0 into 0
+    with np.errstate(invalid="ignore"):  # what is under NULL may be a signalling NaN
+        doubles = values.astype(np.float64) + 0.0  # adding zero turns -0 into 0
     bits = doubles.view(np.int64)
     nan = np.isnan(doubles)
     return np.where(nan, _NAN_BITS, bits) if nan.any() else bits

@@ -114,6 +114,9 @@ class Deparser:
                 if is_row(bound):
                     raise cannot_be_shown("a whole row")
                 return Shown("atom", bare_type(bound.type), (quoted(node.parts[-1]),))
+            case s.Param() if self.binder.context.arguments is not None:
+                name = self.binder.level.scope.columns[node.index - 1].name
+                return Shown("atom", bare_type(self.binder.bind(node).type), (quoted(name) if name else f"${node.index}",))
             case s.Star() if node.qualifier:
                 return self.shown(s.Name(node.pos, node.qualifier))
             case s.Operation():

@@ -5,7 +5,7 @@ Spec: PostgreSQL 15 documentation, CREATE FUNCTION, CREATE TYPE, CREATE DOMAIN, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -72,7 +72,8 @@ def _standard_text(context: Context, tree: d.CreateFunction, inputs: Sequence[Fu
     from shoal.exec.sql.parse import parse_several
     columns = [ScopeColumn(a.name, Literal(text_type(context, a.type), None), "") for a in inputs]
     scope = Scope([Relation(tree.target.parts[-1], columns)], columns)
-    deparser = Deparser(ExpressionBinder(Level(context, None, scope, {}), CHECK))
+    level = Level(context, None, scope, {})
+    deparser = Deparser(ExpressionBinder(level, CHECK))
 
     def expressions(select: Any) -> list[str] | None:
         """Those of a SELECT that has nothing else."""
@@ -83,6 +84,15 @@ def _standard_text(context: Context, tree: d.CreateFunction, inputs: Sequence[Fu
             one.text(False) + (f" AS {quoted(label)}" if label else "") for one, label in shown if one is not None]
 
     statements = parse_several(tree.body)
+    outer, context.arguments = context.arguments, (level, [column.expr for column in columns])
+    try:
+        return _standard_statements(tree, statements, expressions)
+    finally:
+        context.arguments = outer
+
+
+def _standard_statements(tree: d.CreateFunction, statements: Sequence[Any],
+                         expressions: Callable[[Any], list[str] | None]) -> str:
     if tree.is_return:
         values = expressions(statements[0])
         return f"RETURN {values[0] if values is not None else tree.body.removeprefix('SELECT ')}"
