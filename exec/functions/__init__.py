@@ -32,7 +32,7 @@ FAMILIES = (comparison, logic, conditional, conversion, arithmetic, math, string
 
 registry.defer("sending", "binary_strings", "regex", "bits", "timetz", "formatting", "ranges", "network", "rows",
                "row_order", "sampling", "user_types", "positioned", "json", "catalog", "sequences", "transitions",
-               "quantified", "tids")
+               "quantified", "tids", "hashes")
 
 __all__ = ["FAMILIES", "Function", "Resolution", "all_functions", "cast_context", "cast_result", "common_type", "exact",
            "find",
