@@ -81,7 +81,7 @@ for _name in ("corr", "covar_pop", "covar_samp", "regr_avgx", "regr_avgy", "regr
     declare(_name, "float8 float8", returns=FLOAT8, kind="aggregate", family="aggregate")
 declare("regr_count", "float8 float8", returns=INT8, kind="aggregate", family="aggregate")
 for _name in ("json_agg", "jsonb_agg"):
-    declare(_name, f"any -> {_name.removesuffix('_agg')}", kind="aggregate", strict=False, family="aggregate",
+    declare(_name, f"anyelement -> {_name.removesuffix('_agg')}", kind="aggregate", strict=False, family="aggregate",
             doc="All values as a JSON array.")
 for _name in ("json_agg_strict", "jsonb_agg_strict"):
     declare(_name, f"any -> {_name.split('_')[0]}", kind="aggregate", strict=False, family="aggregate",
