@@ -39,11 +39,15 @@ class _Translation:
     def __init__(self, names: Mapping[int, str], source: SupportsExpressions) -> None:
         self.names, self.source = names, source
         self.doubts: list[SourceExpression] = []
+        self.seen = 0
         self.sizes: dict[int, int] = {}
         """How many columns and constants a call comes to by its id: spellings may repeat an argument."""
 
     def of(self, expr: Expr, depth: int = 0) -> SourceExpression | None:
-        if depth > _DEEPEST or expr.type.name not in self.source.expression_types:
+        self.seen += 1
+        if self.seen > _LARGEST or depth > _DEEPEST or len(expr.children()) > _LARGEST:
+            return None
+        if expr.type.name not in self.source.expression_types:
             return None
         match expr:
             case ColumnRef():
@@ -68,6 +72,8 @@ class _Translation:
 
     def _spelled(self, call: Call, depth: int) -> SourceExpression | None:
         if call.name == "eq_any" and isinstance(array := call.args[1], Literal) and isinstance(array.value, tuple):
+            if len(array.value) > _LARGEST:
+                return None
             items = tuple(Literal(array.type.element, value) for value in array.value)
             return self.of(Call(call.type, "in", (call.args[0], *items)), depth) if items else None
         function = registry.fitting(call.name, [arg.type for arg in call.args])
@@ -79,10 +85,13 @@ class _Translation:
         return None
 
     def _call(self, text: str, args: tuple[Expr, ...], depth: int, doubt: str = "") -> SourceExpression | None:
-        made = [self.of(arg, depth + 1) for arg in args]
-        known = tuple(arg for arg in made if arg is not None)
-        if len(known) != len(made):
-            return None
+        made = []
+        for arg in args:
+            one = self.of(arg, depth + 1)
+            if one is None:
+                return None
+            made.append(one)
+        known = tuple(made)
         if doubt:
             doubtful = self._made(doubt, known)
             if doubtful is None or len(self.doubts) > _DEEPEST:
@@ -91,7 +100,7 @@ class _Translation:
         return self._made(text, known)
 
     def _made(self, text: str, args: tuple[SourceExpression, ...]) -> SourceCall | None:
-        size = sum(max(1, text.count(f"{{{place}")) * self.sizes.get(id(arg), 1) for place, arg in enumerate(args))
+        size = sum(max(1, text.count(f"{{{place}}}")) * self.sizes.get(id(arg), 1) for place, arg in enumerate(args))
         if size > _LARGEST:
             return None
         made = SourceCall(text, args)
