@@ -36,6 +36,7 @@ from shoal.catalog.declarations import (
     ViewDefinition,
 )
 from shoal.catalog.errors import SqlError
+from shoal.catalog.expressions import SourceExpression
 from shoal.catalog.types import SqlType
 
 Operator = Literal["eq", "ne", "lt", "le", "gt", "ge", "in", "is_null", "is_not_null", "like", "not_like"]
@@ -239,6 +240,19 @@ class SupportsFilter(ABC):
 
     @abstractmethod
     def apply_filter(self, handle: TableHandle, predicates: tuple[Predicate, ...]) -> FilterResult | None: ...
+
+
+class SupportsExpressions(ABC):
+    """The source evaluates SQL: filters of several columns, of function calls, or with OR in them, can go there."""
+
+    dialect: ClassVar[str]
+    """Which spelling of functions is meant for it (exec/functions/spelling.py)."""
+    expression_types: ClassVar[frozenset[str]]
+    """Types (pg_type names) that columns, constants and results within such a filter may have."""
+
+    @abstractmethod
+    def apply_expressions(self, handle: TableHandle, expressions: tuple[SourceExpression, ...]) -> FilterResult | None:
+        """Like `SupportsFilter.apply_filter`: each is a boolean, and rows where it is not true are dropped."""
 
 
 class SupportsLimit(ABC):

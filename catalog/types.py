@@ -407,11 +407,14 @@ def decimal_low_words(array: pa.Array) -> pa.Array:
     return pa.array(np.ascontiguousarray(words), pa.int64(), mask=mask)
 
 
+_DAY_US = 86_400_000_000
+
+
 def to_python(value: Any, sql_type: SqlType) -> Any:
     """A physical value (see exec/plan/expr.Literal) as the Python object connectors and drivers use.
 
     numeric -> Decimal, date -> datetime.date, timestamp[tz] -> datetime, time -> datetime.time,
-    interval stays (months, days, microseconds); infinities stay integers.
+    interval stays (months, days, microseconds); infinities and the time 24:00 stay integers.
     """
     if value is None:
         return None
@@ -432,6 +435,8 @@ def to_python(value: Any, sql_type: SqlType) -> Any:
             except OverflowError:
                 return value
         case "time":
+            if value >= _DAY_US:  # 24:00
+                return value
             return (datetime.datetime.min + datetime.timedelta(microseconds=value)).time()
     if sql_type.is_array:
         return [to_python(item, sql_type.element) for item in value]

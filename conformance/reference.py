@@ -16,7 +16,8 @@ from shoal.catalog.registry import built_in
 from shoal.exec.functions import reference
 from shoal.server.settings import SETTINGS
 
-CAPABILITIES = {connector.SupportsFilter: "filters", connector.SupportsLimit: "limits",
+CAPABILITIES = {connector.SupportsFilter: "filters", connector.SupportsExpressions: "expressions",
+                connector.SupportsLimit: "limits",
                 connector.SupportsSnapshot: "one snapshot a query", connector.SupportsWrite: "writes",
                 connector.SupportsSchemas: "schemas", connector.SupportsPieces: "late columns",
                 connector.SupportsInterrupt: "interrupts"}

@@ -29,6 +29,7 @@ from shoal.catalog.connector import (
     LimitResult,
     Predicate,
     Split,
+    SupportsExpressions,
     SupportsFilter,
     SupportsInterrupt,
     SupportsLimit,
@@ -44,6 +45,7 @@ from shoal.catalog.connectors.postgres_metadata import Metadata
 from shoal.catalog.connectors.postgres_types import RemoteColumn, converted, parsed_type
 from shoal.catalog.declarations import ColumnInfo, Constraint, EnumType, Index, NumberSequence, StoredSize, TypeDefinition
 from shoal.catalog.errors import DataCorrupted, UndefinedTable
+from shoal.catalog.expressions import SourceExpression
 
 _DIVIDED_BYTES = 8 << 20
 _SMALLEST_SPLIT_BYTES, _LARGEST_SPLIT_BYTES = 4 << 20, 64 << 20
@@ -52,8 +54,10 @@ _CANCEL_S = 5.0
 _BLOCK_ROWS, _BLOCK_BYTES = 4096, 16 << 20
 
 
-class PostgresConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapshot, SupportsInterrupt):
+class PostgresConnector(Connector, SupportsFilter, SupportsExpressions, SupportsLimit, SupportsSnapshot, SupportsInterrupt):
     kind: ClassVar[str] = "postgresql"
+    dialect: ClassVar[str] = "postgres"
+    expression_types: ClassVar[frozenset[str]] = postgres_sql.EXPRESSION_TYPES
     waits = True
 
     def __init__(self, definition: CatalogDefinition) -> None:
@@ -112,7 +116,7 @@ class PostgresConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapsh
         """Of what the handle gives: where filters were pushed down the row count is the remote planner's estimate."""
         found = self._metadata.statistics(handle.schema, handle.name)
         rows = found.rows
-        if rows is None or handle.state.get("where"):
+        if rows is None or handle.state.get("where") or handle.state.get("expressions"):
             planned = self._metadata.planned_rows(postgres_sql.select(_without_limit(handle), None))
             rows = planned if planned is not None else rows
         if "limit" in handle.state and rows is not None:
@@ -146,6 +150,17 @@ class PostgresConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapsh
         state = {**handle.state, "where": (*handle.state.get("where", ()), *taken)}
         remaining = tuple(i for i, condition in enumerate(made) if condition is None)
         return FilterResult(_with_state(handle, state), remaining)
+
+    def apply_expressions(self, handle: TableHandle, expressions: tuple[SourceExpression, ...]) -> FilterResult | None:
+        if "limit" in handle.state:
+            return None
+        columns = self._metadata.remote_columns(handle.schema, handle.name)
+        made = [postgres_sql.written(expression, columns) for expression in expressions]
+        taken = [parts for parts in made if parts is not None]
+        if not taken:
+            return None
+        state = {**handle.state, "expressions": (*handle.state.get("expressions", ()), *taken)}
+        return FilterResult(_with_state(handle, state), tuple(i for i, parts in enumerate(made) if parts is None))
 
     def apply_limit(self, handle: TableHandle, rows: int) -> LimitResult | None:
         if handle.state.get("limit", rows + 1) <= rows:

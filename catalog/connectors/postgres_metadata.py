@@ -149,7 +149,9 @@ class Metadata:
         def load(connection: Connection) -> dict[str, _Columns]:
             bases = base_types(connection)
             version = connection.info.server_version
-            comparable = connection.info.parameter_status("server_encoding") in ("UTF8", "LATIN1", "SQL_ASCII")
+            encoding = connection.info.parameter_status("server_encoding")
+            comparable = encoding in ("UTF8", "LATIN1", "SQL_ASCII")
+            standard = version >= 140000 and encoding == "UTF8"
             collate = connection.execute("SELECT datcollate FROM pg_database WHERE datname = current_database()").fetchone()
             default_c = collate is not None and collate[0] in _C_LOCALES
             deterministic = "coalesce(co.collisdeterministic, true)" if version >= 120000 else "true"
@@ -169,7 +171,8 @@ class Metadata:
                 shown.append(ColumnInfo(column, sql_type, not not_null, comment, default=default,
                                         native_type=formatted if native else "", made=remote_type.made, identity=identity,
                                         generated=bool(generated)))
-                remote.append(RemoteColumn(column, sql_type, native, c_order, exact, comparable, few))
+                remote.append(RemoteColumn(column, sql_type, native, c_order, exact, comparable, few,
+                                           standard))
             return {table: _Columns(tuple(shown), tuple(remote)) for table, (shown, remote) in found.items()}
         columns = self._kept(("columns", schema), self._kept_s, load)
         if name not in columns:

@@ -18,10 +18,17 @@ from psycopg import Connection, sql
 
 from shoal.catalog.connector import Predicate, TableHandle
 from shoal.catalog.connectors.postgres_types import RemoteColumn
+from shoal.catalog.expressions import SourceColumn, SourceConstant, SourceExpression, tokens
+from shoal.catalog.types import SqlType
 
 Condition = tuple[str, str, tuple[str, ...], str, str]
 """(column, operator, values as text, type name or "", form): a predicate as JSON. Form: "", "text" or "C"."""
 
+Written = tuple[str | tuple[str | None, str], ...]
+"""An expression as JSON: SQL text, and between it the constants, as (text, type name)."""
+
+EXPRESSION_TYPES = frozenset({"bool", "int2", "int4", "int8", "numeric", "float4", "float8", "text", "varchar", "date",
+                              "time", "timestamp", "timestamptz"})
 _SYMBOLS = {"eq": "=", "ne": "<>", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "like": "LIKE", "not_like": "NOT LIKE"}
 _MOST_VALUES = 1000
 """Longer IN lists are left to Shoal."""
@@ -70,7 +77,7 @@ def condition_of(predicate: Predicate, column: RemoteColumn) -> Condition | None
     texts: list[str] = []
     cast = ""
     for value in values:
-        made = _constant(value, column)
+        made = _constant(value, column.type)
         if made is None:
             return None
         texts.append(made[0])
@@ -78,9 +85,9 @@ def condition_of(predicate: Predicate, column: RemoteColumn) -> Condition | None
     return column.name, operator, tuple(texts), cast, ""
 
 
-def _constant(value: Any, column: RemoteColumn) -> tuple[str, str] | None:
-    """(text, type) of a value that PostgreSQL compares with the column just as Shoal does."""
-    name = column.type.name
+def _constant(value: Any, sql_type: SqlType) -> tuple[str, str] | None:
+    """(text, type) of a value that PostgreSQL compares with others of `sql_type` just as Shoal does."""
+    name = sql_type.name
     match value:
         case bool():
             return ("true" if value else "false", "bool") if name == "bool" else None
@@ -106,6 +113,46 @@ def _constant(value: Any, column: RemoteColumn) -> tuple[str, str] | None:
     return None
 
 
+def written(expression: SourceExpression, columns: Mapping[str, RemoteColumn]) -> Written | None:
+    """The expression for the remote side, or None where it could give something else there than in Shoal."""
+    parts = list(tokens(expression))
+    used = {part.name for part in parts if isinstance(part, SourceColumn)}
+    if not all(name in columns and columns[name].standard and not columns[name].native for name in used):
+        return None
+    strings = [columns[name] for name in used if columns[name].type.is_string]
+    # one collation for all: different ones do not go together, and their order is to be that of the code points
+    collate = "" if len(strings) == 1 and strings[0].c_order and strings[0].exact_equality else ' COLLATE "C"'
+    made: list[str | tuple[str | None, str]] = []
+    for part in parts:
+        if isinstance(part, SourceConstant):
+            text = _text_of(part)
+            if text is None and part.value is not None:
+                return None
+            made.append((text, part.type.name))
+            continue
+        if isinstance(part, SourceColumn):
+            part = identifier(part.name) + (collate if columns[part.name].type.is_string else "")
+        if made and isinstance(made[-1], str):
+            made[-1] += part
+        else:
+            made.append(part)
+    return tuple(made)
+
+
+def _text_of(constant: SourceConstant) -> str | None:
+    """A constant's text, None where it has none that is sure to be read as the same value."""
+    value = constant.value
+    if constant.type.is_string:
+        return value if isinstance(value, str) and "\0" not in value else None
+    found = _constant(value, constant.type)
+    return None if found is None else found[0]
+
+
+def written_sql(parts: Written, connection: Connection[Any] | None = None) -> str:
+    return "".join(part if isinstance(part, str) else f"NULL::{part[1]}" if part[0] is None
+                   else f"{literal(part[0], connection)}::{part[1]}" for part in parts)
+
+
 def condition_sql(condition: Condition, connection: Connection[Any] | None = None) -> str:
     name, operator, values, cast, form = condition
     left = identifier(name) + {"": "", "text": "::text", "C": ' COLLATE "C"'}[form]
@@ -124,6 +171,7 @@ def select(handle: TableHandle, columns: Sequence[str] | None, split: Mapping[st
     """The SELECT for a table handle: the columns asked for (None: *, none of them: count(*)), what was pushed down,
     and a split's range of blocks."""
     conditions = [condition_sql(condition, connection) for condition in (*handle.state.get("where", ()), *more)]
+    conditions += [written_sql(parts, connection) for parts in handle.state.get("expressions", ())]
     first, last = (split.get("first"), split.get("last")) if split else (None, None)
     if first is not None:
         conditions.append(f"ctid >= '({int(first)},0)'::tid")

@@ -66,11 +66,13 @@ class RemoteColumn:
     """The remote encoding orders characters by code point at all (under COLLATE "C")."""
     few_values: bool = False
     """Known to hold few distinct strings: worth a dictionary."""
+    standard: bool = True
+    """Functions of it are what PostgreSQL 15's are: the server is no older than 14 and counts Unicode characters."""
 
     def to_json(self) -> tuple[Any, ...]:
         t = self.type
         return (self.name, t.name, t.precision, t.scale, t.length, self.native, self.c_order, self.exact_equality,
-                self.comparable, self.few_values)
+                self.comparable, self.few_values, self.standard)
 
     @staticmethod
     def from_json(fields: Sequence[Any]) -> RemoteColumn:

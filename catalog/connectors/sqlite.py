@@ -35,6 +35,7 @@ from shoal.catalog.connector import (
     LimitResult,
     Predicate,
     Split,
+    SupportsExpressions,
     SupportsFilter,
     SupportsLimit,
     SupportsSnapshot,
@@ -56,6 +57,7 @@ from shoal.catalog.errors import (
     UndefinedFile,
     UndefinedTable,
 )
+from shoal.catalog.expressions import SourceColumn, SourceExpression, tokens
 
 _SAMPLE_ROWS = 10_000
 """So many rows from each end decide the column types."""
@@ -78,8 +80,10 @@ class _Table:
     """A name by which the rowid can be had; "" where there is none."""
 
 
-class SqliteConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapshot):
+class SqliteConnector(Connector, SupportsFilter, SupportsExpressions, SupportsLimit, SupportsSnapshot):
     kind: ClassVar[str] = "sqlite"
+    dialect: ClassVar[str] = "sqlite"
+    expression_types: ClassVar[frozenset[str]] = frozenset({"bool", "int4", "int8", "text"})
 
     def __init__(self, definition: CatalogDefinition) -> None:
         super().__init__(definition)
@@ -340,6 +344,17 @@ class SqliteConnector(Connector, SupportsFilter, SupportsLimit, SupportsSnapshot
         state = {**handle.state, "where": (*handle.state.get("where", ()), *taken)}
         return FilterResult(_with_state(handle, state), tuple(i for i, condition in enumerate(made) if condition is None))
 
+    def apply_expressions(self, handle: TableHandle, expressions: tuple[SourceExpression, ...]) -> FilterResult | None:
+        """All only leave out rows that cannot pass: values of other types than the column's are for Shoal to meet."""
+        if "limit" in handle.state:
+            return None
+        types = self._table(handle).types
+        taken = [made for made in (_written(expression, types) for expression in expressions) if made is not None]
+        if not taken:
+            return None
+        state = {**handle.state, "expressions": (*handle.state.get("expressions", ()), *taken)}
+        return FilterResult(_with_state(handle, state), tuple(range(len(expressions))))
+
     def apply_limit(self, handle: TableHandle, rows: int) -> LimitResult | None:
         if handle.state.get("limit", rows + 1) <= rows:
             return None
@@ -463,6 +478,35 @@ def _condition(predicate: Predicate, kind: SqliteType) -> Condition | None:
     return (predicate.column, operator, known) if len(known) == len(bound) else None
 
 
+Written = tuple[str, tuple[int | str | None, ...]]
+"""(SQL, parameters): an expression as JSON."""
+
+
+def _written(expression: SourceExpression, types: Mapping[str, SqliteType]) -> Written | None:
+    """The expression for SQLite, also true of rows with values that are not of their column's type; None where it could
+    be untrue of a row that Shoal keeps."""
+    text, odd = "", dict[str, None]()
+    parameters: list[int | str | None] = []
+    for part in tokens(expression):
+        if isinstance(part, str):
+            text += part
+        elif isinstance(part, SourceColumn):
+            kind = types.get(part.name)
+            if kind is None or kind.mixed or kind.sql.name not in ("int8", "text"):
+                return None
+            name = _quoted(part.name)  # without its affinity, which would convert what it is compared with
+            text += f"+{name}" if kind.sql.name == "int8" else f"(+{name} COLLATE BINARY)"
+            odd[f"typeof({name}) NOT IN ('{'integer' if kind.sql.name == 'int8' else 'text'}', 'null')"] = None
+            if kind.sql.name == "text":  # SQLite's functions take it for the end
+                odd[f"instr({name}, char(0))"] = None
+        else:
+            if part.value is not None and (not isinstance(part.value, (int, str)) or "\0" in str(part.value)):
+                return None
+            text += "?"
+            parameters.append(part.value)
+    return " OR ".join((text, *odd)), tuple(parameters)
+
+
 def _bound(value: Any, kind: SqliteType) -> int | float | str | None:
     """The value as SQLite stores such values, or None."""
     name, precision = kind.sql.name, kind.sql.precision or 0
@@ -502,10 +546,10 @@ def _glob(pattern: str) -> str | None:
 
 
 def _select(handle: TableHandle, columns: Sequence[str], split: Mapping[str, Any],
-            more: Sequence[Condition] = ()) -> tuple[str, list[int | float | str]]:
+            more: Sequence[Condition] = ()) -> tuple[str, list[int | float | str | None]]:
     """The statement and its parameters: the columns asked for (none of them: count(*)), filters, rowid range."""
     conditions: list[str] = []
-    parameters: list[int | float | str] = []
+    parameters: list[int | float | str | None] = []
     for column, operator, values in (*handle.state.get("where", ()), *more):
         left = _quoted(column)
         if operator in ("is_null", "is_not_null"):
@@ -518,6 +562,9 @@ def _select(handle: TableHandle, columns: Sequence[str], split: Mapping[str, Any
         left += " COLLATE BINARY" if any(isinstance(value, str) for value in values) else ""
         conditions.append(f"{left} IN ({', '.join('?' * len(values))})" if operator == "in"
                           else f"{left} {_SYMBOLS[operator]} ?")
+    for text, bound_values in handle.state.get("expressions", ()):
+        conditions.append(f"({text})")
+        parameters += bound_values
     for bound, symbol in (("first", ">="), ("last", "<")):
         if split.get(bound) is not None:
             conditions.append(f"{split['rowid']} {symbol} ?")

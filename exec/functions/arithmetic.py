@@ -15,6 +15,7 @@ from shoal.catalog import specials
 from shoal.catalog.types import storage_type
 from shoal.exec.functions import numeric_types
 from shoal.exec.functions.registry import declare
+from shoal.exec.functions.spelling import Spelling, bounded, constant, everywhere, integer_operation, least_integer, spelled
 from shoal.exec.kernels import decimals, nulls, numbers, scaled, special_rules, views
 from shoal.exec.kernels.comparing import raw
 from shoal.exec.kernels.nulls import merged_validity
@@ -149,26 +150,40 @@ _FLOAT_SIGNATURES = ["float4 float4 -> float4", "float4 float8 -> float8", "floa
 
 for _name, _symbol, _result in (("add", "+", numeric_types.sum_of_two), ("sub", "-", numeric_types.sum_of_two),
                                 ("mul", "*", numeric_types.product), ("div", "/", numeric_types.varying)):
-    declare(_name, *_INTEGER_SIGNATURES, symbol=_symbol, hidden=True, kernel=integer_kernel, family="arithmetic")
+    for _signature in _INTEGER_SIGNATURES:
+        declare(_name, _signature, symbol=_symbol, hidden=True, kernel=integer_kernel, family="arithmetic",
+                spelled=integer_operation(_symbol, _signature.split()[-1]) if _name != "div" else everywhere(
+                    "({0} / {1})", when=constant(1, lambda divisor: divisor not in (0, -1))))
     declare(_name, *_FLOAT_SIGNATURES, symbol=_symbol, hidden=True, kernel=float_kernel, family="arithmetic")
     declare(_name, "numeric numeric", returns=_result, kernel=numeric_kernel, raises=_name == "div", symbol=_symbol,
-            hidden=True, family="arithmetic")
+            hidden=True, family="arithmetic",
+            spelled=spelled(Spelling(f"({{0}} {_symbol} {{1}})", when=bounded)) if _name != "div" else {})
 
+_divisible = constant(1, lambda divisor: divisor != 0)
+_REMAINDER = (Spelling("({0} % {1})", when=_divisible), Spelling("({0} % nullif({1}, 0))", "({1} = 0)"))
 declare("mod", "int2 int2 -> int2", "int4 int4 -> int4", "int8 int8 -> int8", symbol="%", kernel=integer_kernel,
-        family="arithmetic",
+        family="arithmetic", spelled=spelled(_REMAINDER, _REMAINDER),
         doc="The remainder of a truncating division; it has the dividend's sign.", example="mod(9, 4) = 1")
-declare("mod", "numeric numeric", returns=numeric_types.aligned, symbol="%", kernel=numeric_kernel, family="arithmetic")
-declare("neg", "int2 -> int2", "int4 -> int4", "int8 -> int8", "float4 -> float4", "float8 -> float8", symbol="-",
-        hidden=True, kernel=neg_kernel, family="arithmetic")
+declare("mod", "numeric numeric", returns=numeric_types.aligned, symbol="%", kernel=numeric_kernel, family="arithmetic",
+        spelled=spelled([Spelling("({0} % {1})", when=lambda args: bounded(args) and _divisible(args)),
+                         Spelling("({0} % nullif({1}, 0))", "({1} = 0)", when=bounded)]))
+for _type in _INTEGERS:
+    declare("neg", f"{_type} -> {_type}", symbol="-", hidden=True, kernel=neg_kernel, family="arithmetic",
+            spelled=least_integer("(-({0}))", _type))
+declare("neg", "float4 -> float4", "float8 -> float8", symbol="-", hidden=True, kernel=neg_kernel, family="arithmetic",
+        spelled=spelled("(-({0}))"))
 declare("neg", "numeric", returns=numeric_types.same, symbol="-", hidden=True, kernel=neg_kernel, raises=False,
-        family="arithmetic")
-declare("plus", "int2 -> int2", "int4 -> int4", "int8 -> int8", "float4 -> float4", "float8 -> float8", symbol="+",
-        hidden=True, kernel=plus_kernel, raises=False, family="arithmetic")
+        family="arithmetic", spelled=spelled("(-({0}))"))
+declare("plus", *(f"{_type} -> {_type}" for _type in _INTEGERS), symbol="+", hidden=True, kernel=plus_kernel, raises=False,
+        family="arithmetic", spelled=everywhere("(+({0}))"))
+declare("plus", "float4 -> float4", "float8 -> float8", symbol="+", hidden=True, kernel=plus_kernel, raises=False,
+        family="arithmetic", spelled=spelled("(+({0}))"))
 declare("plus", "numeric", returns=numeric_types.same, symbol="+", hidden=True, kernel=plus_kernel, raises=False,
-        family="arithmetic")
+        family="arithmetic", spelled=spelled("(+({0}))"))
 for _name, _symbol in (("bit_and_op", "&"), ("bit_or_op", "|"), ("bit_xor_op", "#")):
     declare(_name, "int2 int2 -> int2", "int4 int4 -> int4", "int8 int8 -> int8", symbol=_symbol, hidden=True,
-            kernel=bit_kernel, raises=False, family="arithmetic")
+            kernel=bit_kernel, raises=False, family="arithmetic",
+            spelled=spelled(f"({{0}} {_symbol} {{1}})", f"({{0}} {_symbol} {{1}})" if _symbol != "#" else ()))
 for _name, _symbol in (("shift_left", "<<"), ("shift_right", ">>")):
     declare(_name, "int2 int4 -> int2", "int4 int4 -> int4", "int8 int4 -> int8", symbol=_symbol, hidden=True,
             kernel=bit_kernel, raises=False, family="arithmetic")

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from shoal.catalog.types import BOOL, MULTIRANGES, RANGES
 from shoal.exec.functions.registry import declare
+from shoal.exec.functions.spelling import Spelling, Spellings, alike, everywhere, spelled
 from shoal.exec.kernels import nulls, views
 from shoal.exec.kernels.comparing import compare
 from shoal.exec.plan.expr import Call
@@ -66,11 +67,23 @@ _CROSSED = [(a, b) for family in (("int2", "int4", "int8"), ("float4", "float8")
 _PAIRS = [(t, t) for t in _SAME] + _CROSSED
 _OPERATORS = {"eq": "=", "ne": "<>", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
+_SPELLED = {*(pair for pair in _CROSSED if pair[0][:3] in ("int", "flo")),
+            *((name, name) for name in ("bool", "int2", "int4", "int8", "numeric", "float4", "float8", "text", "date",
+                                        "time", "timestamp", "timestamptz"))}
+
+
+def _spelling(name: str, symbol: str, left: str) -> Spellings:
+    """SQLite orders strings by the bytes of its encoding, and knows neither exact numbers nor dates."""
+    text = f"({{0}} {symbol} {{1}})"
+    return everywhere(text) if left[:3] == "int" or (left == "text" and name in ("eq", "ne")) else spelled(text)
+
+
 for _name, _symbol in _OPERATORS.items():
     for _left, _right in _PAIRS + ([("xid", "xid"), ("cid", "cid")] if _name in ("eq", "ne") else []):
         declare(_name, f"{_left} {_right}", returns=BOOL, symbol=_symbol, hidden=True, raises=False,
                 volatility="stable" if "timestamptz" in (_left, _right) and _left != _right else "immutable",
-                kernel=compare_kernel, shapes=True, family="comparison")
+                kernel=compare_kernel, shapes=True, family="comparison",
+                spelled=_spelling(_name, _symbol, _left) if (_left, _right) in _SPELLED else {})
 
 for _name, _symbol in (("lt", "~<~"), ("le", "~<=~"), ("ge", "~>=~"), ("gt", "~>~")):  # by bytes, as all comparison here
     declare(_name, "text text", "bpchar bpchar", returns=BOOL, symbol=_symbol, hidden=True, raises=False,
@@ -78,10 +91,14 @@ for _name, _symbol in (("lt", "~<~"), ("le", "~<=~"), ("ge", "~>=~"), ("gt", "~>
 
 declare("is_distinct", "any any", returns=BOOL, strict=False, hidden=True, raises=False,
         kernel=distinct_kernel,
-        shapes=True, family="comparison", doc="a IS DISTINCT FROM b: like <>, but NULL is a value of its own.")
+        shapes=True, family="comparison",
+        spelled=spelled(Spelling("({0} IS DISTINCT FROM {1})", when=alike), Spelling("({0} IS NOT {1})", when=alike)),
+        doc="a IS DISTINCT FROM b: like <>, but NULL is a value of its own.")
 declare("is_not_distinct", "any any", returns=BOOL, strict=False, hidden=True, raises=False,
         kernel=distinct_kernel,
-        shapes=True, family="comparison", doc="a IS NOT DISTINCT FROM b: like =, but NULL equals NULL.")
+        shapes=True, family="comparison",
+        spelled=spelled(Spelling("({0} IS NOT DISTINCT FROM {1})", when=alike), Spelling("({0} IS {1})", when=alike)),
+        doc="a IS NOT DISTINCT FROM b: like =, but NULL equals NULL.")
 declare("in", "any any", returns=BOOL, strict=False, variadic=True, hidden=True, raises=False,
-        kernel=in_kernel, shapes=True, family="comparison",
+        kernel=in_kernel, shapes=True, family="comparison", spelled=everywhere("({0} IN ({1*, }))", when=alike),
         doc="x IN (a, b, ...): TRUE where one is equal, else NULL where x or one of the list is NULL.")

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from shoal.catalog.types import INT4, SqlType
 from shoal.exec.functions.registry import declare
+from shoal.exec.functions.spelling import Spelling, alike, everywhere, spelled
 from shoal.exec.kernels import nulls, views
 from shoal.exec.kernels.arrays import flattened
 from shoal.exec.kernels.assembling import assemble
@@ -77,15 +78,16 @@ def count_nulls_variadic_kernel(call: Call, args: list[Any], rows: int, context:
 
 
 declare("coalesce", "anycompatible", returns=_first, variadic=True, strict=False, raises=False,
-        shapes=True, family="conditional",
+        shapes=True, family="conditional", spelled=everywhere("coalesce({0*, })", when=alike),
         doc="The first argument that is not NULL; later ones are only evaluated where needed.",
         example="coalesce(NULL, 2) = 2")
 declare("nullif", "any any", returns=_first, strict=False, raises=False, kernel=nullif_kernel,
-        shapes=True, family="conditional",
+        shapes=True, family="conditional", spelled=everywhere("nullif({0}, {1})", when=alike),
         doc="NULL where the arguments are equal, else the first.", example="nullif(1, 1) IS NULL")
 for _name in ("greatest", "least"):
     declare(_name, "anycompatible", returns=_first, variadic=True, strict=False, raises=False, kernel=extreme_kernel,
             shapes=True, family="conditional",
+            spelled=spelled(Spelling(f"{_name}({{0*, }})", when=alike)),
             doc=f"The {'largest' if _name == 'greatest' else 'smallest'} argument, NULLs left out.",
             example=f"{_name}(1, 2)")
 for _name in ("num_nulls", "num_nonnulls"):

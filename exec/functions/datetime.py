@@ -17,6 +17,7 @@ from shoal.catalog import specials
 from shoal.catalog.errors import DatetimeOverflow, DivisionByZero, FeatureNotSupported, InvalidParameterValue
 from shoal.catalog.types import FLOAT8, NUMERIC, SqlType, numeric, storage_type
 from shoal.exec.functions.registry import declare
+from shoal.exec.functions.spelling import Spelling, fields, spelled, truncations
 from shoal.exec.functions.text_output import float_text, interval_text
 from shoal.exec.kernels import datetimes, decimals, nulls, scaled, timetz, views
 from shoal.exec.kernels.comparing import raw
@@ -524,7 +525,10 @@ declare("add", "date int4 -> date", "int4 date -> date", "date interval -> times
         "interval interval -> interval", symbol="+", hidden=True, kernel=add_kernel, family="datetime")
 declare("add", "timestamptz interval -> timestamptz", "interval timestamptz -> timestamptz", symbol="+", hidden=True,
         volatility="stable", kernel=add_kernel, family="datetime")
-declare("sub", "date date -> int4", "date int4 -> date", "date interval -> timestamp", "time time -> interval",
+declare("sub", "date date -> int4", symbol="-", hidden=True, kernel=add_kernel, family="datetime",
+        spelled=spelled(Spelling("(CASE WHEN isfinite({0}) AND isfinite({1}) THEN {0} - {1} END)",
+                                 "(NOT (isfinite({0}) AND isfinite({1})))")))
+declare("sub", "date int4 -> date", "date interval -> timestamp", "time time -> interval",
         "time interval -> time", "timestamp timestamp -> interval", "timestamp interval -> timestamp",
         "timestamptz timestamptz -> interval", "interval interval -> interval", symbol="-", hidden=True, kernel=add_kernel,
         family="datetime")
@@ -538,12 +542,13 @@ declare("div", "interval float8 -> interval", symbol="/", hidden=True, kernel=sc
 for _type in _WITH_FIELDS:
     _volatility = "stable" if _type == "timestamptz" else "immutable"
     declare("extract", f"text {_type}", returns=extract_type, typed_by_constants=True, volatility=_volatility,
-            kernel=extract_kernel,
+            kernel=extract_kernel, spelled=fields(_type),
             family="datetime", doc="A field of a date or time as numeric.", example="extract(year FROM DATE '2001-02-16')")
     declare("date_part", f"text {_type}", returns=FLOAT8, volatility=_volatility, kernel=extract_kernel,
             family="datetime", doc="A field of a date or time as double precision.",
             example="date_part('year', DATE '2001-02-16')")
-declare("date_trunc", "text timestamp -> timestamp", "text interval -> interval", family="datetime", kernel=trunc_kernel,
+declare("date_trunc", "text interval -> interval", family="datetime", kernel=trunc_kernel)
+declare("date_trunc", "text timestamp -> timestamp", family="datetime", kernel=trunc_kernel, spelled=truncations(),
         doc="Cut down to a precision.", example="date_trunc('hour', TIMESTAMP '2001-02-16 20:38:40')")
 declare("date_trunc", "text timestamptz -> timestamptz", "text timestamptz text -> timestamptz", volatility="stable",
         kernel=trunc_kernel, family="datetime")

@@ -23,6 +23,7 @@ from shoal.catalog.errors import (
 from shoal.catalog.types import NUMERIC, storage_type
 from shoal.exec.functions import numeric_types
 from shoal.exec.functions.registry import declare
+from shoal.exec.functions.spelling import Spelling, bounded, constant, least_integer, spelled
 from shoal.exec.kernels import decimals, degrees, numbers, scaled, special_rules, views
 from shoal.exec.kernels.comparing import raw
 from shoal.exec.kernels.nulls import merged_validity
@@ -380,18 +381,21 @@ def increment_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Arra
     return views.array_of(numbers.checked(data, "int4", valid), pa.int32())
 
 
-declare("abs", "int2 -> int2", "int4 -> int4", "int8 -> int8", "float4 -> float4", "float8 -> float8", symbol="@",
-        family="math",
-        kernel=abs_kernel, doc="Absolute value.", example="abs(-17.4)")
-declare("abs", "numeric", returns=numeric_types.same, symbol="@", kernel=abs_kernel, raises=False, family="math")
+for _type in ("int2", "int4", "int8", "float4", "float8"):
+    declare("abs", f"{_type} -> {_type}", symbol="@", family="math", kernel=abs_kernel, doc="Absolute value.",
+            example="abs(-17.4)", spelled=least_integer("abs({0})", _type) if _type[:3] == "int" else spelled("abs({0})"))
+declare("abs", "numeric", returns=numeric_types.same, symbol="@", kernel=abs_kernel, raises=False, family="math",
+        spelled=spelled("abs({0})"))
 for _name in ("ceil", "ceiling", "floor", "round", "trunc", "sign"):
-    declare(_name, "float8 -> float8", family="math", kernel=float_rounding_kernel, raises=False)
+    declare(_name, "float8 -> float8", family="math", kernel=float_rounding_kernel, raises=False,
+            spelled=spelled(f"{_name}({{0}})"))
     declare(_name, "numeric", returns=numeric_types.whole, family="math", kernel=numeric_rounding_kernel, raises=False,
-            example=f"{_name}(-42.8)")
+            example=f"{_name}(-42.8)", spelled=spelled(Spelling(f"{_name}({{0}})", when=bounded)))
+_few_digits = constant(1, lambda digits: abs(digits) <= 100)
 for _name in ("round", "trunc"):
     declare(_name, "numeric int4", returns=numeric_types.rounded, typed_by_constants=True, kernel=round_digits_kernel,
-            family="math",
-            example=f"{_name}(42.4382, 2)")
+            family="math", example=f"{_name}(42.4382, 2)",
+            spelled=spelled(Spelling(f"{_name}({{0}}, {{1}})", when=lambda args: bounded(args[:1]) and _few_digits(args))))
 for _name in ("sqrt", "exp", "ln", "log", "log10"):
     declare(_name, "float8 -> float8", family="math", kernel=float_kernel, symbol="|/" if _name == "sqrt" else "",
             example=f"{_name}(2)")

@@ -20,6 +20,9 @@ _TITLES = {"comparison": "Comparison", "logic": "Logic", "conditional": "Conditi
            "set": "Set-returning functions"}
 
 
+_DIALECTS = {"postgres": "PostgreSQL", "sqlite": "SQLite"}
+
+
 def _type(name: str) -> str:
     return name if name in POLYMORPHIC else type_sql(name)
 
@@ -52,6 +55,10 @@ def rows(family: str) -> Iterator[tuple[str, str, str]]:
             notes.append("Volatile." if "volatile" in volatility else "Stable.")
         if not functions[0].strict and functions[0].kind == "scalar":
             notes.append("NULL arguments do not make it NULL.")
+        dialects = sorted({dialect for f in functions for dialect in f.spelled})
+        if dialects:
+            some = "" if all(dialect in f.spelled for f in functions for dialect in dialects) else " for some types"
+            notes.append(f"Pushed down to {', '.join(map(_DIALECTS.__getitem__, dialects))}{some}.")
         example = next((text for text in map(example_of, functions) if text), "")
         calls = dict.fromkeys(f"`{signature(f)}`" for f in functions)
         yield "<br>".join(calls), " ".join(notes), f"`{example}`" if example else ""

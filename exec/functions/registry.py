@@ -25,12 +25,15 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 from shoal.catalog.errors import InternalError
 from shoal.catalog.types import NUMERIC, SqlType
+
+if TYPE_CHECKING:
+    from shoal.exec.functions.spelling import Spelling
 
 ReturnType = SqlType | Callable[..., SqlType]
 Kind = Literal["scalar", "aggregate", "window", "set"]
@@ -73,6 +76,8 @@ class Function:
     """Takes arrays of several dimensions too (kernels/shapes.py); the others are guarded from them."""
     columns: tuple[tuple[str, str], ...] = ()
     """(name, type) of a set function that gives several columns."""
+    spelled: Mapping[str, tuple[Spelling, ...]] = field(default_factory=dict)
+    """How sources of each dialect write a call (spelling.py); they evaluate no call that has no spelling."""
 
     def declared(self, count: int) -> tuple[str, ...] | None:
         """The declared type of each of `count` arguments, the variadic one repeated; None where that many cannot be."""
@@ -187,6 +192,11 @@ def exact(name: str, arguments: Sequence[SqlType]) -> Function | None:
     if best is None and len({function.kernel for function in candidates}) == 1:
         return candidates[0]  # the binder's casts were optimized away, and one kernel takes all types
     return best
+
+
+def fitting(name: str, arguments: Sequence[SqlType]) -> Function | None:
+    """The overload among the loaded families that is declared for these very types, if any."""
+    return _best(_BY_NAME.get(name, ()), arguments)
 
 
 def _best(candidates: Sequence[Function], arguments: Sequence[SqlType]) -> Function | None:

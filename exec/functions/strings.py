@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from shoal.catalog.errors import FeatureNotSupported, InvalidEscape, InvalidParameterValue, ProgramLimitExceeded
 from shoal.catalog.types import BOOL, TEXT, SqlType
 from shoal.exec.functions.registry import declare
+from shoal.exec.functions.spelling import Spelling, constant, everywhere, spelled
 from shoal.exec.functions.text_output import to_text
 from shoal.exec.kernels import matching, nulls, strings, views
 from shoal.exec.kernels.arrays import flattened
@@ -288,14 +289,19 @@ def unistr_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     return strings.mapped(args[0], unistr)
 
 
+_escaped = constant(1, lambda pattern: (len(pattern) - len(pattern.rstrip("\\"))) % 2 == 0)
 for _name, _symbol in (("like", "~~"), ("not_like", "!~~"), ("ilike", "~~*"), ("not_ilike", "!~~*")):
-    declare(_name, "text text", "name text", "bpchar text", returns=BOOL, symbol=_symbol, hidden=True, kernel=like_kernel,
+    declare(_name, "text text", returns=BOOL, symbol=_symbol, hidden=True, kernel=like_kernel, family="string", raises=False,
+            spelled={} if "ilike" in _name else spelled(
+                Spelling(f"({{0}} {_name.replace('_', ' ').upper()} {{1}})", when=_escaped)))
+    declare(_name, "name text", "bpchar text", returns=BOOL, symbol=_symbol, hidden=True, kernel=like_kernel,
             family="string", raises=False)
 for _name, _symbol in (("like", "~~"), ("not_like", "!~~")):
     declare(_name, "bytea bytea", returns=BOOL, symbol=_symbol, hidden=True, kernel=like_kernel, family="string")
 declare("like_escape", "text text -> text", "bytea bytea -> bytea", kernel=like_escape_kernel, family="string",
         doc="A LIKE pattern with another escape character, rewritten for backslash.")
-declare("concat_op", "text text -> text", symbol="||", hidden=True, raises=False, kernel=concat_op_kernel, family="string")
+declare("concat_op", "text text -> text", symbol="||", hidden=True, raises=False, kernel=concat_op_kernel, family="string",
+        spelled=everywhere("({0} || {1})"))
 declare("concat_op", "bytea bytea -> bytea", symbol="||", hidden=True, raises=False, kernel=concat_op_kernel,
         family="string")
 declare("concat_op", "text anynonarray", "anynonarray text", returns=TEXT, symbol="||", hidden=True, raises=False,
@@ -303,24 +309,36 @@ declare("concat_op", "text anynonarray", "anynonarray text", returns=TEXT, symbo
 for _name in ("like", "notlike"):
     declare(_name, "text text", "name text", "bytea bytea", returns=BOOL, kernel=like_kernel, family="string", raises=False)
 declare("starts_with", "text text", returns=BOOL, symbol="^@", raises=False, kernel=starts_with_kernel, family="string",
+        spelled=spelled("starts_with({0}, {1})"),
         example="starts_with('alphabet', 'alph')")
 
 for _name in ("length", "char_length", "character_length"):
-    declare(_name, "text -> int4", "bpchar -> int4", raises=False, kernel=length_kernel, family="string",
-            doc="Number of characters.",
-            example=f"{_name}('jose')")
+    declare(_name, "text -> int4", raises=False, kernel=length_kernel, family="string", doc="Number of characters.",
+            example=f"{_name}('jose')", spelled=everywhere("length({0})"))
+    declare(_name, "bpchar -> int4", raises=False, kernel=length_kernel, family="string")
 declare("length", "bytea -> int4", raises=False, kernel=length_kernel, family="string")
-declare("octet_length", "text -> int4", "bpchar -> int4", "bytea -> int4", raises=False, kernel=length_kernel,
-        family="string")
-declare("bit_length", "text -> int4", "bytea -> int4", raises=False, kernel=length_kernel, family="string")
+declare("octet_length", "bpchar -> int4", "bytea -> int4", raises=False, kernel=length_kernel, family="string")
+declare("bit_length", "bytea -> int4", raises=False, kernel=length_kernel, family="string")
+for _name in ("octet_length", "bit_length"):
+    declare(_name, "text -> int4", raises=False, kernel=length_kernel, family="string", spelled=spelled(f"{_name}({{0}})"))
 for _name in ("lower", "upper", "initcap", "reverse"):
-    declare(_name, "text -> text", raises=False, kernel=case_kernel, family="string", example=f"{_name}('tOM')")
+    declare(_name, "text -> text", raises=False, kernel=case_kernel, family="string", example=f"{_name}('tOM')",
+            spelled=spelled("reverse({0})" if _name == "reverse" else ()))
+_from_first, _forwards = constant(1, lambda start: start > 0), constant(2, lambda count: count >= 0)
 for _name in ("substr", "substring"):
-    declare(_name, "text int4 -> text", "text int4 int4 -> text", "bytea int4 -> bytea", "bytea int4 int4 -> bytea",
+    declare(_name, "text int4 -> text", kernel=substring_kernel, family="string",
+            spelled=spelled("substr({0}, {1})", Spelling("substr({0}, {1})", when=_from_first)))
+    declare(_name, "text int4 int4 -> text", kernel=substring_kernel, family="string",
+            spelled=spelled(Spelling("substr({0}, {1}, {2})", when=_forwards),
+                            Spelling("substr({0}, {1}, {2})", when=lambda args: _from_first(args) and _forwards(args))))
+    declare(_name, "bytea int4 -> bytea", "bytea int4 int4 -> bytea",
             kernel=substring_kernel, family="string", example=f"{_name}('alphabet', 3, 2)")
-declare("position", "text text -> int4", "bytea bytea -> int4", raises=False, kernel=position_kernel, family="string",
+declare("position", "bytea bytea -> int4", raises=False, kernel=position_kernel, family="string")
+declare("position", "text text -> int4", raises=False, kernel=position_kernel, family="string",
+        spelled=spelled("strpos({0}, {1})"),
         doc="position(needle IN text) is position(text, needle).", example="position('ig' IN 'high')")
-declare("strpos", "text text -> int4", raises=False, kernel=position_kernel, family="string", example="strpos('high', 'ig')")
+declare("strpos", "text text -> int4", raises=False, kernel=position_kernel, family="string", example="strpos('high', 'ig')",
+        spelled=spelled("strpos({0}, {1})"))
 declare("replace", "text text text -> text", raises=False, kernel=replace_kernel, family="string",
         example="replace('abcdefabcdef', 'cd', 'XX')")
 declare("translate", "text text text -> text", raises=False, kernel=translate_kernel, family="string",
@@ -329,12 +347,13 @@ for _name in ("lpad", "rpad"):
     declare(_name, "text int4 -> text", "text int4 text -> text", kernel=pad_kernel, family="string",
             example=f"{_name}('hi', 5, 'xy')")
 for _name in ("ltrim", "rtrim", "btrim"):
-    declare(_name, "text -> text", "text text -> text", "bytea bytea -> bytea", raises=False, kernel=trim_kernel,
-            family="string",
-            example=f"{_name}('zzzytest', 'xyz')")
+    declare(_name, "text -> text", "text text -> text", raises=False, kernel=trim_kernel, family="string",
+            example=f"{_name}('zzzytest', 'xyz')", spelled=spelled(f"{_name}({{0*, }})"))
+    declare(_name, "bytea bytea -> bytea", raises=False, kernel=trim_kernel, family="string")
 declare("repeat", "text int4 -> text", kernel=repeat_kernel, family="string", example="repeat('Pg', 4)")
 for _name in ("left", "right"):
-    declare(_name, "text int4 -> text", raises=False, kernel=side_kernel, family="string", example=f"{_name}('abcde', 2)")
+    declare(_name, "text int4 -> text", raises=False, kernel=side_kernel, family="string", example=f"{_name}('abcde', 2)",
+            spelled=spelled(f"{_name}({{0}}, {{1}})"))
 declare("split_part", "text text int4 -> text", kernel=split_part_kernel, family="string",
         example="split_part('abc~@~def', '~@~', 2)")
 declare("concat", "any -> text", variadic=True,
@@ -351,7 +370,8 @@ declare("concat_ws_variadic", "text anyarray -> text", hidden=True, volatility="
         kernel=concat_variadic_kernel, family="string")
 declare("format_variadic", "text anyarray -> text", hidden=True, volatility="stable", strict=False,
         kernel=format_variadic_kernel, family="string")
-declare("ascii", "text -> int4", raises=False, kernel=ascii_kernel, family="string", example="ascii('x')")
+declare("ascii", "text -> int4", raises=False, kernel=ascii_kernel, family="string", example="ascii('x')",
+        spelled=spelled("ascii({0})"))
 declare("chr", "int4 -> text", kernel=chr_kernel, family="string", example="chr(65)")
 declare("md5", "text -> text", "bytea -> text", raises=False, kernel=md5_kernel, family="string", example="md5('abc')")
 for _name in ("sha224", "sha256", "sha384", "sha512"):

@@ -129,6 +129,8 @@ def _value_sql(value: Any, sql_type: SqlType) -> str:
         return f"{to_python(value, sql_type):f}" if text is None else quote(text) + "::numeric"
     if sql_type.is_string:
         return quote(str(value))
+    if sql_type.name == "time" and value == 86_400_000_000:
+        return f"'24:00:00'::{sql_type.sql}"
     return f"{quote(str(to_python(value, sql_type)))}::{sql_type.sql}"
 
 

@@ -3,8 +3,9 @@
     Filter (a = 5 AND f(b))            Scan t, handle enforces a = 5
       Scan t                   ->        filter: f(b)
 
-A conjunct is offered when it compares one source column with constants. A connector that takes no filters gets the
-same predicates as hints (`pruning`). A limit above tells the scan how many rows are wanted, and the source too where
+A conjunct is offered as a predicate when it compares one source column with constants, else as an expression where the
+source's dialect spells all that is in it (source_expressions). A connector that takes no filters gets the
+predicates as hints (`pruning`). A limit above tells the scan how many rows are wanted, and the source too where
 it enforces every filter.
 """
 
@@ -13,11 +14,12 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from shoal.catalog.connector import Operator, Predicate, SupportsFilter, SupportsLimit
+from shoal.catalog.connector import Operator, Predicate, SupportsExpressions, SupportsFilter, SupportsLimit, TableHandle
 from shoal.catalog.types import ORDERED_BY_KEY, SqlType, to_python
 from shoal.exec.optimizer.context import OptimizerContext
 from shoal.exec.optimizer.expressions import bare, column_and_constant
 from shoal.exec.optimizer.rules.make_top_n import limit_numbers
+from shoal.exec.optimizer.source_expressions import in_source_terms
 from shoal.exec.plan.expr import Call, ColumnRef, Expr, Literal, conjunction, conjuncts
 from shoal.exec.plan.nodes import Filter, Limit, PlanNode, Scan
 
@@ -56,9 +58,24 @@ def _with_filter(scan: Scan, parts: list[Expr], context: OptimizerContext) -> Sc
         if result is not None:
             handle, pruning = result.handle, ()  # the handle keeps what it can prune by
             enforced = {index for i, (index, _) in enumerate(offered) if i not in result.remaining}
+    if isinstance(connector, SupportsExpressions) and context.switches.connector_pushdown:
+        others = {index: part for index, part in enumerate(parts) if all(index != taken for taken, _ in offered)}
+        handle, decided = _with_expressions(handle, others, names, connector)
+        enforced |= decided
     left = [part for index, part in enumerate(parts) if index not in enforced]
     left = conjuncts(scan.predicate) + left
     return replace(scan, handle=handle, predicate=conjunction(left) if left else None, pruning=scan.pruning + pruning)
+
+
+def _with_expressions(handle: TableHandle, parts: dict[int, Expr], names: dict[int, str],
+                      connector: SupportsExpressions) -> tuple[TableHandle, set[int]]:
+    """The handle with those of the numbered conjuncts that the source can spell, and the numbers of those it decides."""
+    made = {index: found for index, part in parts.items() if (found := in_source_terms(part, names, connector)) is not None}
+    result = connector.apply_expressions(handle, tuple(expression for expression, _ in made.values())) if made else None
+    if result is None:
+        return handle, set()
+    decided = {index for i, (index, (_, alone)) in enumerate(made.items()) if alone and i not in result.remaining}
+    return result.handle, decided
 
 
 def _with_limit(node: Limit, scan: Scan, context: OptimizerContext) -> Scan:
@@ -119,8 +136,8 @@ def _predicate(names: dict[int, str], ref: ColumnRef, operator: Operator, consta
         if not isinstance(constant, Literal) or constant.value is None or not _same_kind(ref.type, constant.type):
             return None
         value = to_python(constant.value, constant.type)
-        if isinstance(value, int) and constant.type.name in ("date", "timestamp", "timestamptz"):
-            return None  # an infinity, which other systems hold differently
+        if isinstance(value, int) and constant.type.name in ("date", "time", "timestamp", "timestamptz"):
+            return None  # an infinity or 24:00, which other systems hold differently
         if isinstance(value, Decimal) and not value.is_finite():
             return None  # likewise, and NaN
         values.append(value)
