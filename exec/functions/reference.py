@@ -15,7 +15,7 @@ _TITLES = {"comparison": "Comparison", "logic": "Logic", "conditional": "Conditi
            "datetime": "Dates, times and intervals", "formatting": "Formatting", "array": "Arrays", "json": "JSON",
            "range": "Ranges and multiranges", "network": "Network addresses",
            "row": "Rows", "conversion": "Conversions", "subquery": "Subqueries", "sequence": "Sequences",
-           "system": "System information", "catalog": "Objects of the catalog and privileges",
+           "hash": "Hash values", "system": "System information", "catalog": "Objects of the catalog and privileges",
            "aggregate": "Aggregates", "window": "Window functions",
            "set": "Set-returning functions"}
 
