@@ -166,8 +166,8 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._address = ""
         self.peer: tuple[str | None, int] = (None, -1)
         """The client's address and port; None and -1 on a local socket."""
-        self.ends: tuple[tuple[str, int], tuple[str, int]] | None = None
-        """Address and port of the client and of the server; None on a local socket."""
+        self.own: tuple[str | None, int] = (None, -1)
+        """The server's, likewise."""
         self.secret = b""
         self.session: Session | None = None
 
@@ -181,7 +181,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         self.peer = (self._address, int(peer[1])) if isinstance(peer, tuple) else (None, -1)
         transport.set_write_buffer_limits(high=WRITE_AHEAD_BYTES, low=WRITE_AHEAD_BYTES // 4)
         own = transport.get_extra_info("sockname")
-        self.ends = (peer[:2], own[:2]) if isinstance(peer, tuple) and isinstance(own, tuple) else None
+        self.own = (str(own[0]), int(own[1])) if isinstance(own, tuple) else (None, -1)
         prepare_for_bulk(transport.get_extra_info("socket"))
         self._server.unauthenticated += 1
         if self._server.stopping or self._server.unauthenticated > _MAX_UNAUTHENTICATED:

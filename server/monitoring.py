@@ -116,11 +116,10 @@ class Monitoring:
     def address(self, function: str, asker: Asker) -> str | int | None:
         """inet_server_addr and its kin: where the connection comes from and goes to; None for a Unix socket."""
         connection = self._server.sessions.get(int(asker.get("backend_pid", 0)))
-        ends = None if connection is None else connection.ends
-        if ends is None:
+        if connection is None:
             return None
-        host, port = ends["_server_" in function]
-        return port if function.endswith("_port") else host
+        host, port = connection.own if "_server_" in function else connection.peer
+        return host if host is None or not function.endswith("_port") else port
 
     def cancel(self, asker: Asker, process_id: int) -> bool:
         """pg_cancel_backend: False for a process that is not there."""

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from shoal.catalog.pg_catalog.snapshot import Snapshot
-from shoal.catalog.pg_catalog.static import column
+from shoal.catalog.pg_catalog.static import column, namespaces
 from shoal.catalog.types import NAMES_BY_OID, SqlType
 
 BINARY_DIGITS = {21: 16, 23: 32, 20: 64, 700: 24, 701: 53}
@@ -35,11 +35,6 @@ def _types() -> dict[int, _Type]:
 
 
 @cache
-def _spaces() -> dict[int, str]:
-    return dict(zip(*column("pg_namespace", "oid", "nspname"), strict=True))
-
-
-@cache
 def _collations() -> dict[int, str]:
     return dict(zip(*column("pg_collation", "oid", "collname"), strict=True))
 
@@ -55,14 +50,14 @@ def described(snapshot: Snapshot, oid: int, typmod: int = -1, collation: int | N
     row: dict[str, Any] = {}
     collation = found.collation if collation is None else collation
     if found.kind == "d":
-        row = {"domain_catalog": database, "domain_schema": _spaces()[found.namespace], "domain_name": found.name}
+        row = {"domain_catalog": database, "domain_schema": namespaces()[found.namespace], "domain_name": found.name}
         oid, typmod, found = found.base, found.typmod, _types()[found.base]
     if collation in _collations() and _collations()[collation] != "default":
         row |= {"collation_catalog": database, "collation_schema": "pg_catalog", "collation_name": _collations()[collation]}
     array = found.element != 0 and found.length == -1
     name = "ARRAY" if array else SqlType(NAMES_BY_OID[oid]).sql if oid in NAMES_BY_OID else found.name
     return {**row, "data_type": name if found.namespace == _PG_CATALOG else "USER-DEFINED", "udt_catalog": database,
-            "udt_schema": _spaces()[found.namespace], "udt_name": found.name, **_sizes(oid, typmod)}
+            "udt_schema": namespaces()[found.namespace], "udt_name": found.name, **_sizes(oid, typmod)}
 
 
 def _sizes(oid: int, typmod: int) -> dict[str, Any]:

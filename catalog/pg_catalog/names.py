@@ -27,7 +27,7 @@ from shoal.catalog.errors import (
 from shoal.catalog.pg_catalog import definitions, routines
 from shoal.catalog.pg_catalog.roles import role_oids
 from shoal.catalog.pg_catalog.snapshot import OWNER, SUPERUSER_OID, MadeFunction, Relation, Snapshot, stable_oid
-from shoal.catalog.pg_catalog.static import column, system_relations, token_types, view_definitions
+from shoal.catalog.pg_catalog.static import column, namespaces, system_relations, token_types, view_definitions
 from shoal.catalog.pg_catalog.views import pg_description
 from shoal.catalog.types import NAMES_BY_OID, SqlType
 
@@ -70,11 +70,6 @@ def _named(catalog: str) -> dict[str, list[int]]:
     for oid, (name, _) in _objects(catalog).items():
         found.setdefault(name, []).append(oid)
     return found
-
-
-@cache
-def _spaces() -> dict[int, str]:
-    return dict(zip(*column("pg_namespace", "oid", "nspname"), strict=True))
 
 
 @cache
@@ -150,7 +145,7 @@ class SessionNames:
         if kind == "regtype":
             return self._type_name(oid)
         if kind == "regnamespace":
-            name = _spaces().get(oid) or {n.oid: n.name for n in self.snapshot.namespaces}.get(oid)
+            name = namespaces().get(oid) or {n.oid: n.name for n in self.snapshot.namespaces}.get(oid)
             return quoted(name) if name is not None else None
         if kind == "regrole":
             role = self._role_name(oid)
@@ -171,7 +166,7 @@ class SessionNames:
             return self._type_oid(parts)
         if kind == "regnamespace":
             own = {n.name: n.oid for n in self.snapshot.namespaces}
-            return {**own, **{name: oid for oid, name in _spaces().items()}}.get(parts[-1])
+            return {**own, **{name: oid for oid, name in namespaces().items()}}.get(parts[-1])
         if kind == "regrole":
             return role_oids(self.snapshot, self._user).get(parts[-1])
         return self._static_oid(kind, name, parts) if kind in _KINDS else None
@@ -182,7 +177,7 @@ class SessionNames:
             catalog = {"type": "pg_type", "function": "pg_proc", "ts_dict": "pg_ts_dict"}.get(kind, f"pg_{kind}")
             found = _objects(catalog).get(oid) if catalog in _COLUMNS else None
             if found is not None:
-                return _spaces()[found[1]] in ("pg_catalog", *self._search_path)
+                return namespaces()[found[1]] in ("pg_catalog", *self._search_path)
             if kind == "function":
                 made = self.snapshot.function_by_oid.get(oid)
                 place = None if made is None else made.namespace
@@ -291,7 +286,7 @@ class SessionNames:
             name, space = found
             if oid in _SPELLED:
                 return _SPELLED[oid]
-            return quoted(name) if _spaces()[space] == "pg_catalog" else f"{_spaces()[space]}.{quoted(name)}"
+            return quoted(name) if namespaces()[space] == "pg_catalog" else f"{namespaces()[space]}.{quoted(name)}"
         own = self.snapshot.own_types.get(oid)
         if own is None:
             return None
@@ -332,14 +327,14 @@ class SessionNames:
             kinds = self._routine(oid)
             assert kinds is not None
             arguments = ",".join(self.type_text(kind) for kind in kinds.row["proargtypes"])
-            prefix = "" if _spaces()[space] in ("pg_catalog", *self._search_path) else f"{_spaces()[space]}."
+            prefix = "" if namespaces()[space] in ("pg_catalog", *self._search_path) else f"{namespaces()[space]}."
             return f"{prefix}{quoted(name)}({arguments})"
-        unique = len(_named(_KINDS[kind])[name]) == 1 and _spaces()[space] == "pg_catalog"
+        unique = len(_named(_KINDS[kind])[name]) == 1 and namespaces()[space] == "pg_catalog"
         if kind == "regoperator":
             sides = [self.type_text(side) if side else "NONE" for side in _operands()[oid]]
             return f"{name}({','.join(sides)})"
         text = name if kind == "regoper" else quoted(name)
-        return text if unique or kind not in ("regproc", "regoper") else f"{_spaces()[space]}.{text}"
+        return text if unique or kind not in ("regproc", "regoper") else f"{namespaces()[space]}.{text}"
 
     def _made_function_name(self, made: MadeFunction, kind: str) -> str:
         space, name = made.namespace, quoted(made.info.name)
@@ -438,7 +433,7 @@ class SessionNames:
         if found is None:
             return None
         made = self.snapshot.function_by_oid.get(oid)
-        space = _spaces()[found.row["pronamespace"]] if made is None else made.namespace.name
+        space = namespaces()[found.row["pronamespace"]] if made is None else made.namespace.name
         languages = dict(zip(*column("pg_language", "oid", "lanname"), strict=True))
         return found.definition(space, languages[found.row["prolang"]],
                                 lambda support: self._static_name("regproc", support))

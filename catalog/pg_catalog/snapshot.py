@@ -37,7 +37,7 @@ from shoal.catalog.declarations import (
     ViewDefinition,
 )
 from shoal.catalog.errors import SqlError
-from shoal.catalog.pg_catalog.static import PUBLIC_OID, SystemRelation, column, system_relations
+from shoal.catalog.pg_catalog.static import PUBLIC_OID, SystemRelation, system_relations
 from shoal.catalog.registry import FEDERATED, SYSTEM, Catalogs
 from shoal.catalog.types import SqlType
 
@@ -384,8 +384,3 @@ class Snapshot:
     def declared_keys(self) -> Iterator[tuple[Relation, int, Constraint]]:
         """The primary, unique and foreign keys among them."""
         return (row for row in self.constraints() if row[2].kind in ("primary", "unique", "foreign"))
-
-
-def information_schema_oid() -> int:
-    return next(oid for oid, name in zip(*column("pg_namespace", "oid", "nspname"), strict=True)
-                if name == "information_schema")

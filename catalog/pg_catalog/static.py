@@ -124,6 +124,12 @@ def column(name: str, *columns: str) -> tuple[tuple[Any, ...], ...]:
 
 
 @cache
+def namespaces() -> dict[int, str]:
+    """The names of the schemas every database has, by OID."""
+    return dict(zip(*column("pg_namespace", "oid", "nspname"), strict=True))
+
+
+@cache
 def view_definitions() -> dict[int, str]:
     """The text of each system view by OID."""
     table = _read("view_definitions", {"oid": pa.int64(), "definition": pa.string()})

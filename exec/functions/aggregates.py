@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from shoal.catalog.types import FLOAT8, INT8, NUMERIC, SqlType, array_of, numeric
 from shoal.exec.functions import numeric_types
+from shoal.exec.functions.arrays import array_type
 from shoal.exec.functions.registry import declare
 from shoal.exec.kernels import datetimes, scaled, views
 from shoal.exec.kernels.aggregation_scaled import average
@@ -37,10 +38,6 @@ def avg_finish_kernel(call: Call, args: list[Any], rows: int, context: Any) -> p
     if call.type.name == "float8":
         return views.array_of(np.asarray(raw(args[0]), np.float64) / count, pa.float64(), valid)
     return average(scaled.read(args[0], total), count, valid)
-
-
-def _array(types: Sequence[SqlType]) -> SqlType:
-    return types[0] if types[0].is_array else array_of(types[0])
 
 
 declare("count", "-> int8", "any -> int8", kind="aggregate", strict=False, family="aggregate",
@@ -69,7 +66,7 @@ for _name in ("bit_and", "bit_or", "bit_xor"):
 declare("any_value", "anyelement", returns=_first, kind="aggregate", family="aggregate", doc="Some value that is not NULL.")
 declare("string_agg", "text text -> text", "bytea bytea -> bytea", kind="aggregate", strict=False, family="aggregate",
         doc="The values put together with a separator.", example="string_agg(n_name, ', ' ORDER BY n_name)")
-declare("array_agg", "anynonarray", "anyarray", returns=_array, kind="aggregate", strict=False, family="aggregate",
+declare("array_agg", "anynonarray", "anyarray", returns=array_type, kind="aggregate", strict=False, family="aggregate",
         doc="All values, NULLs too, as an array.", example="array_agg(x ORDER BY x)")
 for _name, _word in (("stddev", "sample standard deviation"), ("stddev_samp", "sample standard deviation"),
                      ("stddev_pop", "population standard deviation"), ("variance", "sample variance"),

@@ -42,8 +42,8 @@ def _of_first(types: Sequence[SqlType]) -> SqlType:
     return array_of(types[0])
 
 
-def _array_type(types: Sequence[SqlType]) -> SqlType:
-    """ARRAY[...] of arrays has one dimension more, and the same type."""
+def array_type(types: Sequence[SqlType]) -> SqlType:
+    """Of ARRAY[...] and array_agg: an array of arrays has one dimension more, and the same type."""
     return types[0] if types[0].is_array else array_of(types[0])
 
 
@@ -339,7 +339,7 @@ def trim_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     return arrays.sliced(lists, np.ones(len(lists), np.int64), lengths - count)
 
 
-declare("array", "anycompatible", returns=_array_type, variadic=True, strict=False, hidden=True, raises=False,
+declare("array", "anycompatible", returns=array_type, variadic=True, strict=False, hidden=True, raises=False,
         kernel=array_kernel,
         shapes=True, family="array", doc="ARRAY[a, b, ...]")
 declare("subscript", "anyarray int4", returns=_element, variadic=True, hidden=True, raises=False, kernel=subscript_kernel,

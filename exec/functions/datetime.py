@@ -38,7 +38,6 @@ from shoal.exec.plan.expr import Call
 
 Args = list[Any]
 _MOST_DAYS = ((1 << 63) - 1) // DAY_US
-_SUBSECOND = {"epoch": 6, "second": 6, "milliseconds": 3}
 _WITH_FIELDS = ("date", "time", "timestamp", "timestamptz", "interval")
 _STAMPS = ("timestamp", "timestamptz")
 
@@ -58,7 +57,7 @@ def extract_type(types: Sequence[SqlType], constants: Sequence[Any]) -> SqlType:
         return numeric(24, 6)
     if unit == "julian":
         return NUMERIC
-    scale = _SUBSECOND.get(unit, 0)
+    scale = datetimes.SUBSECOND_DIGITS.get(unit, 0)
     return numeric(18 if scale else 12, scale)
 
 
@@ -84,7 +83,7 @@ def extract_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     data = found.data if found.data.dtype == object else found.data.astype(np.int64)
     if call.type.varies:
         unit = datetimes.unit_of(name, kind)
-        scale = 20 if unit == "julian" and kind != "date" else _SUBSECOND.get(unit, 0)
+        scale = 20 if unit == "julian" and kind != "date" else datetimes.SUBSECOND_DIGITS.get(unit, 0)
         exact = decimals.rescaled(data, scale - found.scale)
         return scaled.written(scaled.Scaled(np.asarray(exact), np.full(rows, scale), ends),
                               valid if valid is None or ends is None else valid | (ends != 0))

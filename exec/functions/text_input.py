@@ -42,7 +42,8 @@ _FLOAT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:inf|infi
 _BOOLEANS = {word[:n]: value for word, least, value in (
     ("true", 1, True), ("yes", 1, True), ("on", 2, True), ("1", 1, True),
     ("false", 1, False), ("no", 1, False), ("off", 2, False), ("0", 1, False)) for n in range(least, len(word) + 1)}
-_RANGES = {"int2": 1 << 15, "int4": 1 << 31, "int8": 1 << 63}
+INTEGER_LIMITS = {"int2": 1 << 15, "int4": 1 << 31, "int8": 1 << 63}
+"""The first number beyond each type; the type goes down to its negative."""
 _UUID = re.compile(r"(?:[0-9a-f]{4}-?){7}[0-9a-f]{4}")
 _NAME_BYTES = 63
 _ADDRESSES = frozenset({"inet", "cidr", "macaddr", "macaddr8"})
@@ -59,7 +60,7 @@ def parse_value(text: str, target: SqlType, settings: TaskSettings, names: Names
     name = target.name
     if name == "numeric":
         return _numeric(text, target)
-    if name in _RANGES:
+    if name in INTEGER_LIMITS:
         return _integer(text, target)
     if name in ("float4", "float8"):
         return _float(text, target)
@@ -138,7 +139,7 @@ def _integer(text: str, target: SqlType) -> int:
     if not _INTEGER.fullmatch(body):
         raise invalid(text, target)
     value = int(body) if len(body) < 40 else 1 << 64
-    limit = _RANGES[target.name]
+    limit = INTEGER_LIMITS[target.name]
     if not -limit <= value < limit:
         raise NumericOutOfRange(f'value "{text}" is out of range for type {target.sql}')
     return value
@@ -461,8 +462,8 @@ def parse_column(array: pa.Array, target: SqlType, context: EvaluationContext) -
 
 def _parse_plain(array: pa.Array, target: SqlType) -> pa.Array | None:
     name = target.name
-    pattern = (_SIMPLE_INTEGER if name in _RANGES else _SIMPLE_FLOAT if name in ("float8", "numeric") else _SIMPLE_DATE
-               if name == "date" else _SIMPLE_TIMESTAMP if name == "timestamp" else None)
+    pattern = (_SIMPLE_INTEGER if name in INTEGER_LIMITS else _SIMPLE_FLOAT if name in ("float8", "numeric") else
+               _SIMPLE_DATE if name == "date" else _SIMPLE_TIMESTAMP if name == "timestamp" else None)
     if pattern is None or len(array) < 64:
         return None
     plain = pc.match_substring_regex(array, pattern)

@@ -22,7 +22,6 @@ from shoal.exec.kernels.timezones import DAY_US, SECOND_US, date_to_timestamp, u
 from shoal.exec.plan.expr import Call
 
 Args = list[Any]
-_SUBSECOND = {"epoch": 6, "second": 6, "milliseconds": 3}
 _ZONE_UNITS = frozenset({"timezone", "timezone_hour", "timezone_minute"})
 
 
@@ -30,7 +29,7 @@ def _extract_type(types: Sequence[SqlType], constants: Sequence[Any]) -> SqlType
     name = constants[0] if constants else None
     if not isinstance(name, str):
         return NUMERIC
-    scale = _SUBSECOND.get(datetimes.known_unit(name) or "", 0)
+    scale = datetimes.SUBSECOND_DIGITS.get(datetimes.known_unit(name) or "", 0)
     return numeric(18 if scale else 12, scale)
 
 
@@ -57,7 +56,7 @@ def extract_kernel(call: Call, args: Args, rows: int, context: Any) -> pa.Array:
     if call.type.name == "float8":
         return views.array_of(np.asarray(decimals.to_float(found.data, found.scale), np.float64), pa.float64(), valid)
     if call.type.varies:
-        scale = _SUBSECOND.get(unit, 0)
+        scale = datetimes.SUBSECOND_DIGITS.get(unit, 0)
         exact = decimals.rescaled(found.data.astype(np.int64), scale - found.scale)
         return scaled.written(scaled.Scaled(np.asarray(exact), np.full(rows, scale)), valid)
     exact = decimals.rescaled(found.data.astype(np.int64), (call.type.scale or 0) - found.scale)

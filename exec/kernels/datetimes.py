@@ -37,6 +37,9 @@ _TIME_UNITS = frozenset(["microseconds", "milliseconds", "second", "minute", "ho
 _TYPE_WORDS = {"date": "date", "time": "time without time zone", "timestamp": "timestamp without time zone",
                "timestamptz": "timestamp with time zone", "interval": "interval", "timetz": "time with time zone"}
 
+SUBSECOND_DIGITS = {"epoch": 6, "second": 6, "milliseconds": 3}
+"""Digits after the point of the units that extract() gives with any."""
+
 
 def known_unit(name: str) -> str | None:
     """The canonical unit, None for a word that is none."""

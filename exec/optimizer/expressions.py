@@ -13,12 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 from shoal.catalog.errors import SqlError
 from shoal.catalog.types import BOOL, INT4, TEXT, SqlType
-from shoal.exec.plan.expr import FALSE, TRUE, Call, Case, Cast, ColumnRef, Expr, Literal, conjunction, disjunction
+from shoal.exec.plan.expr import (
+    COMPARISONS,
+    FALSE,
+    TRUE,
+    Call,
+    Case,
+    Cast,
+    ColumnRef,
+    Expr,
+    Literal,
+    conjunction,
+    disjunction,
+)
 
 if TYPE_CHECKING:
     from shoal.exec.optimizer.context import OptimizerContext
 
-COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
 NEGATED = {"eq": "ne", "ne": "eq", "lt": "ge", "ge": "lt", "gt": "le", "le": "gt", "is_null": "is_not_null",
            "is_not_null": "is_null", "is_distinct": "is_not_distinct", "is_not_distinct": "is_distinct",
            "is_true": "is_not_true", "is_not_true": "is_true", "is_false": "is_not_false", "is_not_false": "is_false",

@@ -9,8 +9,8 @@ import math
 from collections.abc import Sequence
 
 from shoal.exec.optimizer.estimates import ColumnEstimate, Estimate, literal_position, type_width
-from shoal.exec.optimizer.expressions import COMPARISONS, bare
-from shoal.exec.plan.expr import Call, Case, Cast, ColumnRef, Expr, Literal
+from shoal.exec.optimizer.expressions import bare
+from shoal.exec.plan.expr import COMPARISONS, Call, Case, Cast, ColumnRef, Expr, Literal
 
 DEFAULT_RANGE = 1 / 3
 DEFAULT_COLUMN_ORDER = 0.4

@@ -192,6 +192,8 @@ class WindowCall:
 
 
 TRUE, FALSE = Literal(BOOL, True), Literal(BOOL, False)
+COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
+"""The calls of = <> < <= > >=."""
 
 
 def call(name: str, result: SqlType, *args: Expr) -> Call:

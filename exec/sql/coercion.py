@@ -16,6 +16,7 @@ from shoal.catalog.types import BOOL, BYTEA, INT4, NUMERIC, OID_LIKE, TEXT, SqlT
 from shoal.exec.functions.casts import can_coerce, cast_result, common_type, literal_type, parse_literal
 from shoal.exec.functions.registry import Resolution, find
 from shoal.exec.functions.resolution import resolve_function, resolve_operator
+from shoal.exec.functions.text_input import INTEGER_LIMITS
 from shoal.exec.functions.time_precision import TIMES, adjusted, modifier_of
 from shoal.exec.plan.expr import Call, Cast, Expr, Literal, Parameter
 from shoal.exec.sql.context import Context, bare_type, fail
@@ -28,7 +29,6 @@ VECTORS = {"int2vector": SqlType("_int2"), "oidvector": SqlType("_oid")}
 """What the catalog's vectors are to functions and array casts."""
 _COUNT_FROM_ZERO = frozenset({"generate_subscripts", "array_lower", "array_upper", "array_dims"})
 """Functions to which the vectors' first subscript, 0, matters."""
-_LIMITS = {"int2": 1 << 15, "int4": 1 << 31, "int8": 1 << 63}
 
 
 @lru_cache(maxsize=8192)
@@ -183,7 +183,7 @@ def _coerce_literal(expr: Literal, target: SqlType, declared: bool) -> Literal |
     if value is None:
         return Literal(target, None)
     if source.is_integer:
-        limit = _LIMITS.get(target.name)
+        limit = INTEGER_LIMITS.get(target.name)
         if limit is not None:
             return Literal(target, value) if -limit <= value < limit else None
         if target.name == "numeric":

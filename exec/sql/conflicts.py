@@ -25,7 +25,18 @@ from shoal.catalog.errors import (
     UndefinedObject,
 )
 from shoal.catalog.types import BOOL
-from shoal.exec.plan.expr import Call, ColumnRef, Expr, Literal, call, columns_of, conjunction, conjuncts, replace_columns
+from shoal.exec.plan.expr import (
+    COMPARISONS,
+    Call,
+    ColumnRef,
+    Expr,
+    Literal,
+    call,
+    columns_of,
+    conjunction,
+    conjuncts,
+    replace_columns,
+)
 from shoal.exec.plan.nodes import Conflict, Field, Join, PlanNode, Scan, ScanColumn, TableWrite
 from shoal.exec.plan.rewrite import rebuild
 from shoal.exec.sql import syntax as s
@@ -37,7 +48,6 @@ from shoal.exec.sql.returning import scope_of_target
 from shoal.exec.sql.scope import Relation, Scope, ScopeColumn
 from shoal.exec.sql.stored_expressions import generated_values, index_expression, index_keys, scope_of, with_predicate
 
-_COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
 _NARROWER = {
     ("lt", "lt"): operator.le, ("lt", "le"): operator.le, ("le", "le"): operator.le, ("le", "lt"): operator.lt,
     ("gt", "gt"): operator.ge, ("gt", "ge"): operator.ge, ("ge", "ge"): operator.ge, ("ge", "gt"): operator.gt,
@@ -193,7 +203,7 @@ def _implied(wanted: Expr, given: Sequence[Expr]) -> bool:
     if isinstance(wanted, Call) and wanted.name == "or":
         return any(_implied(arm, given) for arm in wanted.args)
     if isinstance(wanted, Call) and wanted.name == "is_not_null":
-        return any(isinstance(part, Call) and part.name in _COMPARISONS and wanted.args[0] in part.args for part in given)
+        return any(isinstance(part, Call) and part.name in COMPARISONS and wanted.args[0] in part.args for part in given)
     return any(_narrower(part, wanted) for part in given)
 
 

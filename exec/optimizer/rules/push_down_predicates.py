@@ -25,9 +25,10 @@ from dataclasses import replace
 from shoal.catalog.types import BOOL
 from shoal.exec.optimizer.columns import add_columns, empty, filtered, output_ids, passed_on, references
 from shoal.exec.optimizer.context import OptimizerContext
-from shoal.exec.optimizer.expressions import COMPARISONS, Simplifier, rejects_null
+from shoal.exec.optimizer.expressions import Simplifier, rejects_null
 from shoal.exec.optimizer.joins import make_join
 from shoal.exec.plan.expr import (
+    COMPARISONS,
     FALSE,
     TRUE,
     Call,
